@@ -1,0 +1,50 @@
+/**
+ * Every message there is. Adding a field that may be absent keeps a message's version; anything else is a new version beside
+ * the old one. The published contract (docs/protocol) is generated from this list, and `decode` knows nothing else.
+ */
+import type { z } from 'zod';
+import { ApprovalAnswer, ApprovalDecided, ApprovalRequest } from './approval.ts';
+import { BudgetClose, BudgetClosed, BudgetGranted, BudgetRelease, BudgetReserve, BudgetSettle, BudgetVetoed } from './budget.ts';
+import type { Envelope } from './envelope.ts';
+import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
+import type { MessageType } from './message.ts';
+import { ReviewFailed, ReviewRequest, ReviewVerdict } from './review.ts';
+import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from './task.ts';
+
+export const catalogue = [
+  RunStart, RunCancel, RunCompleted, RunFailed,
+  TaskAssign, TaskCancel, TaskCompleted, TaskFailed,
+  ReviewRequest, ReviewVerdict, ReviewFailed,
+  BudgetReserve, BudgetSettle, BudgetRelease, BudgetClose, BudgetGranted, BudgetVetoed, BudgetClosed,
+  ApprovalRequest, ApprovalAnswer, ApprovalDecided,
+  EffectClaimed, EffectLost, EffectCompleted, EffectFailed, TimerFired,
+] as const;
+
+export type AnyMessage = (typeof catalogue)[number];
+export type MessageName = AnyMessage['type'];
+type Named<T extends MessageName> = Extract<AnyMessage, { type: T }>;
+export type PayloadOf<T extends MessageName> = z.infer<Named<T>['data']>;
+
+/** A decoded message: what it says, apart from who said it. */
+export type Decoded = { [T in MessageName]: { readonly type: T; readonly data: PayloadOf<T> } }[MessageName];
+
+const byName = new Map<string, MessageType>(catalogue.map((entry) => [`${entry.type}@${entry.v}`, entry as MessageType]));
+const names = new Set<string>(catalogue.map((entry) => entry.type));
+
+export const versionOf = (type: MessageName): number => catalogue.find((entry) => entry.type === type)!.v;
+export const isMessageName = (type: string): type is MessageName => names.has(type);
+
+export type DecodeResult = { readonly ok: true; readonly message: Decoded } | { readonly ok: false; readonly code: 'MESSAGE_UNKNOWN' | 'MESSAGE_INVALID'; readonly reason: string };
+
+/** The second stage of decoding: the payload by its schema. */
+export const decode = (envelope: Pick<Envelope, 'type' | 'v' | 'data'>): DecodeResult => {
+  const entry = byName.get(`${envelope.type}@${envelope.v}`);
+  if (!entry) {
+    const reason = names.has(envelope.type) ? `${envelope.type} has no version ${envelope.v}` : `no message is called ${envelope.type}`;
+    return { ok: false, code: 'MESSAGE_UNKNOWN', reason };
+  }
+  const parsed = entry.data.safeParse(envelope.data);
+  if (parsed.success) return { ok: true, message: { type: entry.type, data: parsed.data } as Decoded };
+  const reason = parsed.error.issues.map((issue) => `${issue.path.join('.') || entry.type}: ${issue.message}`).join('; ');
+  return { ok: false, code: 'MESSAGE_INVALID', reason };
+};

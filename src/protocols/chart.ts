@@ -1,0 +1,45 @@
+/**
+ * The words in which a chart speaks to its host. A chart is plain XState; what it may *do* is what can be written down:
+ *
+ *   invoke / each(...)     start an effect, and stop it when the state is left
+ *   after, raise(delay)    arm a timer; cancel disarms it
+ *   emit / emitEach(...)   send a message: `{ type, to, ...payload }`
+ *   assign                 change the context
+ *
+ * The runtime refuses any other action when a chart is registered (runtime/chart.ts).
+ */
+import { enqueueActions, fromPromise, type PromiseActorLogic } from 'xstate';
+
+/** A slot for an effect: the chart names it and types it; only a host can run it. */
+export const effect = <Output, Input>(): PromiseActorLogic<Output, Input> =>
+  fromPromise<Output, Input>(() => {
+    throw new Error('an effect is run by a host, never by the chart');
+  });
+
+/** Marks an action that enqueues nothing but what a host can perform. */
+export const DURABLE = Symbol.for('troupe.durable');
+const durable = <A extends object>(action: A): A => Object.assign(action, { [DURABLE]: true });
+
+/** Sends any number of messages. */
+export const emitEach = <Args, Message extends { type: string; to: string }>(messages: (args: Args) => readonly Message[]) =>
+  durable(
+    enqueueActions((args) => {
+      for (const one of messages(args as Args)) args.enqueue.emit(one as never);
+    }),
+  );
+
+/** Starts any number of effects of one kind, each under an id of its own. */
+export const startEach = <Args, Input>(src: string, effects: (args: Args) => readonly { id: string; input: Input }[]) =>
+  durable(
+    enqueueActions((args) => {
+      for (const { id, input } of effects(args as Args)) args.enqueue.spawnChild(src as never, { id, input } as never);
+    }),
+  );
+
+/** Stops effects by id; those that are not running are passed over. */
+export const stopEach = <Args>(ids: (args: Args) => readonly string[]) =>
+  durable(
+    enqueueActions((args) => {
+      for (const id of ids(args as Args)) args.enqueue.stopChild(id);
+    }),
+  );

@@ -1,0 +1,60 @@
+/**
+ * The formats in which a model answers when prose will not do. A request names one (model.ts), an adapter turns it into its
+ * provider's structured output, and the chart that asked parses the text with the same schema.
+ */
+import { z } from 'zod';
+import { Name } from './ids.ts';
+import type { FormatName } from './model.ts';
+
+/** A place in a document. `quote` stands there word for word; `line` is where it begins, from 1. */
+export const Citation = z.object({
+  file: z.string().min(1).max(1_024),
+  line: z.number().int().positive(),
+  quote: z.string().min(1).max(2_000),
+});
+export type Citation = z.infer<typeof Citation>;
+
+/** What an agent found: the text marks a source as [1], the number of the citation from 1. */
+export const Report = z.object({
+  text: z.string().min(1),
+  citations: z.array(Citation).max(200).default([]),
+});
+export type Report = z.infer<typeof Report>;
+
+export const Verdict = z.object({
+  verdict: z.enum(['accept', 'revise', 'reject']),
+  reasons: z.array(z.string()).default([]),
+  /** From 0, a guess, to 1, certain. */
+  confidence: z.number().min(0).max(1),
+});
+export type Verdict = z.infer<typeof Verdict>;
+
+/** One step of a plan that a model writes. `needs` names steps whose results it is given. */
+export const PlannedStep = z.object({
+  id: Name,
+  agent: Name,
+  task: z.string().min(1).max(8_000),
+  needs: z.array(Name).default([]),
+});
+export type PlannedStep = z.infer<typeof PlannedStep>;
+
+export const PlanDraft = z.object({ steps: z.array(PlannedStep).min(1).max(64) });
+export type PlanDraft = z.infer<typeof PlanDraft>;
+
+export const formats = { plan: PlanDraft, report: Report, verdict: Verdict } as const satisfies Record<FormatName, z.ZodType>;
+
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
+
+/** The answer's text as the format's value. Tolerates a code fence around the JSON, which many models add. */
+export const parseFormat = <F extends FormatName>(format: F, text: string): Parsed<z.infer<(typeof formats)[F]>> => {
+  const bare = /^\s*```(?:json)?\s*([\s\S]*?)\s*```\s*$/.exec(text)?.[1] ?? text;
+  let json: unknown;
+  try {
+    json = JSON.parse(bare);
+  } catch (thrown) {
+    return { ok: false, problem: `not JSON: ${(thrown as Error).message}` };
+  }
+  const parsed = formats[format].safeParse(json);
+  if (parsed.success) return { ok: true, value: parsed.data as z.infer<(typeof formats)[F]> };
+  return { ok: false, problem: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'answer'}: ${issue.message}`).join('; ') };
+};

@@ -1,0 +1,36 @@
+/**
+ * A grant in the hand of whoever is about to spend: the permission for one physical attempt.
+ *
+ * The only way to make one is from an account's answer in the log, and it is used up by its first use. So a call without a
+ * grant does not compile, and a second call with the same one throws.
+ */
+import type { PayloadOf } from './catalogue.ts';
+import { TroupeError } from './failure.ts';
+
+export class Grant {
+  readonly id: string;
+  /** The most output tokens that the call may ask for. */
+  readonly maxTokens: number;
+  readonly amountNanos: bigint;
+  /** Milliseconds since 1970; afterwards the grant is void. */
+  readonly deadline: number;
+  #used = false;
+
+  private constructor(granted: PayloadOf<'budget.granted'>) {
+    this.id = granted.grant;
+    this.maxTokens = granted.maxTokens;
+    this.amountNanos = BigInt(granted.amountNanos);
+    this.deadline = granted.deadline;
+  }
+
+  static from(granted: PayloadOf<'budget.granted'>): Grant {
+    return new Grant(granted);
+  }
+
+  /** Takes the permission. Errors: GRANT_USED, GRANT_EXPIRED. */
+  use(nowMs: number): void {
+    if (this.#used) throw new TroupeError('GRANT_USED', `grant ${this.id} was used before: each attempt needs a grant of its own`);
+    if (nowMs >= this.deadline) throw new TroupeError('GRANT_EXPIRED', `grant ${this.id} expired ${nowMs - this.deadline} ms ago: ask for another one`, { retryable: true });
+    this.#used = true;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The life of a run, and what a host writes into an actor's own log.
+ *
+ * `run.*` is said between a client and a run's supervisor. `effect.*` and `timer.fired` are entries that a host appends to the
+ * log of the actor it hosts: they are how the world's answers become part of the fold (runtime/fold.ts).
+ */
+import { z } from 'zod';
+import { Failure } from './failure.ts';
+import { Citation } from './formats.ts';
+import { message } from './message.ts';
+import { Nanos, Usage } from './money.ts';
+
+export const RunStart = message('run.start', { goal: z.string().min(1).max(100_000) });
+
+export const RunCancel = message('run.cancel', { reason: z.string() });
+
+/** How a step of the run's plan ended, for people. */
+export const StepOutcome = z.object({ step: z.string(), agent: z.string(), status: z.string(), failure: Failure.optional() });
+export type StepOutcome = z.infer<typeof StepOutcome>;
+
+const Spending = { spentNanos: Nanos, heldNanos: Nanos, limitNanos: Nanos };
+
+export const RunCompleted = message('run.completed', {
+  answer: z.string(),
+  citations: z.array(Citation),
+  steps: z.array(StepOutcome),
+  ...Spending,
+});
+
+export const RunFailed = message('run.failed', {
+  failure: Failure,
+  steps: z.array(StepOutcome),
+  ...Spending,
+});
+
+/** A host is about to make attempt `attempt` at a paid effect. Of several claims to one attempt the first in the log counts. */
+export const EffectClaimed = message('effect.claimed', {
+  effect: z.string(),
+  attempt: z.number().int().positive(),
+  host: z.string(),
+});
+
+/** Attempt `attempt` was claimed by a host that is gone: it may have been paid, its result is unknown, another one follows. */
+export const EffectLost = message('effect.lost', {
+  effect: z.string(),
+  attempt: z.number().int().positive(),
+  host: z.string(),
+});
+
+/** What a paid attempt cost; absent for effects that cost nothing. */
+export const Bill = z.object({ grant: z.string(), spentNanos: Nanos, usage: Usage, model: z.string() });
+export type Bill = z.infer<typeof Bill>;
+
+export const EffectCompleted = message('effect.completed', {
+  effect: z.string(),
+  attempt: z.number().int().positive(),
+  output: z.unknown(),
+  bill: Bill.optional(),
+});
+
+export const EffectFailed = message('effect.failed', {
+  effect: z.string(),
+  attempt: z.number().int().positive(),
+  failure: Failure,
+  /** What is known to have been spent all the same. */
+  bill: Bill.optional(),
+  /** A grant whose call was never made. */
+  unused: z.string().optional(),
+});
+
+export const TimerFired = message('timer.fired', { timer: z.string() });

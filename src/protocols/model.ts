@@ -1,0 +1,50 @@
+/**
+ * What is said to a model and what it answers: the payloads of the effect `model`. They are the same for every adapter.
+ */
+import { z } from 'zod';
+import { Usage } from './money.ts';
+
+export const ToolCall = z.object({ id: z.string(), name: z.string(), input: z.record(z.string(), z.unknown()) });
+export type ToolCall = z.infer<typeof ToolCall>;
+
+export const ChatMessage = z.discriminatedUnion('role', [
+  z.object({ role: z.literal('system'), text: z.string() }),
+  z.object({ role: z.literal('user'), text: z.string() }),
+  z.object({ role: z.literal('assistant'), text: z.string(), toolCalls: z.array(ToolCall).default([]) }),
+  /** The result of one call; it follows the assistant's message that asked for it. */
+  z.object({ role: z.literal('tool'), callId: z.string(), text: z.string(), ok: z.boolean() }),
+]);
+export type ChatMessage = z.infer<typeof ChatMessage>;
+
+/** The shape that the answer's text must have: a name from the catalogue of formats (formats.ts), so that a request stays small. */
+export const FormatName = z.enum(['plan', 'report', 'verdict']);
+export type FormatName = z.infer<typeof FormatName>;
+
+export const ModelRequest = z.object({
+  /** `provider/name`, or an alias from the team file. */
+  model: z.string(),
+  messages: z.array(ChatMessage),
+  /** Names of the tools that may be called. */
+  tools: z.array(z.string()).default([]),
+  format: FormatName.optional(),
+  /** The most the answer may hold; a grant may lower it. */
+  maxTokens: z.number().int().positive(),
+  /** The fewest tokens with which an answer is still worth paying for; below it the budget vetoes instead of lowering. */
+  minTokens: z.number().int().positive().default(16),
+  temperature: z.number().min(0).max(2).optional(),
+  timeoutMs: z.number().int().positive().default(120_000),
+});
+export type ModelRequest = z.infer<typeof ModelRequest>;
+
+export const FinishReason = z.enum(['stop', 'length', 'tools', 'filtered', 'aborted']);
+export type FinishReason = z.infer<typeof FinishReason>;
+
+export const ModelReply = z.object({
+  text: z.string(),
+  toolCalls: z.array(ToolCall).default([]),
+  finish: FinishReason,
+  usage: Usage,
+  /** The model that answered, as its provider names it. */
+  model: z.string(),
+});
+export type ModelReply = z.infer<typeof ModelReply>;

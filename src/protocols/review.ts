@@ -1,0 +1,30 @@
+/**
+ * Reviews: a supervisor asks a reviewer to judge one attempt at a task. Each `review.request` is answered by exactly one of
+ * `review.verdict` and `review.failed`.
+ */
+import { z } from 'zod';
+import { Failure } from './failure.ts';
+import { Citation, Verdict } from './formats.ts';
+import { Name } from './ids.ts';
+import { message } from './message.ts';
+
+export const ReviewRequest = message('review.request', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  goal: z.string(),
+  instructions: z.string(),
+  text: z.string(),
+  citations: z.array(Citation),
+});
+
+export const ReviewVerdict = message('review.verdict', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  ...Verdict.shape,
+});
+
+export const ReviewFailed = message('review.failed', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  failure: Failure,
+});

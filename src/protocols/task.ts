@@ -1,0 +1,45 @@
+/**
+ * Tasks: a supervisor says them to an agent, the agent answers the address it was assigned by.
+ *
+ * Delivery is at least once and in order; the entry's id makes a second delivery harmless. Each `task.assign` is answered by
+ * exactly one of `task.completed` and `task.failed`, also after `task.cancel`.
+ */
+import { z } from 'zod';
+import { Failure } from './failure.ts';
+import { Citation } from './formats.ts';
+import { Name } from './ids.ts';
+import { message } from './message.ts';
+
+/** The result of a step that this task builds on. */
+export const Finding = z.object({ step: Name, agent: Name, text: z.string(), citations: z.array(Citation) });
+export type Finding = z.infer<typeof Finding>;
+
+/** What was said against the last attempt, when this is another one. */
+export const Feedback = z.object({ previous: z.string(), reasons: z.array(z.string()) });
+export type Feedback = z.infer<typeof Feedback>;
+
+export const TaskAssign = message('task.assign', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  /** What the whole run is about. */
+  goal: z.string(),
+  instructions: z.string(),
+  findings: z.array(Finding).default([]),
+  feedback: Feedback.optional(),
+});
+
+export const TaskCancel = message('task.cancel', { reason: z.string() });
+
+export const TaskCompleted = message('task.completed', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  text: z.string(),
+  citations: z.array(Citation),
+  turns: z.number().int().nonnegative(),
+});
+
+export const TaskFailed = message('task.failed', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  failure: Failure,
+});
