@@ -8,20 +8,26 @@
  *
  * The runtime refuses any other action when a chart is registered (runtime/chart.ts).
  */
-import { enqueueActions, fromPromise, type PromiseActorLogic } from 'xstate';
+import { enqueueActions, fromPromise, type ActionFunction, type PromiseActorLogic } from 'xstate';
 
-/** A slot for an effect: the chart names it and types it; only a host can run it. */
-export const effect = <Output, Input>(): PromiseActorLogic<Output, Input> =>
-  fromPromise<Output, Input>(() => {
-    throw new Error('an effect is run by a host, never by the chart');
-  });
-
-/** Marks an action that enqueues nothing but what a host can perform. */
+/** Marks an effect's slot, and an action that enqueues nothing but what a host can perform. */
 export const DURABLE = Symbol.for('troupe.durable');
 const durable = <A extends object>(action: A): A => Object.assign(action, { [DURABLE]: true });
 
+/** A slot for an effect: the chart names it and types it; only a host can run it. */
+export const effect = <Output, Input>(): PromiseActorLogic<Output, Input> =>
+  durable(
+    fromPromise<Output, Input>(() => {
+      throw new Error('an effect is run by a host, never by the chart');
+    }),
+  );
+
+/** Fits any chart: XState cannot infer an action's machine from outside of its setup. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type AnyAction = ActionFunction<any, any, any, any, any, any, any, any, any>;
+
 /** Sends any number of messages. */
-export const emitEach = <Args, Message extends { type: string; to: string }>(messages: (args: Args) => readonly Message[]) =>
+export const emitEach = <Args, Message extends { type: string; to: string }>(messages: (args: Args) => readonly Message[]): AnyAction =>
   durable(
     enqueueActions((args) => {
       for (const one of messages(args as Args)) args.enqueue.emit(one as never);
@@ -29,7 +35,7 @@ export const emitEach = <Args, Message extends { type: string; to: string }>(mes
   );
 
 /** Starts any number of effects of one kind, each under an id of its own. */
-export const startEach = <Args, Input>(src: string, effects: (args: Args) => readonly { id: string; input: Input }[]) =>
+export const startEach = <Args, Input>(src: string, effects: (args: Args) => readonly { id: string; input: Input }[]): AnyAction =>
   durable(
     enqueueActions((args) => {
       for (const { id, input } of effects(args as Args)) args.enqueue.spawnChild(src as never, { id, input } as never);
@@ -37,7 +43,7 @@ export const startEach = <Args, Input>(src: string, effects: (args: Args) => rea
   );
 
 /** Stops effects by id; those that are not running are passed over. */
-export const stopEach = <Args>(ids: (args: Args) => readonly string[]) =>
+export const stopEach = <Args>(ids: (args: Args) => readonly string[]): AnyAction =>
   durable(
     enqueueActions((args) => {
       for (const id of ids(args as Args)) args.enqueue.stopChild(id);

@@ -24,7 +24,7 @@ export type Received<M extends MessageType> = M extends MessageType<infer T, inf
   ? { readonly type: T; readonly from: Address; readonly at: number } & z.infer<z.ZodObject<S>>
   : never;
 
-/** What a chart emits. */
+/** What a chart emits: complete, because within one process it is not parsed again. */
 export type Sent<M extends MessageType> = M extends MessageType<infer T, infer S>
-  ? { readonly type: T; readonly to: Address } & z.input<z.ZodObject<S>>
+  ? { readonly type: T; readonly to: Address } & z.infer<z.ZodObject<S>>
   : never;

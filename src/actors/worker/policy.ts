@@ -1,0 +1,75 @@
+/** How a worker goes on: pure decisions over its conversation. */
+import type { AgentProfile } from '../../protocols/agent.ts';
+import type { Failure } from '../../protocols/failure.ts';
+import { parseFormat, type Parsed, type Report } from '../../protocols/formats.ts';
+import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../protocols/model.ts';
+import type { PayloadOf } from '../../protocols/catalogue.ts';
+import type { ToolRecord } from '../../protocols/tool.ts';
+import { findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+
+export type Task = PayloadOf<'task.assign'>;
+
+/** Answers that do not have the form may be put right so often for one task. */
+export const REPAIRS_MAX = 1;
+/** Tool calls of one answer that are made; the rest is refused in words. */
+export const CALLS_MAX = 8;
+
+export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
+  systemMessage(profile, [...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []), REPORT_DUTY]),
+  sectionsMessage([
+    ['Question', task.goal],
+    ['Task', task.instructions],
+    ['Findings', findingLines(task.findings)],
+    ['Feedback', task.feedback && [...task.feedback.reasons.map((reason) => `- ${reason}`), '', 'Your last answer was:', task.feedback.previous].join('\n')],
+  ]),
+];
+
+/** The last turn is made without tools, so that it can only be an answer. */
+export const request = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number): ModelRequest => ({
+  model: profile.model,
+  messages: [...messages],
+  tools: turn < profile.limits.turns ? [...profile.tools] : [],
+  format: 'report',
+  maxTokens: profile.limits.maxTokens,
+  minTokens: Math.min(64, profile.limits.maxTokens),
+  timeoutMs: profile.limits.timeoutMs,
+});
+
+export const said = (reply: ModelReply): ChatMessage => ({ role: 'assistant', text: reply.text, toolCalls: reply.toolCalls });
+
+export const callsOf = (reply: ModelReply): readonly ToolCall[] => reply.toolCalls.slice(0, CALLS_MAX);
+
+/** The effect that stands for a call: its place among the calls of the turn. */
+export const callEffect = (index: number): string => `tool.${index}`;
+
+/** Every call has its answer, in the order of the calls: providers refuse a conversation in which one is missing. */
+export const observed = (reply: ModelReply, records: readonly ToolRecord[]): ChatMessage[] =>
+  reply.toolCalls.map(({ id }) => {
+    const record = records.find(({ callId }) => callId === id);
+    return { role: 'tool', callId: id, ok: record?.ok ?? false, text: record?.text ?? `not made: at most ${CALLS_MAX} calls at once; ask again` };
+  });
+
+/** A call whose effect itself failed, as the tool would have recorded it. */
+export const brokenCall = (call: ToolCall, failure: Failure, at: number): ToolRecord => ({
+  callId: call.id,
+  tool: call.name,
+  input: call.input,
+  ok: false,
+  text: failure.message,
+  failure,
+  ms: 0,
+  time: at,
+});
+
+export const parseReport = (reply: ModelReply): Parsed<Report> => {
+  if (reply.finish === 'length') return { ok: false, problem: 'the answer was cut off; make it shorter' };
+  return parseFormat('report', reply.text);
+};
+
+export const repairMessage = (problem: string): ChatMessage => ({ role: 'user', text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}` });
+
+/** Doubles from half a second to half a minute; what the provider asks for wins. */
+export const backoffMs = (attempt: number, failure: Failure | undefined): number => {
+  const asked = failure?.details['retryAfterMs'];
+  return typeof asked === 'number' && asked >= 0 ? Math.min(asked, 300_000) : Math.min(500 * 2 ** (attempt - 1), 30_000);
+};

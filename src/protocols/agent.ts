@@ -1,0 +1,24 @@
+/** An agent as its chart knows it: who it is for a model, and its bounds. Resolved from the team file, so nothing here is optional by accident. */
+import { z } from 'zod';
+import { Name } from './ids.ts';
+
+export const AgentProfile = z.object({
+  name: Name,
+  role: z.string(),
+  goal: z.string(),
+  backstory: z.string(),
+  /** `provider/name`. */
+  model: z.string(),
+  tools: z.array(z.string()),
+  limits: z.object({
+    /** Model calls for one task, repairs and retries included. */
+    turns: z.number().int().positive(),
+    /** Of one answer. */
+    maxTokens: z.number().int().positive(),
+    /** Tries at one model call that fails in a way that may pass. */
+    attempts: z.number().int().positive(),
+    /** For one task, from its assignment. */
+    timeoutMs: z.number().int().positive(),
+  }),
+});
+export type AgentProfile = z.infer<typeof AgentProfile>;

@@ -1,0 +1,34 @@
+/**
+ * How the world is reached. A runner stands behind each effect that charts name; the host calls it and writes what it gives
+ * into the actor's log. Only topology/start.ts knows which runners there are.
+ */
+import type { Quote } from '../protocols/budget.ts';
+import type { Failure } from '../protocols/failure.ts';
+import type { Grant } from '../protocols/grant.ts';
+import type { Address } from '../protocols/ids.ts';
+import type { PayloadOf } from '../protocols/catalogue.ts';
+
+type Bill = NonNullable<PayloadOf<'effect.completed'>['bill']>;
+
+export type EffectContext = {
+  readonly address: Address;
+  /** Aborted when the effect is stopped; what was spent until then must still be in the result. */
+  readonly signal: AbortSignal;
+};
+
+export type EffectResult =
+  | { readonly ok: true; readonly output: unknown; readonly bill?: Bill }
+  | { readonly ok: false; readonly failure: Failure; readonly bill?: Bill; /** The call was never made: its grant goes back. */ readonly unused?: true };
+
+/** Effects that cost nothing. Whatever it throws becomes a failure of the effect. */
+export type FreeRunner = { readonly run: (input: never, context: EffectContext) => Promise<EffectResult> };
+
+/** Effects that cost money: a bound before, a grant during, a bill after. `quote` is pure and may throw a `TroupeError`. */
+export type PaidRunner = {
+  readonly quote: (input: never, address: Address) => Quote;
+  readonly run: (input: never, context: EffectContext, grant: Grant) => Promise<EffectResult>;
+};
+
+export type Runners = Readonly<Record<string, FreeRunner | PaidRunner>>;
+
+export const isPaid = (runner: FreeRunner | PaidRunner): runner is PaidRunner => 'quote' in runner;

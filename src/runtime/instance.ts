@@ -1,0 +1,82 @@
+/**
+ * One actor in one process: its state and the ids that it has already folded.
+ *
+ * The bus promises that an id counts once; `seen` is the second line of defence, for a bus whose memory of ids is bounded. It
+ * holds the newest ids only, so it is bounded too: an older duplicate meets an effect or a timer that has ended, or an account
+ * that knows the grant.
+ */
+import { begin, step, type Definition, type FoldEntry, type Output, type State } from './fold.ts';
+import type { Address } from '../protocols/ids.ts';
+
+const SEEN_MAX = 4_096;
+
+export type Frozen = {
+  readonly chart: string;
+  readonly version: number;
+  readonly snapshot: unknown;
+  readonly position: number;
+  readonly effects: State['effects'];
+  readonly timers: State['timers'];
+  readonly seen: readonly string[];
+};
+
+export class Instance {
+  readonly address: Address;
+  readonly definition: Definition;
+  #state: State;
+  readonly #seen: Set<string>;
+
+  private constructor(address: Address, definition: Definition, state: State, seen: Iterable<string>) {
+    this.address = address;
+    this.definition = definition;
+    this.#state = state;
+    this.#seen = new Set(seen);
+  }
+
+  static begin(address: Address, definition: Definition, at: number): [Instance, Output[]] {
+    const [state, outputs] = begin(definition, address, at);
+    return [new Instance(address, definition, state, []), outputs];
+  }
+
+  /** From a snapshot; `undefined` if it is of another chart or version. */
+  static thaw(address: Address, definition: Definition, json: string): Instance | undefined {
+    const frozen = JSON.parse(json, reviveBigint) as Frozen;
+    if (frozen.chart !== definition.chart.name || frozen.version !== definition.chart.version) return undefined;
+    const { position, effects, timers } = frozen;
+    return new Instance(address, definition, { snapshot: definition.chart.restore(frozen.snapshot), position, effects, timers }, frozen.seen);
+  }
+
+  freeze(): string {
+    const { chart } = this.definition;
+    const { snapshot, position, effects, timers } = this.#state;
+    const frozen: Frozen = { chart: chart.name, version: chart.version, snapshot: chart.persist(snapshot), position, effects, timers, seen: [...this.#seen] };
+    return JSON.stringify(frozen, replaceBigint);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get ended(): boolean {
+    return this.#state.snapshot.status !== 'active';
+  }
+
+  /** Folds one entry. An entry that was folded before gives no outputs. */
+  apply(entry: FoldEntry): Output[] {
+    if (entry.position <= this.#state.position || this.#seen.has(entry.id)) return [];
+    const [state, outputs] = step(this.definition, this.address, this.#state, entry);
+    this.#state = state;
+    this.#seen.add(entry.id);
+    if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.values().next().value!);
+    return outputs;
+  }
+
+  has(id: string): boolean {
+    return this.#seen.has(id);
+  }
+}
+
+/** Money in a context is a bigint, which JSON does not know. */
+const replaceBigint = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? { $bigint: value.toString() } : value);
+const reviveBigint = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && '$bigint' in value ? BigInt((value as { $bigint: string }).$bigint) : value;
