@@ -19,7 +19,8 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { backoffMs, brokenCall, callEffect, callsOf, observed, opening, parseReport, repairMessage, REPAIRS_MAX, request, said, type Task } from './policy.ts';
+import { backoffMs } from '../retry.ts';
+import { brokenCall, callEffect, callsOf, observed, opening, parseReport, repairMessage, REPAIRS_MAX, request, said, type Task } from './policy.ts';
 
 export type WorkerInput = { readonly profile: AgentProfile };
 

@@ -67,9 +67,3 @@ export const parseReport = (reply: ModelReply): Parsed<Report> => {
 };
 
 export const repairMessage = (problem: string): ChatMessage => ({ role: 'user', text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}` });
-
-/** Doubles from half a second to half a minute; what the provider asks for wins. */
-export const backoffMs = (attempt: number, failure: Failure | undefined): number => {
-  const asked = failure?.details['retryAfterMs'];
-  return typeof asked === 'number' && asked >= 0 ? Math.min(asked, 300_000) : Math.min(500 * 2 ** (attempt - 1), 30_000);
-};

@@ -1,0 +1,55 @@
+/** How a reviewer judges: what it is shown, and what its verdict is worth. Pure. */
+import type { AgentProfile } from '../../protocols/agent.ts';
+import type { PayloadOf } from '../../protocols/catalogue.ts';
+import { parseFormat, type Parsed, type Verdict } from '../../protocols/formats.ts';
+import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
+import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
+import { citationLines, sectionsMessage, systemMessage } from '../conversation.ts';
+
+export type Work = PayloadOf<'review.request'>;
+
+/** The tool that compares quotes with their sources, mechanically. */
+export const EVIDENCE_TOOL = 'check_quotes';
+
+const VERDICT_DUTY =
+  'Check each claim against its source. Answer with JSON {"verdict": "accept" | "revise" | "reject", "reasons": [...], "confidence": 0..1}: ' +
+  'accept what its sources carry, revise what can be put right and say how, reject what answers another question.';
+
+export const evidenceRequest = (profile: AgentProfile, work: Work): ToolRequest => ({
+  call: { id: 'evidence', name: EVIDENCE_TOOL, input: { citations: work.citations } },
+  agent: profile.name,
+});
+
+export const looksForEvidence = (profile: AgentProfile, work: Work): boolean => profile.tools.includes(EVIDENCE_TOOL) && work.citations.length > 0;
+
+export const opening = (profile: AgentProfile, work: Work, evidence: ToolRecord | undefined): ChatMessage[] => [
+  systemMessage(profile, [VERDICT_DUTY]),
+  sectionsMessage([
+    ['Question', work.goal],
+    ['Task', work.instructions],
+    ['Report to check', [work.text, ...(work.citations.length > 0 ? ['Sources:', citationLines(work.citations)] : [])].join('\n')],
+    ['Evidence', evidence?.text ?? (work.citations.length === 0 ? 'The report cites nothing.' : undefined)],
+  ]),
+];
+
+export const request = (profile: AgentProfile, messages: readonly ChatMessage[]): ModelRequest => ({
+  model: profile.model,
+  messages: [...messages],
+  tools: [],
+  format: 'verdict',
+  maxTokens: profile.limits.maxTokens,
+  minTokens: Math.min(64, profile.limits.maxTokens),
+  timeoutMs: profile.limits.timeoutMs,
+});
+
+export const parseVerdict = (reply: ModelReply): Parsed<Verdict> =>
+  reply.finish === 'length' ? { ok: false, problem: 'the verdict was cut off; make it shorter' } : parseFormat('verdict', reply.text);
+
+export const repair = (reply: ModelReply, problem: string): ChatMessage[] => [
+  { role: 'assistant', text: reply.text, toolCalls: [] },
+  { role: 'user', text: `# Correction\nYour verdict does not have the form that was asked for: ${problem}. ${VERDICT_DUTY}` },
+];
+
+/** What a person is asked when the reviewer is not sure enough. */
+export const question = (work: Work, verdict: Verdict): string =>
+  `Step ${work.step}: the reviewer says "${verdict.verdict}" with a confidence of ${verdict.confidence.toFixed(2)}. Is the work good enough?`;
