@@ -37,7 +37,7 @@ export const BudgetSettle = message('budget.settle', {
 export const BudgetRelease = message('budget.release', { grant: z.string(), reason: z.string() });
 
 /** Asks for `budget.closed`; nothing is granted afterwards. */
-export const BudgetClose = message('budget.close', {});
+export const BudgetClose = message('budget.close', { reason: z.string() });
 
 export const BudgetGranted = message('budget.granted', {
   grant: z.string(),

@@ -24,7 +24,7 @@ export const effect = <Output, Input>(): PromiseActorLogic<Output, Input> =>
 
 /** Fits any chart: XState cannot infer an action's machine from outside of its setup. */
 // oxlint-disable-next-line typescript/no-explicit-any
-type AnyAction = ActionFunction<any, any, any, any, any, any, any, any, any>;
+type AnyAction = ActionFunction<any, any, any, any, never, never, never, never, never>;
 
 /** Sends any number of messages. */
 export const emitEach = <Args, Message extends { type: string; to: string }>(messages: (args: Args) => readonly Message[]): AnyAction =>

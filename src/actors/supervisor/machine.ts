@@ -1,0 +1,273 @@
+/**
+ * The supervisor: answers a question with a team. It has a plan, from the team file or from its model; it runs the ready steps
+ * at once up to a limit, has results reviewed, sends back what was not accepted, and puts one answer together.
+ *
+ *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close.
+ *   S2  A model's plan is validated before a step of it runs; it may be put right once.
+ *   S3  The rules of the plan are plan.ts's (P1 to P4).
+ *   S4  The answer cites nothing but sources that its steps brought.
+ *   S5  Every waiting state ends by its answer, by `run.cancel`, or by the run's deadline.
+ */
+import { assign, emit, setup } from 'xstate';
+import type { ApprovalDecided } from '../../protocols/approval.ts';
+import type { BudgetClose, BudgetClosed, BudgetGranted } from '../../protocols/budget.ts';
+import { effect, emitEach } from '../../protocols/chart.ts';
+import { failure, type Failure } from '../../protocols/failure.ts';
+import type { Citation } from '../../protocols/formats.ts';
+import type { Address } from '../../protocols/ids.ts';
+import type { RunCancel, RunCompleted, RunFailed, RunStart } from '../../protocols/lifecycle.ts';
+import type { Received, Sent } from '../../protocols/message.ts';
+import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
+import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
+import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
+import { backoffMs } from '../retry.ts';
+import { allEnded, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
+import * as policy from './policy.ts';
+import { keepKnownSources, parseAnswer, parsePlan, recall, repair, request, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
+
+export type { SupervisorInput } from './policy.ts';
+
+type Figures = { readonly spentNanos: string; readonly heldNanos: string; readonly limitNanos: string };
+
+export type SupervisorContext = SupervisorInput & {
+  readonly goal: string;
+  readonly client: Address;
+  readonly steps: Plan;
+  /** What this step of the chart gives to say. */
+  readonly outbox: readonly Outgoing[];
+  /** With its own model: to plan, then to synthesise. */
+  readonly messages: readonly ChatMessage[];
+  readonly attempt: number;
+  readonly repaired: boolean;
+  readonly answer: string;
+  readonly citations: readonly Citation[];
+  readonly failure: Failure | undefined;
+  /** Why the last model call failed. */
+  readonly trouble: Failure | undefined;
+  readonly figures: Figures;
+};
+
+export type SupervisorEvent =
+  | Received<typeof RunStart>
+  | Received<typeof RunCancel>
+  | Received<typeof TaskCompleted>
+  | Received<typeof TaskFailed>
+  | Received<typeof ReviewVerdict>
+  | Received<typeof ReviewFailed>
+  | Received<typeof ApprovalDecided>
+  | Received<typeof BudgetGranted>
+  | Received<typeof BudgetClosed>;
+
+type Emitted = Outgoing | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> | Sent<typeof RunFailed>;
+
+/** The account answers at once unless its hosts are gone. */
+const CLOSE_MS = 60_000;
+
+const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
+
+const stepOutcomes = (steps: Plan) => steps.map(({ id, agent, status, failure: why }) => ({ step: id, agent, status, ...(why && { failure: why }) }));
+
+/** Without the account's word everything that could have been spent counts as held. */
+const unknownFigures: Figures = { spentNanos: '0', heldNanos: '0', limitNanos: '0' };
+
+export const supervisorMachine = setup({
+  types: { context: {} as SupervisorContext, input: {} as SupervisorInput, events: {} as SupervisorEvent, emitted: {} as Emitted },
+  actors: {
+    model: effect<ModelReply, ModelRequest>(),
+  },
+  delays: {
+    backoff: ({ context }) => backoffMs(context.attempt, context.trouble),
+    deadline: ({ context }) => context.deadlineMs,
+    closing: () => CLOSE_MS,
+  },
+  guards: {
+    hasPlan: ({ context }) => context.plan !== undefined,
+    planFits: ({ context }, reply: ModelReply) => parsePlan(context, reply).ok,
+    answerFits: (_, reply: ModelReply) => parseAnswer(reply).ok,
+    canRepair: ({ context }) => !context.repaired,
+    canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
+    cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
+    soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
+    allEnded: ({ context }) => allEnded(context.steps),
+    hasFailed: ({ context }) => context.failure !== undefined,
+  },
+  actions: {
+    accept: assign((_, { goal, from }: Received<typeof RunStart>) => ({ goal, client: from })),
+    usePlan: assign(({ context }) => ({ steps: openPlan(context.plan!) })),
+    prepareToPlan: assign(({ context }) => ({ messages: policy.planning(context) })),
+    adoptPlan: assign(({ context }, reply: ModelReply) => {
+      const parsed = parsePlan(context, reply);
+      return { steps: parsed.ok ? openPlan(fromDraft(parsed.value)) : [] };
+    }),
+    dispatch: assign(({ context }) => progress(policy.dispatch(context, context.steps))),
+    completeTask: assign(({ context }, done: Received<typeof TaskCompleted>) => progress(policy.taskCompleted(context, context.steps, done))),
+    failTask: assign(({ context }, said: Received<typeof TaskFailed>) => progress(policy.taskFailed(context, context.steps, said))),
+    takeVerdict: assign(({ context }, said: Received<typeof ReviewVerdict>) => progress(policy.reviewed(context, context.steps, said))),
+    missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(policy.reviewFailed(context, context.steps, said))),
+    takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(policy.decided(context, context.steps, said))),
+    prepareToSynthesise: assign(({ context }) => ({ messages: policy.synthesis(context, context.steps), attempt: 1, repaired: false })),
+    askForPlan: assign(({ context }, reply: ModelReply) => askAgain(context, reply, parsePlan(context, reply))),
+    askForAnswer: assign(({ context }, reply: ModelReply) => askAgain(context, reply, parseAnswer(reply))),
+    takeSoleAnswer: assign(({ context }) => ({ answer: soleAnswer(context.steps)!.text, citations: soleAnswer(context.steps)!.citations })),
+    takeAnswer: assign(({ context }, reply: ModelReply) => {
+      const parsed = parseAnswer(reply);
+      const { text, citations } = keepKnownSources(parsed.ok ? parsed.value : { text: reply.text, citations: [] }, context.steps);
+      return { answer: text, citations };
+    }),
+    rememberTrouble: assign((_, trouble: Failure) => ({ trouble })),
+    countAttempt: assign(({ context }) => ({ attempt: context.attempt + 1 })),
+    fail: assign((_, why: Failure) => ({ failure: why })),
+    failPlan: assign(({ context }) => ({ failure: runFailure(context.steps) })),
+    failForm: assign((_, reply: ModelReply) => ({
+      failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no answer of the form that was asked for, also when asked again`, { details: { text: reply.text.slice(0, 500) } }),
+    })),
+    failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
+    failDeadline: assign(({ context }) => ({ failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`) })),
+    recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
+    takeFigures: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ figures: { spentNanos, heldNanos, limitNanos } })),
+    closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
+    announceCompletion: emit(({ context: { client, answer, citations, steps, figures } }) => ({
+      type: 'run.completed' as const,
+      to: client,
+      answer,
+      citations: [...citations],
+      steps: stepOutcomes(steps),
+      ...figures,
+    })),
+    announceFailure: emit(({ context: { client, failure: why, steps, figures } }) => ({
+      type: 'run.failed' as const,
+      to: client,
+      failure: why!,
+      steps: stepOutcomes(steps),
+      ...figures,
+    })),
+  },
+}).createMachine({
+  id: 'supervisor',
+  context: ({ input }) => ({
+    ...input,
+    goal: '',
+    client: '' as Address,
+    steps: [],
+    outbox: [],
+    messages: [],
+    attempt: 1,
+    repaired: false,
+    answer: '',
+    citations: [],
+    failure: undefined,
+    trouble: undefined,
+    figures: unknownFigures,
+  }),
+  initial: 'idle',
+  states: {
+    idle: {
+      on: {
+        'run.start': [
+          { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'accept', params: ({ event }) => event }, 'usePlan'] },
+          { target: 'working.planning', actions: [{ type: 'accept', params: ({ event }) => event }, 'prepareToPlan'] },
+        ],
+      },
+    },
+    working: {
+      on: {
+        'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+      },
+      after: {
+        deadline: { target: 'stopping', actions: 'failDeadline' },
+      },
+      initial: 'executing',
+      states: {
+        planning: {
+          initial: 'asking',
+          states: {
+            asking: {
+              invoke: {
+                id: 'plan',
+                src: 'model',
+                input: ({ context }) => request(context.profile, context.messages, 'plan'),
+                onDone: [
+                  { guard: { type: 'planFits', params: ({ event }) => event.output }, target: '#supervisor.working.executing', actions: { type: 'adoptPlan', params: ({ event }) => event.output } },
+                  { guard: 'canRepair', target: 'asking', reenter: true, actions: { type: 'askForPlan', params: ({ event }) => event.output } },
+                  { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
+                ],
+                onError: [
+                  { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure } },
+                  { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
+                ],
+              },
+              initial: 'reserving',
+              states: { reserving: { on: { 'budget.granted': 'calling' } }, calling: {} },
+            },
+            waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
+          },
+        },
+        executing: {
+          entry: ['dispatch', sendOutbox],
+          on: {
+            'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
+            'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+            'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
+            'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
+            'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
+          },
+          always: [
+            { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
+            { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
+            { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
+          ],
+        },
+        synthesising: {
+          initial: 'asking',
+          states: {
+            asking: {
+              invoke: {
+                id: 'answer',
+                src: 'model',
+                input: ({ context }) => request(context.profile, context.messages, 'report'),
+                onDone: [
+                  { guard: { type: 'answerFits', params: ({ event }) => event.output }, target: '#supervisor.closing', actions: { type: 'takeAnswer', params: ({ event }) => event.output } },
+                  { guard: 'canRepair', target: 'asking', reenter: true, actions: { type: 'askForAnswer', params: ({ event }) => event.output } },
+                  { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
+                ],
+                onError: [
+                  { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure } },
+                  { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
+                ],
+              },
+              initial: 'reserving',
+              states: { reserving: { on: { 'budget.granted': 'calling' } }, calling: {} },
+            },
+            waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
+          },
+        },
+      },
+    },
+    stopping: {
+      entry: ['recallAll', sendOutbox],
+      always: 'closing',
+    },
+    closing: {
+      entry: 'closeAccount',
+      on: {
+        'budget.closed': [
+          { guard: 'hasFailed', target: 'failed', actions: { type: 'takeFigures', params: ({ event }) => event } },
+          { target: 'completed', actions: { type: 'takeFigures', params: ({ event }) => event } },
+        ],
+      },
+      after: {
+        closing: [{ guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
+      },
+    },
+    completed: { type: 'final', entry: 'announceCompletion' },
+    failed: { type: 'final', entry: 'announceFailure' },
+  },
+});
+
+const progress = ({ plan, outbox }: policy.Progress) => ({ steps: plan, outbox });
+
+const askAgain = (context: SupervisorContext, reply: ModelReply, parsed: { readonly ok: boolean; readonly problem?: string }) => ({
+  repaired: true,
+  attempt: 1,
+  messages: [...context.messages, ...repair(reply, parsed.problem ?? 'nothing is wrong with it')],
+});

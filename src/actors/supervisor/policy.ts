@@ -1,0 +1,248 @@
+/** What a supervisor says: to agents, to reviewers, to people and to its model. Pure. */
+import type { AgentProfile } from '../../protocols/agent.ts';
+import type { ApprovalRequest } from '../../protocols/approval.ts';
+import type { PayloadOf } from '../../protocols/catalogue.ts';
+import { failure, type Failure } from '../../protocols/failure.ts';
+import { parseFormat, type Citation, type Parsed, type PlanDraft, type Report } from '../../protocols/formats.ts';
+import { address, type Address, type RunId } from '../../protocols/ids.ts';
+import type { Sent } from '../../protocols/message.ts';
+import type { ChatMessage, FormatName, ModelReply, ModelRequest } from '../../protocols/model.ts';
+import type { ReviewRequest } from '../../protocols/review.ts';
+import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
+import { findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+import { change, completed, draftProblems, find, isActive, present, ready, skipBlocked, type Plan, type PlannedStep, type Step } from './plan.ts';
+
+/** What happens to work that the last permitted review did not accept. */
+export type OnRejected = 'accept_with_note' | 'fail' | 'ask';
+
+export type SupervisorInput = {
+  readonly run: RunId;
+  readonly profile: AgentProfile;
+  /** Whom steps may be given to. */
+  readonly agents: readonly { readonly name: string; readonly description: string }[];
+  readonly reviewer: string | undefined;
+  /** From the team file; `undefined`: the supervisor's model makes the plan. */
+  readonly plan: readonly PlannedStep[] | undefined;
+  readonly maxSteps: number;
+  readonly concurrency: number;
+  /** Revisions that a review may ask for, for each step. */
+  readonly reviewRounds: number;
+  readonly onRejected: OnRejected;
+  readonly deadlineMs: number;
+  readonly askMs: number;
+  readonly account: Address;
+  readonly approver: Address;
+};
+
+export type Outgoing = Sent<typeof TaskAssign> | Sent<typeof TaskCancel> | Sent<typeof ReviewRequest> | Sent<typeof ApprovalRequest>;
+
+/** A plan after something happened, and what is to be said because of it. */
+export type Progress = { readonly plan: Plan; readonly outbox: readonly Outgoing[] };
+
+type Team = SupervisorInput & { readonly goal: string };
+
+const workerOf = (team: Team, step: Step): Address => address(team.run, 'worker', step.agent, `${step.id}-${step.attempt}`);
+const reviewerOf = (team: Team, step: Step): Address => address(team.run, 'reviewer', team.reviewer, `${step.id}-${step.attempt}`);
+
+// --- carrying the plan out -------------------------------------------------------------------------------------------------
+
+/** Assigns whatever may run now. */
+export const dispatch = (team: Team, before: Plan): Progress => {
+  let plan = skipBlocked(before);
+  const outbox: Outgoing[] = [];
+  for (const { id } of ready(plan, team.concurrency)) {
+    const said = assignStep(team, plan, find(plan, id)!);
+    plan = said.plan;
+    outbox.push(...said.outbox);
+  }
+  return { plan, outbox };
+};
+
+const assignStep = (team: Team, before: Plan, step: Step): Progress => {
+  const attempt = step.attempt + 1;
+  const plan = change(before, step.id, { status: 'running', attempt });
+  const assigned = find(plan, step.id)!;
+  const feedback = step.objections.length > 0 ? { feedback: { previous: step.text, reasons: [...step.objections] } } : {};
+  return {
+    plan,
+    outbox: [
+      {
+        type: 'task.assign',
+        to: workerOf(team, assigned),
+        step: step.id,
+        attempt,
+        goal: team.goal,
+        instructions: step.task,
+        findings: step.needs.map((need) => findingOf(find(before, need)!)),
+        ...feedback,
+      },
+    ],
+  };
+};
+
+const findingOf = ({ id, agent, status, text, citations, failure: why }: Step): Finding =>
+  status === 'completed' ? { step: id, agent, text, citations: [...citations] } : { step: id, agent, text: `This step failed: ${why?.message ?? status}`, citations: [] };
+
+const thenDispatch = (team: Team, plan: Plan, said: readonly Outgoing[] = []): Progress => {
+  const next = dispatch(team, plan);
+  return { plan: next.plan, outbox: [...said, ...next.outbox] };
+};
+
+export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.completed'>): Progress => {
+  const step = present(plan, done.step, done.attempt, 'running');
+  if (!step) return { plan, outbox: [] };
+  const { text, citations } = done;
+  if (team.reviewer === undefined) return thenDispatch(team, change(plan, step.id, { status: 'completed', text, citations }));
+  const request: Outgoing = {
+    type: 'review.request',
+    to: reviewerOf(team, step),
+    step: step.id,
+    attempt: step.attempt,
+    goal: team.goal,
+    instructions: step.task,
+    text,
+    citations: [...citations],
+  };
+  return { plan: change(plan, step.id, { status: 'reviewing', text, citations }), outbox: [request] };
+};
+
+export const taskFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'task.failed'>): Progress => {
+  const step = present(plan, id, attempt, 'running');
+  return step ? thenDispatch(team, change(plan, id, { status: 'failed', failure: why })) : { plan, outbox: [] };
+};
+
+export const reviewed = (team: Team, plan: Plan, said: PayloadOf<'review.verdict'>): Progress => {
+  const step = present(plan, said.step, said.attempt, 'reviewing');
+  if (!step) return { plan, outbox: [] };
+  if (said.verdict === 'accept') return thenDispatch(team, change(plan, step.id, { status: 'completed', objections: [] }));
+  const objections = said.reasons.length > 0 ? said.reasons : [`the review says "${said.verdict}"`];
+  const objected = change(plan, step.id, { objections });
+  if (step.attempt <= team.reviewRounds) return assignStep(team, objected, find(objected, step.id)!);
+  return rejected(team, objected, find(objected, step.id)!);
+};
+
+/** A review that could not be made decides nothing: the work is treated as work that was not accepted. */
+export const reviewFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'review.failed'>): Progress => {
+  const step = present(plan, id, attempt, 'reviewing');
+  if (!step) return { plan, outbox: [] };
+  if (why.code.startsWith('BUDGET_') || why.code === 'MODEL_UNAUTHORISED') return thenDispatch(team, change(plan, id, { status: 'failed', failure: why }));
+  const objected = change(plan, id, { objections: [`not reviewed: ${why.message}`] });
+  return rejected(team, objected, find(objected, id)!);
+};
+
+const rejected = (team: Team, plan: Plan, step: Step): Progress => {
+  switch (team.onRejected) {
+    case 'accept_with_note':
+      return thenDispatch(team, change(plan, step.id, { status: 'completed', text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }));
+    case 'fail':
+      return thenDispatch(team, change(plan, step.id, { status: 'failed', failure: rejection(step) }));
+    case 'ask':
+      return { plan: change(plan, step.id, { status: 'asking' }), outbox: [question(team, step)] };
+  }
+};
+
+const rejection = (step: Step): Failure =>
+  failure('STEP_REJECTED', `step ${step.id} was not accepted after ${step.attempt} attempts: ${step.objections.join('; ')}`, { details: { objections: step.objections } });
+
+const approvalOf = (step: Pick<Step, 'id' | 'attempt'>): string => `step-${step.id}-${step.attempt}`;
+
+const question = (team: Team, step: Step): Outgoing => ({
+  type: 'approval.request',
+  to: team.approver,
+  approval: approvalOf(step),
+  question: `Step ${step.id} was not accepted after ${step.attempt} attempts. Take the work as it is?`,
+  details: { text: step.text, objections: step.objections },
+  timeoutMs: team.askMs,
+  otherwise: 'deny',
+});
+
+export const decided = (team: Team, plan: Plan, { approval, decision }: PayloadOf<'approval.decided'>): Progress => {
+  const step = plan.find((one) => one.status === 'asking' && approvalOf(one) === approval);
+  if (!step) return { plan, outbox: [] };
+  const to = decision === 'approve' ? { status: 'completed' as const } : { status: 'failed' as const, failure: rejection(step) };
+  return thenDispatch(team, change(plan, step.id, to));
+};
+
+/** Tells everybody who is at work to stop. */
+export const recall = (team: Team, plan: Plan, reason: string): Outgoing[] =>
+  plan.filter(isActive).flatMap((step): Outgoing[] => {
+    if (step.status === 'asking') return [];
+    return [{ type: 'task.cancel', to: step.status === 'reviewing' ? reviewerOf(team, step) : workerOf(team, step), reason }];
+  });
+
+// --- the supervisor's own model calls --------------------------------------------------------------------------------------
+
+const PLAN_DUTY = (maxSteps: number) =>
+  'Break the question into the fewest steps that answer it. Steps that do not need each other run at the same time. ' +
+  `Answer with JSON {"steps": [{"id", "agent", "task", "needs": [ids]}]}, at most ${maxSteps} steps; an id is a short word; an agent is one of those listed.`;
+
+export const planning = (team: Team): ChatMessage[] => [
+  systemMessage(team.profile, [PLAN_DUTY(team.maxSteps)]),
+  sectionsMessage([
+    ['Question', team.goal],
+    ['Agents', team.agents.map(({ name, description }) => `- ${name}: ${description}`).join('\n')],
+  ]),
+];
+
+export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
+  systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', REPORT_DUTY]),
+  sectionsMessage([
+    ['Question', team.goal],
+    ['Findings', findingLines(plan.map(findingOf))],
+  ]),
+];
+
+export const request = (profile: AgentProfile, messages: readonly ChatMessage[], format: FormatName): ModelRequest => ({
+  model: profile.model,
+  messages: [...messages],
+  tools: [],
+  format,
+  maxTokens: profile.limits.maxTokens,
+  minTokens: Math.min(64, profile.limits.maxTokens),
+  timeoutMs: profile.limits.timeoutMs,
+});
+
+export const parsePlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanDraft> => {
+  if (reply.finish === 'length') return { ok: false, problem: 'the plan was cut off; make it shorter' };
+  const parsed = parseFormat('plan', reply.text);
+  if (!parsed.ok) return parsed;
+  const problems = draftProblems(parsed.value, team.agents.map(({ name }) => name), team.maxSteps);
+  return problems.length === 0 ? parsed : { ok: false, problem: problems.join('; ') };
+};
+
+export const parseAnswer = (reply: ModelReply): Parsed<Report> =>
+  reply.finish === 'length' ? { ok: false, problem: 'the answer was cut off; make it shorter' } : parseFormat('report', reply.text);
+
+export const repair = (reply: ModelReply, problem: string): ChatMessage[] => [
+  { role: 'assistant', text: reply.text, toolCalls: [] },
+  { role: 'user', text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. Answer again, with JSON only.` },
+];
+
+/** When one step was all there was to do, its result is the answer. */
+export const soleAnswer = (plan: Plan): Report | undefined => {
+  const [step, ...others] = plan;
+  return step?.status === 'completed' && others.length === 0 ? { text: step.text, citations: [...step.citations] } : undefined;
+};
+
+const sameSource = (one: Citation, other: Citation): boolean => one.file === other.file && one.line === other.line && one.quote === other.quote;
+
+/**
+ * The answer with no source but those that the steps brought, which are the ones that were checked. What is dropped loses its
+ * mark in the text; the others are numbered anew, in the order of their first mark.
+ */
+export const keepKnownSources = (answer: Report, plan: Plan): Report => {
+  const known = completed(plan).flatMap(({ citations }) => citations);
+  const kept: Citation[] = [];
+  const numberOf = (index: number): number | undefined => {
+    const citation = answer.citations[index];
+    if (!citation || !known.some((one) => sameSource(one, citation))) return undefined;
+    const at = kept.findIndex((one) => sameSource(one, citation));
+    return at >= 0 ? at + 1 : kept.push(citation);
+  };
+  const text = answer.text.replace(/\s?\[(\d{1,3})\]/g, (mark, digits: string) => {
+    const number = numberOf(Number(digits) - 1);
+    return number === undefined ? '' : mark.replace(digits, String(number));
+  });
+  answer.citations.forEach((_, index) => numberOf(index));
+  return { text, citations: kept };
+};
