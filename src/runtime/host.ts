@@ -42,6 +42,8 @@ type Inbox = (entry: FoldEntry) => void;
 /** One adopted unit. While its history is folded nothing is performed and what comes live waits. */
 type Unit = {
   readonly prefix: string;
+  /** Whether its lease still runs, by this host's own clock: a host that slept must not act on what it once held. */
+  readonly holds: () => boolean;
   /** What came live while history was read; `undefined` once the unit is live. */
   waiting: Entry[] | undefined;
   /** Messages that history gave, by id: said again at the end unless their addressee has them. */
@@ -78,8 +80,8 @@ export class Host {
   }
 
   /** Takes a unit over: folds what its logs hold, then takes up what was pending. `fresh`: its logs are known to be empty. */
-  async adopt(prefix: string, { fresh = false } = {}): Promise<void> {
-    const unit: Unit = { prefix, waiting: [], unheard: new Map() };
+  async adopt(prefix: string, { fresh = false, holds = () => true }: { fresh?: boolean; holds?: () => boolean } = {}): Promise<void> {
+    const unit: Unit = { prefix, holds, waiting: [], unheard: new Map() };
     this.#units.set(prefix, unit);
     if (!fresh) {
       const snapshots = await this.#snapshots(prefix);
@@ -147,6 +149,7 @@ export class Host {
   #receive(entry: Entry): void {
     const unit = this.#unitOf(entry.log);
     if (!unit || this.#stopped) return;
+    if (!unit.holds()) return this.release(unit.prefix);
     if (unit.waiting) unit.waiting.push(entry);
     else this.#fold(entry, unit, undefined);
   }
@@ -335,7 +338,7 @@ export class Host {
   async #call(address: Address, effect: Effect, signal: AbortSignal): Promise<EffectResult> {
     try {
       await this.#options.bus.durable(); // H1
-      if (signal.aborted) return aborted(effect);
+      if (signal.aborted || this.#unitOf(address)?.holds() !== true) return stopped(effect);
       const runner = this.#options.runners[effect.src]!;
       const context = { address, signal };
       if (!isPaid(runner)) return await runner.run(effect.input as never, context);
@@ -429,7 +432,7 @@ export class Host {
   }
 }
 
-const aborted = (effect: Effect): EffectResult => {
-  const stopped: Failure = { code: 'EFFECT_STOPPED', message: `${effect.src} was stopped before it began`, retryable: false, details: {} };
-  return { ok: false, failure: stopped, ...(effect.grant && { unused: true as const }) };
+const stopped = (effect: Effect): EffectResult => {
+  const said: Failure = { code: 'EFFECT_STOPPED', message: `${effect.src} was stopped before it began`, retryable: false, details: {} };
+  return { ok: false, failure: said, ...(effect.grant && { unused: true as const }) };
 };

@@ -38,7 +38,11 @@ describe('money', () => {
   });
 
   it('reads what it writes', () => {
-    fc.assert(fc.property(fc.bigInt({ min: 0n, max: 10n ** 20n }), (nanos) => expect(parseDollars(formatDollars(nanos))).toBe(nanos)));
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 10n ** 20n }), (nanos) => {
+        expect(parseDollars(formatDollars(nanos))).toBe(nanos);
+      }),
+    );
   });
 
   it.each(['', '-1', '1.0000000001', '1e-4', 'abc', '1,5', '.5'])('refuses %j as dollars', (text) => {
