@@ -1,0 +1,230 @@
+/**
+ * The logs of the embedded bus. A follower in the appending process is handed an entry before the commit (port.ts, `follow`),
+ * as the very object that was appended; everything that comes from the file is decoded.
+ */
+import type { StatementSync } from 'node:sqlite';
+import { Envelope } from '../../protocols/envelope.ts';
+import { TroupeError } from '../../protocols/failure.ts';
+import { checkName, fixedPrefix, matcher } from '../pattern.ts';
+import { MAX_ENTRY_BYTES, type Entry, type Following, type Position } from '../port.ts';
+import type { Connection } from './connection.ts';
+
+/** Rows that are decoded before others get a turn. */
+const CHUNK = 256;
+/** Logs whose size and last position are remembered. */
+const KNOWN_LOGS_MAX = 20_000;
+
+type Row = { readonly position: number; readonly log: string; readonly at: number; readonly envelope: string };
+
+type Follower = {
+  readonly matches: (log: string) => boolean;
+  readonly onEntry: (entry: Entry) => void;
+  /** Everything up to here was handed over or does not match. */
+  cursor: Position;
+  /** Has had all history. */
+  live: boolean;
+};
+
+export class Journal {
+  readonly #connection: Connection;
+  readonly #maxEntries: number;
+  readonly #insert: StatementSync;
+  readonly #find: StatementSync;
+  readonly #size: StatementSync;
+  readonly #last: StatementSync;
+  readonly #after: StatementSync;
+  readonly #positions: StatementSync;
+  readonly #rows: StatementSync;
+  readonly #bury: StatementSync;
+  readonly #followers = new Set<Follower>();
+  /** Valid while no other process has written. */
+  readonly #known = new Map<string, { entries: number; last: Position }>();
+  /** Entries on their way to the followers. */
+  #fresh: Entry[] = [];
+  #handing = false;
+  /** The last position that this process has looked at. */
+  #seen: Position;
+
+  constructor(connection: Connection, maxEntries: number) {
+    this.#connection = connection;
+    this.#maxEntries = maxEntries;
+    this.#insert = connection.prepare('INSERT INTO entry (log, id, at, envelope) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#find = connection.prepare('SELECT position FROM entry WHERE log = ? AND id = ?');
+    this.#size = connection.prepare('SELECT count(*) AS entries, coalesce(max(position), 0) AS last FROM entry WHERE log = ?');
+    this.#last = connection.prepare('SELECT coalesce(max(position), 0) AS last FROM entry');
+    this.#after = connection.prepare(`SELECT position, log, at, envelope FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ${CHUNK}`);
+    // The plus keeps SQLite from walking the whole table in order of position for the few entries of one run.
+    this.#positions = connection.prepare('SELECT position FROM entry WHERE log >= ? AND log < ? AND position > ? AND position <= ? ORDER BY +position');
+    this.#rows = connection.prepare('SELECT position, log, at, envelope FROM entry WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position');
+    this.#bury = connection.prepare('INSERT INTO dead (at, source, reason, body, position) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#seen = this.#lastPosition();
+    connection.onForeign(() => this.#catchUp());
+  }
+
+  append(log: string, envelope: Envelope, expect: Position | undefined): Position {
+    if (!this.#known.has(log)) checkName(log);
+    const json = JSON.stringify(envelope);
+    if (json.length * 3 > MAX_ENTRY_BYTES) checkSize(log, envelope, Buffer.byteLength(json));
+    return this.#connection.write(() => {
+      const known = this.#knownOf(log);
+      if (expect !== undefined && known.last !== expect) {
+        const before = this.#find.get(log, envelope.id) as { position: number } | undefined;
+        if (before) return before.position;
+        throw new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${known.last}`, { retryable: true, details: { last: known.last } });
+      }
+      const full = known.entries >= this.#maxEntries;
+      if (full && !this.#find.get(log, envelope.id)) {
+        throw new TroupeError('BUS_LOG_FULL', `${log} holds ${known.entries} entries, its bound: its reader is too slow or gone`, { retryable: true });
+      }
+      const at = this.#connection.now();
+      const { changes, lastInsertRowid } = this.#insert.run(log, envelope.id, at, json);
+      if (changes === 0) return (this.#find.get(log, envelope.id) as { position: number }).position; // B2
+      const position = Number(lastInsertRowid);
+      known.entries++;
+      known.last = position;
+      this.#seen = position;
+      this.#hand({ log, position, at, envelope });
+      return position;
+    });
+  }
+
+  head(): Position {
+    return this.#connection.read(() => this.#lastPosition());
+  }
+
+  async *read(pattern: string, from: Position): AsyncGenerator<Entry> {
+    const matches = matcher(pattern);
+    const until = this.head();
+    for (const chunk of this.#chunks(pattern, from, until)) {
+      for (const row of this.#connection.read(chunk)) {
+        const entry = matches(row.log) ? this.#decode(row) : undefined;
+        if (entry) yield entry;
+      }
+    }
+  }
+
+  follow(pattern: string, from: Position, onEntry: (entry: Entry) => void): Following {
+    const follower: Follower = { matches: matcher(pattern), onEntry, cursor: from, live: false };
+    const unlisten = this.#connection.listen();
+    this.#followers.add(follower);
+    const stop = () => {
+      unlisten();
+      this.#followers.delete(follower);
+    };
+    return { caughtUp: this.#history(pattern, follower), stop };
+  }
+
+  /** Hands over what is there, piece by piece. Its own turn ends between two pieces; what comes meanwhile is a later piece. */
+  async #history(pattern: string, follower: Follower): Promise<void> {
+    for (;;) {
+      const until = this.head();
+      for (const chunk of this.#chunks(pattern, follower.cursor, until)) {
+        const rows = this.#connection.read(chunk);
+        if (rows.length === 0) continue;
+        for (const row of rows) {
+          if (!this.#followers.has(follower)) return;
+          const entry = follower.matches(row.log) ? this.#decode(row) : undefined;
+          follower.cursor = row.position;
+          if (entry) follower.onEntry(entry);
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+        if (this.#connection.closed) return;
+      }
+      follower.cursor = Math.max(follower.cursor, until);
+      if (this.head() === until) break;
+    }
+    follower.live = true;
+  }
+
+  /** The rows in question, a function a piece, each run when its turn comes. Rows of other logs may be among them. */
+  *#chunks(pattern: string, from: Position, until: Position): Generator<() => Row[]> {
+    if (from >= until) return;
+    const prefix = fixedPrefix(pattern);
+    if (prefix === '') {
+      for (let cursor = from; cursor < until; ) {
+        let rows: Row[] = [];
+        yield () => (rows = this.#after.all(cursor, until) as unknown as Row[]);
+        if (rows.length === 0) return;
+        cursor = rows.at(-1)!.position;
+      }
+      return;
+    }
+    const beyond = pattern === prefix ? `${prefix}\u0000` : `${prefix}\uffff`;
+    const positions = this.#connection.read(() => this.#positions.all(prefix, beyond, from, until) as { position: number }[]);
+    for (let start = 0; start < positions.length; start += CHUNK) {
+      const wanted = JSON.stringify(positions.slice(start, start + CHUNK).map(({ position }) => position));
+      yield () => this.#rows.all(wanted) as unknown as Row[];
+    }
+  }
+
+  #hand(entry: Entry): void {
+    this.#fresh.push(entry);
+    if (this.#handing) return;
+    this.#handing = true;
+    queueMicrotask(() => this.#handOver());
+  }
+
+  /** In order of position; what a handler appends comes after what was there before. */
+  #handOver(): void {
+    for (let entry = this.#fresh[0], next = 0; entry; entry = this.#fresh[++next]) {
+      for (const follower of this.#followers) {
+        if (!follower.live || entry.position <= follower.cursor) continue;
+        follower.cursor = entry.position;
+        if (follower.matches(entry.log)) follower.onEntry(entry);
+      }
+    }
+    this.#fresh = [];
+    this.#handing = false;
+  }
+
+  /** What other processes wrote since the last look. */
+  #catchUp(): void {
+    this.#known.clear();
+    if (this.#followers.size === 0) {
+      this.#seen = this.#lastPosition();
+      return;
+    }
+    for (let rows: Row[] = []; (rows = this.#after.all(this.#seen, Number.MAX_SAFE_INTEGER) as unknown as Row[]).length > 0; ) {
+      for (const row of rows) {
+        this.#seen = row.position;
+        const entry = this.#decode(row);
+        if (entry) this.#hand(entry);
+      }
+    }
+  }
+
+  /** B6 */
+  #decode({ position, log, at, envelope: json }: Row): Entry | undefined {
+    let problem: string;
+    try {
+      const parsed = Envelope.safeParse(JSON.parse(json));
+      if (parsed.success) return { log, position, at, envelope: parsed.data };
+      problem = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+    } catch (thrown) {
+      problem = thrown instanceof Error ? thrown.message : String(thrown);
+    }
+    setImmediate(() => {
+      if (!this.#connection.closed) this.#connection.write(() => this.#bury.run(this.#connection.now(), log, `not an envelope: ${problem}`, json, position));
+    });
+    return undefined;
+  }
+
+  #knownOf(log: string): { entries: number; last: Position } {
+    let known = this.#known.get(log);
+    if (!known) {
+      if (this.#known.size >= KNOWN_LOGS_MAX) this.#known.clear();
+      known = { ...(this.#size.get(log) as { entries: number; last: number }) };
+      this.#known.set(log, known);
+    }
+    return known;
+  }
+
+  #lastPosition(): Position {
+    return (this.#last.get() as { last: number }).last;
+  }
+}
+
+const checkSize = (log: string, { type }: Envelope, bytes: number): void => {
+  if (bytes <= MAX_ENTRY_BYTES) return;
+  throw new TroupeError('BUS_ENTRY_TOO_LARGE', `${log}: ${type} has ${bytes} bytes, at most ${MAX_ENTRY_BYTES} fit: put large data into a file and send its name`, { details: { bytes, maxBytes: MAX_ENTRY_BYTES } });
+};
