@@ -1,0 +1,92 @@
+/** The tool `check_quotes`: whether quotes stand word for word where they are said to stand. White space is all that may differ. */
+import { z } from 'zod';
+import { Citation } from '../../protocols/formats.ts';
+import { numbered } from './excerpt.ts';
+import { findFile, isRefusal, readLines } from './folder-files.ts';
+import type { Tool, ToolContext } from './port.ts';
+
+const Input = z.object({ citations: z.array(Citation).min(1).max(200) });
+
+export type CheckedQuote = Citation & {
+  /** `moved`: it stands in the file, at `foundAt` and not at `line`. */
+  readonly result: 'ok' | 'moved' | 'missing';
+  readonly foundAt?: number;
+  readonly why?: string;
+  /** The lines around the place, as evidence. */
+  readonly around: { readonly from: number; readonly lines: readonly string[] };
+};
+
+const AROUND = 1;
+
+export const checkQuotes: Tool<typeof Input, readonly CheckedQuote[]> = {
+  name: 'check_quotes',
+  description: 'Compares quotes with the files they come from: for each ok, moved (it stands at another line) or missing, with the lines around the place.',
+  input: Input,
+  timeoutMs: 30_000,
+  async run({ citations }, context) {
+    const sources = new Map<string, Promise<Source | string>>();
+    return Promise.all(
+      citations.map(async (citation) => {
+        if (!sources.has(citation.file)) sources.set(citation.file, sourceOf(citation.file, context));
+        return check(citation, await sources.get(citation.file)!);
+      }),
+    );
+  },
+  render(checked) {
+    return checked.map((one, index) => `[${index + 1}] ${say(one)}${one.around.lines.length > 0 ? `\n${numbered(one.around.lines, one.around.from)}` : ''}`).join('\n\n');
+  },
+};
+
+const say = ({ result, file, line, quote, foundAt, why }: CheckedQuote): string => {
+  switch (result) {
+    case 'ok':
+      return `ok ${file}:${line}`;
+    case 'moved':
+      return `moved ${file}:${line}: the quote stands at line ${foundAt}`;
+    case 'missing':
+      return `missing ${file}:${line}: ${why ?? 'the file does not hold'} ${JSON.stringify(quote)}`;
+  }
+};
+
+/** A file as one line of text with single spaces, and where in it each line begins. */
+type Source = { readonly lines: readonly string[]; readonly text: string; readonly starts: readonly number[] };
+
+const squeeze = (text: string): string => text.replace(/\s+/g, ' ').trim();
+
+const sourceOf = async (file: string, { folders, signal }: ToolContext): Promise<Source | string> => {
+  try {
+    const lines = await readLines(await findFile(file, folders), signal);
+    const starts: number[] = [];
+    let text = '';
+    for (const line of lines.map(squeeze)) {
+      if (text !== '' && line !== '') text += ' ';
+      starts.push(text.length);
+      text += line;
+    }
+    return { lines, text, starts };
+  } catch (thrown) {
+    if (isRefusal(thrown)) return `${thrown.message}; it was to hold`;
+    throw thrown;
+  }
+};
+
+const check = (citation: Citation, source: Source | string): CheckedQuote => {
+  if (typeof source === 'string') return { ...citation, result: 'missing', why: source, around: { from: 1, lines: [] } };
+  const found = linesOf(squeeze(citation.quote), source);
+  if (found.includes(citation.line)) return { ...citation, result: 'ok', around: around(source, citation.line) };
+  if (found.length === 0) return { ...citation, result: 'missing', around: around(source, citation.line) };
+  const foundAt = found.reduce((best, line) => (Math.abs(line - citation.line) < Math.abs(best - citation.line) ? line : best));
+  return { ...citation, result: 'moved', foundAt, around: around(source, foundAt) };
+};
+
+/** The numbers of the lines in which a quote begins. */
+const linesOf = (quote: string, { text, starts }: Source): number[] => {
+  const found: number[] = [];
+  for (let at = quote === '' ? -1 : text.indexOf(quote); at >= 0; at = text.indexOf(quote, at + 1)) found.push(starts.findLastIndex((start) => start <= at) + 1);
+  return found;
+};
+
+const around = ({ lines }: Source, line: number): CheckedQuote['around'] => {
+  const from = Math.max(1, line - AROUND);
+  return { from, lines: lines.slice(from - 1, line + AROUND) };
+};

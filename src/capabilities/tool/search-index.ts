@@ -1,0 +1,98 @@
+/**
+ * A full text index over folders, by passages, kept up to date: before each search the files that changed since the last one
+ * (by time and size) are read again.
+ */
+import MiniSearch from 'minisearch';
+import type { Excerpt } from './excerpt.ts';
+import { FILE_BYTES_MAX, filesOf, isRefusal, readLines, type FolderFile } from './folder-files.ts';
+import { passagesOf } from './passages.ts';
+import type { Folder } from './port.ts';
+import { contentTerms, termsOf } from './words.ts';
+
+type Indexed = Excerpt & { readonly id: number; readonly path: string; readonly heading: string; readonly text: string };
+type Known = { readonly stamp: string; readonly ids: readonly number[] };
+
+export type Hit = Excerpt & { readonly score: number };
+export type SearchResult = { readonly hits: readonly Hit[]; readonly files: number; /** Terms of the query that stand in no file. */ readonly absent: readonly string[] };
+
+export class SearchIndex {
+  readonly #folders: readonly Folder[];
+  readonly #passages = new Map<number, Indexed>();
+  readonly #known = new Map<string, Known>();
+  readonly #index = new MiniSearch<Indexed>({
+    fields: ['text', 'heading', 'path'],
+    tokenize: (text, field) => (field === undefined ? contentTerms(text) : termsOf(text)),
+    processTerm: (term) => term,
+  });
+  #refreshing: Promise<void> | undefined;
+  #nextId = 0;
+
+  constructor(folders: readonly Folder[]) {
+    this.#folders = folders;
+  }
+
+  async search(query: string, limit: number, signal: AbortSignal): Promise<SearchResult> {
+    // Searches that come at the same time share one refresh; it belongs to nobody's signal.
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = undefined));
+    await this.#refreshing;
+    signal.throwIfAborted();
+    const terms = contentTerms(query);
+    const found = this.#index.search(query, {
+      boost: { heading: 1.6, path: 1.3 },
+      prefix: (term) => term.length > 3,
+      fuzzy: (term) => (term.length > 5 ? 0.15 : false),
+      weights: { prefix: 0.4, fuzzy: 0.3 },
+    });
+    const present = new Set(found.flatMap(({ queryTerms }) => queryTerms));
+    const hits = found
+      .map(({ id, score, queryTerms }) => ({ passage: this.#passages.get(id as number)!, score: score * (0.4 + (0.6 * queryTerms.length) / terms.length) }))
+      .sort((a, b) => b.score - a.score || a.passage.id - b.passage.id)
+      .slice(0, limit)
+      .map(({ passage: { file, from, lines, total, headings }, score }) => ({ file, from, lines, total, headings, score }));
+    return { hits, files: this.#known.size, absent: terms.filter((term) => !present.has(term)) };
+  }
+
+  async #refresh(): Promise<void> {
+    const signal = new AbortController().signal;
+    const present = new Map<string, FolderFile>();
+    for (const folder of this.#folders) for (const file of (await filesOf(folder, signal)).files) present.set(file.file, file);
+    for (const name of this.#known.keys()) if (!present.has(name)) this.#forget(name);
+    for (const file of present.values()) {
+      const stamp = `${file.modifiedMs} ${file.bytes}`;
+      if (this.#known.get(file.file)?.stamp === stamp) continue;
+      this.#forget(file.file);
+      this.#known.set(file.file, { stamp, ids: await this.#add(file, signal) });
+    }
+  }
+
+  async #add(file: FolderFile, signal: AbortSignal): Promise<number[]> {
+    if (file.bytes > FILE_BYTES_MAX) return [];
+    let lines: string[];
+    try {
+      lines = await readLines(file, signal);
+    } catch (thrown) {
+      if (isRefusal(thrown) || (thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw thrown;
+    }
+    const passages = passagesOf(file.file, lines).map((passage): Indexed => ({
+      ...passage,
+      id: this.#nextId++,
+      file: file.file,
+      path: file.file,
+      total: lines.length,
+      heading: passage.headings.join(' '),
+      text: passage.lines.join('\n'),
+    }));
+    this.#index.addAll(passages);
+    for (const passage of passages) this.#passages.set(passage.id, passage);
+    return passages.map(({ id }) => id);
+  }
+
+  #forget(file: string): void {
+    for (const id of this.#known.get(file)?.ids ?? []) {
+      this.#index.discard(id);
+      this.#passages.delete(id);
+    }
+    this.#known.delete(file);
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The tools of a team behind one door. Whatever happens behind it comes back as a record: a wrong name, input that does not
+ * fit, a time-out and a thrown error are results with `ok: false`, in words that a model can act on.
+ *
+ *   T1  An agent runs the tools that it was given, and no other.
+ *   T2  `run` never throws.
+ *   T3  What a record holds is bounded.
+ */
+import { z } from 'zod';
+import { failure, failureOf, TroupeError, type Failure } from '../../protocols/failure.ts';
+import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
+import type { ToolSpec } from '../model/port.ts';
+import type { Folder, Tool } from './port.ts';
+
+export const TEXT_CHARS_MAX = 20_000;
+
+export type ToolboxOptions = {
+  readonly tools: readonly Tool[];
+  readonly folders: readonly Folder[];
+  /** The names of the tools that each agent may run. */
+  readonly allowed: Readonly<Record<string, readonly string[]>>;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+};
+
+export interface Toolbox {
+  /** The tools as a model is told of them. Errors: TOOL_UNKNOWN. */
+  specs(names: readonly string[]): ToolSpec[];
+  run(request: ToolRequest, signal: AbortSignal): Promise<ToolRecord>;
+}
+
+export const createToolbox = ({ tools, folders, allowed, now }: ToolboxOptions): Toolbox => {
+  const byName = new Map(tools.map((tool) => [tool.name, tool]));
+
+  const find = (name: string, among: readonly string[]): Tool => {
+    const tool = byName.get(name);
+    if (!tool) throw new TroupeError('TOOL_UNKNOWN', `there is no tool "${name}"; there are: ${among.join(', ') || 'none'}`);
+    return tool;
+  };
+
+  const perform = async ({ call, agent }: ToolRequest, signal: AbortSignal): Promise<{ text: string; output: unknown }> => {
+    const permitted = allowed[agent] ?? [];
+    const tool = find(call.name, permitted);
+    if (!permitted.includes(tool.name)) throw new TroupeError('TOOL_NOT_ALLOWED', `${agent} may not use ${tool.name}; it may use: ${permitted.join(', ') || 'no tool'}`);
+    const input = tool.input.safeParse(call.input);
+    if (!input.success) throw new TroupeError('TOOL_BAD_INPUT', `${tool.name} does not take this input: ${inWords(input.error)}; put it right and call again`);
+    const output = await withinTime(tool, (limited) => tool.run(input.data, { folders, signal: limited }), signal);
+    return { text: bounded(tool.render(output)), output };
+  };
+
+  return {
+    specs: (names) => names.map((name) => specOf(find(name, [...byName.keys()]))),
+    async run(request, signal) {
+      const { call } = request;
+      const time = now();
+      const record = { callId: call.id, tool: call.name, input: call.input, time };
+      try {
+        const { text, output } = await perform(request, signal);
+        return { ...record, ok: true, text, ...(isSmall(output) && { output }), ms: Math.max(0, now() - time) };
+      } catch (thrown) {
+        const why = failureFrom(thrown, call.name);
+        return { ...record, ok: false, text: bounded(why.message), failure: why, ms: Math.max(0, now() - time) };
+      }
+    },
+  };
+};
+
+const specOf = ({ name, description, input }: Tool): ToolSpec => {
+  const { $schema: _, ...parameters } = z.toJSONSchema(input, { io: 'input' });
+  return { name, description, parameters };
+};
+
+const inWords = (error: z.ZodError): string => error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ');
+
+/** Ends when the tool does, or its time does, or the caller aborts. A tool that goes on afterwards goes on unheard. */
+const withinTime = async <T>(tool: Tool, run: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> => {
+  const late = AbortSignal.timeout(tool.timeoutMs);
+  const limited = AbortSignal.any([signal, late]);
+  const stopped = (): TroupeError =>
+    late.aborted && !signal.aborted
+      ? new TroupeError('TOOL_TIMEOUT', `${tool.name} did not answer within ${tool.timeoutMs} ms; ask for less`, { retryable: true })
+      : new TroupeError('TOOL_ABORTED', `${tool.name} was stopped`);
+  if (limited.aborted) throw stopped();
+  return new Promise<T>((resolve, reject) => {
+    limited.addEventListener('abort', () => reject(stopped()), { once: true });
+    run(limited).then(resolve, reject);
+  });
+};
+
+const failureFrom = (thrown: unknown, tool: string): Failure =>
+  thrown instanceof TroupeError ? failureOf(thrown) : failure('TOOL_FAILED', `${tool} failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+
+const bounded = (text: string): string =>
+  text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX)}\n… cut: ${text.length - TEXT_CHARS_MAX} more characters; ask for less at a time to see the rest`;
+
+const isSmall = (output: unknown): boolean => (JSON.stringify(output)?.length ?? 0) <= 2 * TEXT_CHARS_MAX;

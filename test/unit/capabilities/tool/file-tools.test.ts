@@ -1,0 +1,188 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkQuotes } from '../../../../src/capabilities/tool/check-quotes.ts';
+import { parseExcerpts } from '../../../../src/capabilities/tool/excerpt.ts';
+import { FILE_BYTES_MAX } from '../../../../src/capabilities/tool/folder-files.ts';
+import { globMatcher } from '../../../../src/capabilities/tool/glob.ts';
+import { listFiles } from '../../../../src/capabilities/tool/list-files.ts';
+import type { Folder } from '../../../../src/capabilities/tool/port.ts';
+import { readFileTool } from '../../../../src/capabilities/tool/read-file.ts';
+import { createSearchFiles } from '../../../../src/capabilities/tool/search-files.ts';
+import { createFolder, type TestFolder } from '../../../support/folder.ts';
+
+let docs: TestFolder;
+let other: TestFolder;
+
+beforeEach(() => {
+  docs = createFolder('docs', {
+    'guide.md': '# Ferry\n\nThe ferry leaves at nine.\nIt crosses in forty\nminutes.\n\n## Tickets\n\nA ticket costs 12 crowns. Children travel free.\n',
+    'deep/notes.txt': 'Dogs must be on a lead.\n',
+    '.secret': 'password',
+    'node_modules/x/readme.md': 'installed',
+  });
+  other = createFolder('./more', { 'guide.md': 'Another guide.\n' });
+});
+
+afterEach(() => {
+  docs.remove();
+  other.remove();
+});
+
+const context = (...folders: Folder[]) => ({ folders, signal: new AbortController().signal });
+const read = (file: string, more: { from_line?: number; lines?: number } = {}, ...folders: Folder[]) =>
+  readFileTool.run({ from_line: 1, lines: 300, ...more, file }, context(...(folders.length > 0 ? folders : [docs])));
+const search = (query: string, tool = createSearchFiles()) => tool.run({ query, limit: 8 }, context(docs));
+
+describe('list_files', () => {
+  it('lists what may be read, under the name that people use', async () => {
+    expect((await listFiles.run({}, context(docs, other))).files.map(({ file }) => file)).toEqual(['docs/deep/notes.txt', 'docs/guide.md', './more/guide.md']);
+  });
+
+  it('narrows to a folder and to a pattern', async () => {
+    expect((await listFiles.run({ folder: 'docs/deep' }, context(docs))).files).toEqual([{ file: 'docs/deep/notes.txt', bytes: 24 }]);
+    expect((await listFiles.run({ glob: '*.md' }, context(docs, other))).total).toBe(2);
+    expect((await listFiles.run({ glob: 'docs/**' }, context(docs, other))).total).toBe(2);
+  });
+
+  it('says when nothing fits', async () => {
+    expect(listFiles.render(await listFiles.run({ glob: '*.pdf' }, context(docs)))).toMatch(/^No file fits/);
+  });
+});
+
+describe('glob', () => {
+  it.each([
+    ['*.md', 'a/b.md', true],
+    ['a/*.md', 'a/b/c.md', false],
+    ['a/**/*.md', 'a/c.md', true],
+    ['**/*.{md,txt}', 'a/c.txt', true],
+    ['?.md', 'ab.md', false],
+    ['a+b.md', 'aab.md', false],
+    ['[a].md', 'a.md', false],
+  ])('%s on %s: %s', (pattern, path, fits) => {
+    expect(globMatcher(pattern)(path)).toBe(fits);
+  });
+});
+
+describe('read_file', () => {
+  it('shows lines behind their numbers and says how to go on', async () => {
+    const excerpt = await read('docs/guide.md', { from_line: 3, lines: 2 });
+    expect(readFileTool.render(excerpt)).toBe('docs/guide.md:3-4 of 9\n3| The ferry leaves at nine.\n4| It crosses in forty\nThe file goes on: ask with from_line 5 for more.');
+  });
+
+  it('takes a bare path when one folder is open, and asks for the folder when there are more', async () => {
+    expect((await read('guide.md')).file).toBe('docs/guide.md');
+    await expect(read('guide.md', {}, docs, other)).rejects.toMatchObject({ code: 'FILE_OUTSIDE', message: expect.stringContaining('./more') });
+    expect((await read('./more/guide.md', {}, docs, other)).lines).toEqual(['Another guide.']);
+  });
+
+  it.each(['docs/../etc/passwd', '../docs/guide.md', '/etc/passwd', 'docs/deep/../../x', 'docs/.secret', 'docs/node_modules/x/readme.md'])('refuses %s (F1, F2)', async (file) => {
+    await expect(read(file)).rejects.toMatchObject({ code: 'FILE_OUTSIDE' });
+  });
+
+  it('does not follow a link that leads out, and follows one that stays inside (F1)', async () => {
+    symlinkSync(join(other.path, 'guide.md'), join(docs.path, 'out.md'));
+    symlinkSync(other.path, join(docs.path, 'outside'));
+    symlinkSync(join(docs.path, 'guide.md'), join(docs.path, 'in.md'));
+    symlinkSync(join(docs.path, '.secret'), join(docs.path, 'open.txt'));
+    for (const file of ['docs/out.md', 'docs/outside/guide.md', 'docs/open.txt']) await expect(read(file)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    expect((await read('docs/in.md')).total).toBe(9);
+    expect((await listFiles.run({}, context(docs))).files.map(({ file }) => file)).toEqual(['docs/deep/notes.txt', 'docs/guide.md', 'docs/in.md']);
+  });
+
+  it('refuses what is no text, what is too large, and a line behind the end', async () => {
+    docs.write('image.png', new Uint8Array([137, 80, 78, 71, 0, 1]));
+    docs.write('latin.txt', new Uint8Array([0x67, 0xfc, 0x6e]));
+    docs.write('huge.txt', 'x'.repeat(FILE_BYTES_MAX + 1));
+    await expect(read('docs/image.png')).rejects.toMatchObject({ code: 'FILE_BINARY' });
+    await expect(read('docs/latin.txt')).rejects.toMatchObject({ code: 'FILE_BINARY' });
+    await expect(read('docs/huge.txt')).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' });
+    await expect(read('docs/guide.md', { from_line: 10 })).rejects.toMatchObject({ code: 'FILE_TOO_SHORT' });
+    mkdirSync(join(docs.path, 'folder.md'));
+    await expect(read('docs/folder.md')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+
+  it('ends between two lines when there is too much to show at once', async () => {
+    docs.write('long.txt', Array.from({ length: 900 }, (_, n) => `line ${n + 1} ${'x'.repeat(60)}`).join('\n'));
+    const text = readFileTool.render(await read('docs/long.txt', { lines: 1000 }));
+    expect(text.length).toBeLessThan(20_000);
+    const [excerpt] = parseExcerpts(text);
+    expect(text).toContain(`ask with from_line ${excerpt!.lines.length + 1} for more`);
+  });
+
+  it('shows lines that can be read back without loss', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'grapheme' }).map((line) => line.replace(/[\r\n]/g, '')), { minLength: 1 }), fc.integer({ min: 1, max: 9_999 }), (lines, from) => {
+        const excerpt = { file: 'a b/c.md', from, lines, total: from + lines.length, headings: ['One (1)', 'Two'] };
+        expect(parseExcerpts(`[3] ${readFileTool.render(excerpt)}`)).toEqual([excerpt]);
+      }),
+    );
+  });
+});
+
+describe('search_files', () => {
+  it('finds a passage by other forms of its words, with its place and headings', async () => {
+    const { hits } = await search('how much does one ticket cost?');
+    expect(hits[0]).toMatchObject({ file: 'docs/guide.md', from: 7, headings: ['Ferry', 'Tickets'], lines: ['## Tickets', '', 'A ticket costs 12 crowns. Children travel free.'] });
+  });
+
+  it('says which words stand nowhere', async () => {
+    expect((await search('ferry parking')).absent).toEqual(['park']);
+  });
+
+  it('finds nothing in what is left out', async () => {
+    const tool = createSearchFiles();
+    expect(tool.render(await search('password installed', tool))).toMatch(/^Nothing found for "password installed" in 2 files/);
+  });
+
+  it('sees files that were added, changed and removed since the last search', async () => {
+    const tool = createSearchFiles();
+    expect((await search('parking', tool)).hits).toEqual([]);
+    docs.write('new.md', 'Parking is behind the church.\n');
+    expect((await search('parking', tool)).hits).toHaveLength(1);
+    docs.write('new.md', 'Swimming is behind the church, too.\n');
+    expect((await search('parking', tool)).hits).toEqual([]);
+    docs.remove();
+    mkdirSync(docs.path);
+    expect(await search('ferry', tool)).toMatchObject({ hits: [], files: 0 });
+  });
+
+  it('shows passages as read_file shows lines', async () => {
+    const tool = createSearchFiles();
+    const result = await search('ticket', tool);
+    expect(parseExcerpts(tool.render(result))).toEqual(result.hits.map(({ score: _, ...excerpt }) => excerpt));
+  });
+});
+
+describe('check_quotes', () => {
+  const check = async (line: number, quote: string, file = 'docs/guide.md') => (await checkQuotes.run({ citations: [{ file, line, quote }] }, context(docs)))[0]!;
+
+  it('accepts what stands word for word where it is said to stand', async () => {
+    expect(await check(3, 'The ferry leaves at nine.')).toMatchObject({ result: 'ok', around: { from: 2, lines: ['', 'The ferry leaves at nine.', 'It crosses in forty'] } });
+    expect(await check(9, 'Children travel free.')).toMatchObject({ result: 'ok' });
+  });
+
+  it('takes white space for the same, also across lines', async () => {
+    expect(await check(4, 'crosses   in forty minutes.')).toMatchObject({ result: 'ok' });
+    expect(await check(5, 'crosses in forty minutes.')).toMatchObject({ result: 'moved', foundAt: 4 });
+  });
+
+  it('says where a quote stands if not at its line', async () => {
+    const moved = await check(1, 'A ticket costs 12 crowns.');
+    expect(moved).toMatchObject({ result: 'moved', foundAt: 9 });
+    expect(checkQuotes.render([moved])).toContain('[1] moved docs/guide.md:1: the quote stands at line 9');
+  });
+
+  it('says when a quote stands nowhere, with the lines that do stand there', async () => {
+    const missing = await check(9, 'A ticket costs 13 crowns.');
+    expect(missing.result).toBe('missing');
+    expect(checkQuotes.render([missing])).toContain('9| A ticket costs 12 crowns. Children travel free.');
+    expect(await check(90, 'nothing')).toMatchObject({ result: 'missing' });
+  });
+
+  it('counts a quote from a file that cannot be read as missing', async () => {
+    expect(await check(1, 'root', '../../etc/passwd')).toMatchObject({ result: 'missing' });
+    expect(await check(1, 'x', 'docs/none.md')).toMatchObject({ result: 'missing', why: expect.stringContaining('there is no file') });
+  });
+});
