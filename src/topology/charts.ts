@@ -1,0 +1,17 @@
+/** The charts that a team is made of, ready to be hosted. `version` rises when a stored snapshot of the chart would no longer fit. */
+import { approverMachine } from '../actors/approver/machine.ts';
+import { budgetMachine } from '../actors/budget/machine.ts';
+import { reviewerMachine } from '../actors/reviewer/machine.ts';
+import { supervisorMachine } from '../actors/supervisor/machine.ts';
+import { workerMachine } from '../actors/worker/machine.ts';
+import { defineChart } from '../runtime/chart.ts';
+
+export const charts = {
+  supervisor: defineChart('supervisor', 1, supervisorMachine),
+  worker: defineChart('worker', 1, workerMachine),
+  reviewer: defineChart('reviewer', 1, reviewerMachine),
+  budget: defineChart('budget', 1, budgetMachine),
+  approver: defineChart('approver', 1, approverMachine),
+} as const;
+
+export type ChartName = keyof typeof charts;

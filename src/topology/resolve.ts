@@ -1,0 +1,81 @@
+/** From a checked file and its inputs to the team that runs. Pure. */
+import { TroupeError } from '../protocols/failure.ts';
+import type { Rates } from '../protocols/money.ts';
+import type { Inputs } from './input.ts';
+import { fill } from './placeholder.ts';
+import { dollars, type AgentFile, type TeamFile } from './schema.ts';
+import { withHash, type Team, type TeamAgent, type Topology } from './team.ts';
+
+type Fill = (text: string) => string;
+
+/** The team for one run. `task` is taken as it is; without it the file's counts. Throws TASK_MISSING when neither is there. */
+export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: string): Team => {
+  const values = new Map([...folders.map(({ name, label }) => [name, label] as const), ...texts]);
+  const filled: Fill = (text) => fill(text, values);
+  if (task === undefined && file.task === undefined) throw new TroupeError('TASK_MISSING', `team ${file.name} has no task: give one on the command line, or write \`task:\` into its file`);
+  return withHash({
+    name: file.name,
+    description: file.description,
+    task: task ?? filled(file.task!),
+    folders: [...folders],
+    texts: Object.fromEntries(texts),
+    prices: Object.fromEntries(Object.entries(file.prices).map(([model, prices]) => [model, ratesOf(prices)])),
+    agents: Object.fromEntries(Object.entries(file.agents).map(([name, agent]) => [name, resolveAgent(file, name, agent, filled)])),
+    topology: resolveTopology(file.topology, filled),
+    budget: { limitNanos: dollars(file.budget.limit).toString(), grantMs: file.budget.grant_timeout_s * 1_000 },
+    limits: { deadlineMs: file.limits.deadline_s * 1_000, askMs: file.limits.answer_timeout_s * 1_000 },
+  });
+};
+
+/** The models that a name stands for, or the model itself. Empty if there is no such name. */
+export const candidatesOf = ({ models }: Pick<TeamFile, 'models'>, model: string): readonly string[] =>
+  model.includes('/') ? [model] : Object.hasOwn(models, model) ? models[model]! : [];
+
+/** The first candidate whose provider is ready to be called; `undefined` if none is. */
+export const resolveModel = (candidates: readonly string[], ready: (provider: string) => boolean): string | undefined =>
+  candidates.find((model) => ready(providerOf(model)));
+
+export const providerOf = (model: string): string => model.slice(0, model.indexOf('/'));
+
+export const ratesOf = ({ input, output, cached_input: cached, per_call: perCall }: TeamFile['prices'][string]): Rates => ({
+  inputNanosPerMtok: dollars(input).toString(),
+  outputNanosPerMtok: dollars(output).toString(),
+  ...(cached !== undefined && { cachedInputNanosPerMtok: dollars(cached).toString() }),
+  ...(perCall !== undefined && { perCallNanos: dollars(perCall).toString() }),
+});
+
+const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fill): TeamAgent => {
+  const { max_tokens: maxTokens, attempts, timeout_s: timeoutS } = agent.limits;
+  const shared = {
+    name,
+    role: filled(agent.role),
+    goal: filled(agent.goal),
+    backstory: filled(agent.backstory),
+    models: [...candidatesOf(file, agent.model)],
+  };
+  // Only a worker's chart counts turns.
+  const limits = { turns: 1, maxTokens, attempts, timeoutMs: timeoutS * 1_000 };
+  switch (agent.kind) {
+    case 'supervisor':
+      return { kind: agent.kind, ...shared, tools: [], limits };
+    case 'worker':
+      return { kind: agent.kind, ...shared, tools: agent.tools, limits: { ...limits, turns: agent.limits.turns } };
+    case 'reviewer':
+      return { kind: agent.kind, ...shared, tools: agent.tools, limits, askBelow: agent.accept_from };
+  }
+};
+
+const resolveTopology = (topology: TeamFile['topology'], filled: Fill): Topology => {
+  const { supervisor, reviewer, concurrency, review_rounds: reviewRounds, on_rejected: onRejected } = topology;
+  const shared = { supervisor, ...(reviewer !== undefined && { reviewer }), concurrency, reviewRounds, onRejected };
+  switch (topology.kind) {
+    case 'centralised':
+      return { kind: topology.kind, ...shared, workers: topology.workers, maxSteps: topology.max_steps };
+    case 'workflow':
+      return {
+        kind: topology.kind,
+        ...shared,
+        steps: topology.steps.map(({ id, agent, task, needs, on_failure: onFailure }) => ({ id, agent, task: filled(task), needs, onFailure })),
+      };
+  }
+};

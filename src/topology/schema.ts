@@ -1,0 +1,170 @@
+/**
+ * The team file: its keys, their bounds and their defaults. The published JSON Schema (schema/team.schema.json) is made from
+ * this, descriptions included, so an editor shows what stands here. Strict throughout: a key that is not listed is a mistake.
+ *
+ * This is shape only. What the parts mean to each other is checked in check.ts, and resolve.ts makes of it what a run needs.
+ */
+import { z } from 'zod';
+import { Name } from '../protocols/ids.ts';
+import { parseDollars } from '../protocols/money.ts';
+
+const text = () => z.string().min(1);
+const seconds = () => z.number().int().min(1).max(86_400);
+
+const DOLLARS_EXPECTED = 'expected dollars such as 0.05 or "0.15", nine decimals at most';
+
+/** Dollars: a number, or text where every digit counts. Stays as written; `dollars` reads it. */
+const Dollars = z
+  .union([z.number().nonnegative(), z.string().meta({ pattern: '^\\$?\\d{1,12}(\\.\\d{1,9})?$' })], { error: DOLLARS_EXPECTED })
+  .refine((amount) => parseDollars(String(amount)) !== undefined, DOLLARS_EXPECTED);
+
+/** A checked amount in nano-dollars. */
+export const dollars = (amount: z.infer<typeof Dollars>): bigint => parseDollars(String(amount))!;
+
+const ModelRef = z.string().regex(/^[a-z0-9][a-z0-9_-]*\/\S+$/, 'expected a model as provider/name, such as openai/gpt-4.1-mini');
+
+const InputFile = z
+  .strictObject({
+    folder: text().optional().describe('A folder that tools may read, relative to this file. `--input name=path` gives another, relative to where the command runs.'),
+    text: z.string().optional().describe('Text that is filled in where {name} stands. `--input name=text` gives another.'),
+    description: text().optional().describe('What the input is for.'),
+  })
+  .refine((input) => (input.folder === undefined) !== (input.text === undefined), 'expected either folder or text')
+  .meta({ oneOf: [{ required: ['folder'] }, { required: ['text'] }] });
+
+const PricesFile = z.strictObject({
+  input: Dollars.describe('Dollars for a million tokens of input.'),
+  output: Dollars.describe('Dollars for a million tokens of output.'),
+  cached_input: Dollars.optional().describe('Dollars for a million tokens of input that the provider had cached. Without it they cost as much as others.'),
+  per_call: Dollars.optional().describe('Dollars for each call, whatever its size. None without it.'),
+});
+
+const persona = {
+  role: text().describe('Who the agent is, as its model is told: "You are <name>, <role>."'),
+  goal: z.string().default('').describe('What the agent is after, as its model is told.'),
+  backstory: z.string().default('').describe('What else its model should know, said before the duties of its kind.'),
+  model: text().default('default').describe('A name from `models`, or a model itself as provider/name.'),
+};
+
+const tools = z.array(text()).default([]);
+
+const callLimits = {
+  max_tokens: z.number().int().min(16).max(200_000),
+  attempts: z.number().int().min(1).max(10).default(3).describe('Tries at one model call that fails in a way that may pass.'),
+  timeout_s: seconds().default(120),
+};
+
+const Supervisor = z.strictObject({
+  kind: z.literal('supervisor').describe('Makes or follows a plan, and puts the results together into one answer.'),
+  ...persona,
+  limits: z
+    .strictObject({
+      max_tokens: callLimits.max_tokens.default(1_500).describe('The most tokens of a plan, and of the answer.'),
+      attempts: callLimits.attempts,
+      timeout_s: callLimits.timeout_s.describe('The longest that one model call may take, seconds.'),
+    })
+    .prefault({})
+    .describe('Bounds of its own model calls.'),
+});
+
+const Worker = z.strictObject({
+  kind: z.literal('worker').describe('Does the steps that it is given, with tools.'),
+  ...persona,
+  tools: tools.describe('The tools that it may call.'),
+  limits: z
+    .strictObject({
+      turns: z.number().int().min(1).max(64).default(8).describe('Model calls for one step; the last is made without tools.'),
+      max_tokens: callLimits.max_tokens.default(1_200).describe('The most tokens of one answer.'),
+      attempts: callLimits.attempts,
+      timeout_s: callLimits.timeout_s.describe('The longest that one step may take, seconds.'),
+    })
+    .prefault({})
+    .describe('Bounds of its work on one step.'),
+});
+
+const Reviewer = z.strictObject({
+  kind: z.literal('reviewer').describe("Judges each step's result before it counts."),
+  ...persona,
+  tools: tools.describe('With check_quotes, quotes are compared with their sources before the model is asked.'),
+  accept_from: z.number().min(0).max(1).default(0).describe('The confidence, from 0 to 1, below which a person decides instead. 0: never.'),
+  limits: z
+    .strictObject({
+      max_tokens: callLimits.max_tokens.default(600).describe('The most tokens of one verdict.'),
+      attempts: callLimits.attempts,
+      timeout_s: callLimits.timeout_s.describe('The longest that one review may take, seconds.'),
+    })
+    .prefault({})
+    .describe('Bounds of one review.'),
+});
+
+export const AgentFile = z.discriminatedUnion('kind', [Supervisor, Worker, Reviewer]);
+export type AgentFile = z.infer<typeof AgentFile>;
+
+const carryingOut = {
+  supervisor: Name.describe('The agent of kind supervisor.'),
+  concurrency: z.number().int().min(1).max(64).default(4).describe('Steps that may run at the same time.'),
+  reviewer: Name.optional().describe("The agent of kind reviewer. Without one, each step's first result counts."),
+  review_rounds: z.number().int().min(0).max(10).default(2).describe('Revisions that reviews may ask for, for each step.'),
+  on_rejected: z
+    .enum(['accept_with_note', 'fail', 'ask'])
+    .default('accept_with_note')
+    .describe('What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, or a person is asked.'),
+};
+
+export const StepFile = z.strictObject({
+  id: Name.describe('The name of the step, for `needs` and for people.'),
+  agent: Name.describe('The agent of kind worker that does it.'),
+  task: text().describe('What is to be done. {name} is an input.'),
+  needs: z.array(Name).default([]).describe('Steps that have to be done first; their results are handed to this one.'),
+  on_failure: z
+    .enum(['fail', 'skip', 'continue'])
+    .default('fail')
+    .describe('What a failure of this step means: the run fails, the steps that need it are skipped, or they run without its result.'),
+});
+export type StepFile = z.infer<typeof StepFile>;
+
+const Centralised = z.strictObject({
+  kind: z.literal('centralised').describe('The supervisor makes the plan, with its model.'),
+  ...carryingOut,
+  workers: z.array(Name).min(1).describe('The agents of kind worker that steps may be given to.'),
+  max_steps: z.number().int().min(1).max(64).default(6).describe('The most steps that a plan may have.'),
+});
+
+const Workflow = z.strictObject({
+  kind: z.literal('workflow').describe('The plan stands here; the supervisor carries it out.'),
+  ...carryingOut,
+  steps: z.array(StepFile).min(1).max(256).describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
+});
+
+export const TeamFile = z
+  .strictObject({
+    name: Name.describe('The name of the team.'),
+    description: z.string().default('').describe('What the team is for.'),
+    task: text().optional().describe('What to do when the command line gives no task. {name} is an input.'),
+    inputs: z.record(Name, InputFile).default({}).describe('What a run is given: folders that tools may read, and texts.'),
+    models: z
+      .record(Name, z.array(ModelRef).min(1).describe('Models as provider/name. The first whose provider is ready, its key present, is used.'))
+      .default({})
+      .describe('Names for models. An agent that names none uses `default`.'),
+    prices: z.record(ModelRef, PricesFile).default({}).describe('Prices of models that Troupe does not know, or that cost something else here.'),
+    agents: z.record(Name, AgentFile).describe('Who is in the team.'),
+    topology: z.discriminatedUnion('kind', [Centralised, Workflow]).describe('Who works for whom, and who makes the plan.'),
+    budget: z
+      .strictObject({
+        limit: Dollars.describe('The most that a run may cost, in dollars. No call is made that could go beyond it.'),
+        grant_timeout_s: seconds()
+          .default(180)
+          .describe('How long a permission to spend holds, seconds. Not heard of again by then, it counts as spent in full until its call is settled.'),
+      })
+      .describe('What a run may cost.'),
+    limits: z
+      .strictObject({
+        deadline_s: seconds().default(900).describe('The longest that a run may take, seconds.'),
+        answer_timeout_s: seconds().default(300).describe('How long a person may take over a question, seconds. Then the answer is no.'),
+      })
+      .prefault({})
+      .describe('Bounds of a run.'),
+  })
+  .meta({ title: 'Troupe team' });
+/** A team file by its shape, with its defaults filled in. */
+export type TeamFile = z.infer<typeof TeamFile>;

@@ -1,0 +1,67 @@
+/**
+ * A team as a run has it: every name resolved, every default filled in, every text complete. Plain data that is stored with the
+ * run, so that any process can go on with it where the file is not at hand or has changed since.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { AgentProfile } from '../protocols/agent.ts';
+import { Name } from '../protocols/ids.ts';
+import { Nanos, Rates } from '../protocols/money.ts';
+
+const Profile = AgentProfile.omit({ model: true }).extend({
+  /** `provider/name`; the first whose provider is ready is used. */
+  models: z.array(z.string()).min(1),
+});
+
+export const TeamAgent = z.discriminatedUnion('kind', [
+  Profile.extend({ kind: z.literal('supervisor') }),
+  Profile.extend({ kind: z.literal('worker') }),
+  Profile.extend({
+    kind: z.literal('reviewer'),
+    /** Confidence below which a person decides; 0: never. */
+    askBelow: z.number(),
+  }),
+]);
+export type TeamAgent = z.infer<typeof TeamAgent>;
+
+const carryingOut = {
+  supervisor: Name,
+  reviewer: Name.optional(),
+  concurrency: z.number().int().positive(),
+  reviewRounds: z.number().int().nonnegative(),
+  onRejected: z.enum(['accept_with_note', 'fail', 'ask']),
+};
+
+const Step = z.object({ id: Name, agent: Name, task: z.string(), needs: z.array(Name), onFailure: z.enum(['fail', 'skip', 'continue']) });
+
+export const Topology = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('centralised'), ...carryingOut, workers: z.array(Name), maxSteps: z.number().int().positive() }),
+  z.object({ kind: z.literal('workflow'), ...carryingOut, steps: z.array(Step) }),
+]);
+export type Topology = z.infer<typeof Topology>;
+
+export const Team = z.object({
+  name: Name,
+  description: z.string(),
+  task: z.string(),
+  /** `path` is absolute, with links resolved; `label` is how people write it. */
+  folders: z.array(z.object({ name: Name, path: z.string(), label: z.string() })),
+  texts: z.record(z.string(), z.string()),
+  /** Of the file; they go before the price table's. */
+  prices: z.record(z.string(), Rates),
+  agents: z.record(z.string(), TeamAgent),
+  topology: Topology,
+  budget: z.object({ limitNanos: Nanos, grantMs: z.number().int().positive() }),
+  limits: z.object({ deadlineMs: z.number().int().positive(), askMs: z.number().int().positive() }),
+  /** Of all the rest: two teams with one hash are the same team. */
+  hash: z.string(),
+});
+export type Team = z.infer<typeof Team>;
+
+/** Object keys in order, so that equal values have equal texts. */
+const canonicalJson = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  );
+
+export const withHash = (team: Omit<Team, 'hash'>): Team => ({ ...team, hash: createHash('sha256').update(canonicalJson(team)).digest('hex') });
