@@ -2,7 +2,7 @@
  * The model port: how a language model is asked, whatever is behind it. An adapter knows one provider's protocol; prices, the
  * upper bound and the bill are the gateway's (gateway.ts), so an adapter counts tokens and nothing else.
  */
-import { TroupeError } from '../../protocols/failure.ts';
+import { TroupeError, type Failure } from '../../protocols/failure.ts';
 import type { Grant } from '../../protocols/grant.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { Usage } from '../../protocols/money.ts';
@@ -23,14 +23,19 @@ export interface ModelAdapter {
   readonly provider: string;
   /** Never fewer than the provider will count as input for this request: message overhead, tools and format included. */
   inputTokenBound(request: ModelRequest, tools: readonly ToolSpec[]): number;
+  /** Why no call can be made as things stand, a missing key for instance; `undefined`: nothing is known against it. */
+  ready?(): Failure | undefined;
   /**
    * One physical attempt; no retries inside. Calls `grant.use(...)` before anything is sent and asks for
    * `Math.min(request.maxTokens, grant.maxTokens)` tokens at most. Throws `ModelError`.
    */
-  call(request: ModelRequest, grant: Grant, options: CallOptions): Promise<ModelReply>;
+  call(request: ModelRequest, grant: Grant, options: CallOptions): Promise<ModelAnswer>;
 }
 
-/** What a failed attempt may have cost: `none` was never sent, `unknown` may be billed in full, or what was counted. */
+/** `estimated`: the provider did not say what was used, so `usage` is an upper bound by the text that came. */
+export type ModelAnswer = ModelReply & { readonly estimated?: true };
+
+/** What a failed attempt may have cost: `none` was not sent or was refused, `unknown` may be billed in full, or what was counted. */
 export type Billing = 'none' | 'unknown' | Usage;
 
 export type ModelErrorCode =

@@ -1,0 +1,101 @@
+/**
+ * What a model costs. The list (price-list.ts) is data; a team file may add prices or replace them. Everything that a quote was
+ * made from has one hash, so that a reservation in a log names the prices behind it.
+ */
+import { createHash } from 'node:crypto';
+import { distance } from 'fastest-levenshtein';
+import { TroupeError } from '../../protocols/failure.ts';
+import { formatDollars, parseDollars, type Rates } from '../../protocols/money.ts';
+import { priceList, type PriceList } from './price-list.ts';
+
+/** Dollars per million tokens as a team file says them, by `provider/name`; `provider/*` is any model of a provider. */
+export type PriceOverrides = Readonly<Record<string, PriceOverride>>;
+export type PriceOverride = { readonly input: string; readonly output: string; readonly cached_input?: string | undefined; readonly per_call?: string | undefined };
+
+export type Price = {
+  readonly rates: Rates;
+  /** The rates of a call whose input has at least `fromInputTokens`. */
+  readonly long?: { readonly fromInputTokens: number; readonly rates: Rates };
+};
+
+export type Prices = {
+  /** sha256 over every price that can apply, in hex. */
+  readonly hash: string;
+  readonly version: string;
+  /** The names and patterns that have a price. */
+  readonly known: readonly string[];
+  /** Of `provider/name`. Overrides are looked at first, and a name before a pattern, the longest pattern first. */
+  find(model: string): Price | undefined;
+  /** Errors: PRICE_UNKNOWN, with the nearest names. */
+  get(model: string): Price;
+};
+
+/** The rates of a call with so much input. */
+export const ratesAt = ({ rates, long }: Price, inputTokens: number): Rates => (long && inputTokens >= long.fromInputTokens ? long.rates : rates);
+
+/** Errors: PRICE_INVALID for an override that is not in dollars. */
+export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = priceList): Prices => {
+  const own = new Map(Object.entries(overrides).map(([model, override]) => [model, { rates: ratesOf(model, override) }]));
+  const listed = new Map<string, Price>();
+  for (const { models, long, ...row } of list.rows) {
+    for (const model of models) {
+      listed.set(model, { rates: ratesOf(model, row), ...(long && { long: { fromInputTokens: long.from, rates: ratesOf(model, long) } }) });
+    }
+  }
+  const known = [...new Set([...own.keys(), ...listed.keys()])].sort();
+  const find = (model: string): Price | undefined => matching(own, model) ?? matching(listed, model);
+  return {
+    hash: createHash('sha256').update(JSON.stringify([sorted(own), sorted(listed)])).digest('hex'),
+    version: list.version,
+    known,
+    find,
+    get(model) {
+      const price = find(model);
+      if (price) return price;
+      const near = nearest(model, known);
+      throw new TroupeError(
+        'PRICE_UNKNOWN',
+        `no price is known for ${model}${near.length > 0 ? ` (nearest: ${near.join(', ')})` : ''}; ` +
+          `add it to the team file, in dollars per million tokens: prices: { ${model}: { input: "0.15", output: "0.60" } }, or "0" for a local model`,
+        { details: { model, nearest: near } },
+      );
+    },
+  };
+};
+
+/** For people: `$0.1500 in, $0.6000 out per million tokens`. */
+export const describeRates = ({ inputNanosPerMtok, outputNanosPerMtok }: Rates): string =>
+  `${formatDollars(BigInt(inputNanosPerMtok))} in, ${formatDollars(BigInt(outputNanosPerMtok))} out per million tokens`;
+
+const ratesOf = (model: string, price: PriceOverride): Rates => ({
+  inputNanosPerMtok: nanos(model, 'input', price.input),
+  outputNanosPerMtok: nanos(model, 'output', price.output),
+  ...(price.cached_input !== undefined && { cachedInputNanosPerMtok: nanos(model, 'cached_input', price.cached_input) }),
+  ...(price.per_call !== undefined && { perCallNanos: nanos(model, 'per_call', price.per_call) }),
+});
+
+const nanos = (model: string, field: string, dollars: string): string => {
+  const amount = parseDollars(dollars);
+  if (amount === undefined) throw new TroupeError('PRICE_INVALID', `prices.${model}.${field}: expected dollars such as "0.15", found ${JSON.stringify(dollars)}`);
+  return amount.toString();
+};
+
+const matching = (prices: ReadonlyMap<string, Price>, model: string): Price | undefined => {
+  const exact = prices.get(model);
+  if (exact) return exact;
+  const patterns = [...prices.keys()].filter((pattern) => pattern.endsWith('*') && model.startsWith(pattern.slice(0, -1)));
+  const [longest] = patterns.sort((a, b) => b.length - a.length);
+  return longest === undefined ? undefined : prices.get(longest);
+};
+
+/** At most three, and none that has little in common with what was asked for. */
+const nearest = (model: string, known: readonly string[]): string[] =>
+  known
+    .filter((name) => !name.endsWith('*'))
+    .map((name) => ({ name, away: distance(model, name) }))
+    .filter(({ name, away }) => away <= Math.ceil(name.length / 3))
+    .sort((a, b) => a.away - b.away)
+    .slice(0, 3)
+    .map(({ name }) => name);
+
+const sorted = (prices: ReadonlyMap<string, Price>): [string, Price][] => [...prices].sort(([a], [b]) => (a < b ? -1 : 1));

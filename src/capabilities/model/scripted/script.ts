@@ -1,0 +1,91 @@
+/**
+ * A script for the scripted model: what it answers, turn by turn, in code or as a file. In a file (YAML or JSON) it is a list:
+ *
+ *     - Paris.                                        # a text
+ *     - when: Is the draft complete                   # only for a request that contains this
+ *       repeat: true                                  # as often as it is asked
+ *       json: { verdict: accept, reasons: [], confidence: 0.9 }
+ *     - calls: [{ name: search_files, input: { query: refund } }]
+ *     - error: { code: MODEL_RATE_LIMITED, retry_after_ms: 200 }
+ *     - { text: Slow and steady., delay_ms: 500, pace_ms: 20 }
+ */
+import { z } from 'zod';
+import { TroupeError } from '../../../protocols/failure.ts';
+import type { ModelRequest } from '../../../protocols/model.ts';
+import type { Billing, ModelErrorCode } from '../port.ts';
+
+/** One answer, or one failure. */
+export type Turn = {
+  /** Taken only for a request one of whose messages contains this text. */
+  readonly when?: string | undefined;
+  /** Taken as often as it fits; otherwise once. */
+  readonly repeat?: boolean | undefined;
+  readonly text?: string | undefined;
+  /** The text, as the value that it is the JSON of. */
+  readonly json?: unknown;
+  readonly calls?: readonly { readonly name: string; readonly input: Record<string, unknown>; readonly id?: string | undefined }[] | undefined;
+  readonly error?: TurnError | undefined;
+  /** Before the first word. */
+  readonly delayMs?: number | undefined;
+  /** Between two words. */
+  readonly paceMs?: number | undefined;
+};
+
+/** What is left out follows from the code: a refusal costs nothing and a lost answer may cost anything. */
+export type TurnError = {
+  readonly code: ModelErrorCode;
+  readonly message?: string | undefined;
+  readonly retryable?: boolean | undefined;
+  readonly billing?: Billing | undefined;
+  readonly retryAfterMs?: number | undefined;
+};
+
+export type Answer = (request: ModelRequest) => string | Turn | Promise<string | Turn>;
+
+/** A list is used up in its order, by whichever request comes; a function answers every request. */
+export type Script = Answer | readonly (string | Turn | Answer)[];
+
+const ErrorCode = z.enum([
+  'MODEL_UNREACHABLE', 'MODEL_UNAUTHORISED', 'MODEL_RATE_LIMITED', 'MODEL_UNAVAILABLE', 'MODEL_REJECTED', 'MODEL_BAD_REPLY', 'MODEL_TIMEOUT',
+]);
+
+const TurnInFile = z.strictObject({
+  when: z.string().min(1).optional(),
+  repeat: z.boolean().optional(),
+  text: z.string().optional(),
+  json: z.json().optional(),
+  calls: z.array(z.strictObject({ name: z.string().min(1), input: z.record(z.string(), z.json()).default({}), id: z.string().optional() })).optional(),
+  error: z
+    .strictObject({
+      code: ErrorCode,
+      message: z.string().optional(),
+      retryable: z.boolean().optional(),
+      billing: z.enum(['none', 'unknown']).optional(),
+      retry_after_ms: z.number().nonnegative().optional(),
+    })
+    .transform(({ retry_after_ms: retryAfterMs, ...rest }): TurnError => ({ ...rest, retryAfterMs }))
+    .optional(),
+  delay_ms: z.number().nonnegative().optional(),
+  pace_ms: z.number().nonnegative().optional(),
+});
+
+const ScriptFile = z.array(
+  z.union([z.string(), TurnInFile.transform(({ delay_ms: delayMs, pace_ms: paceMs, ...turn }): Turn => ({ ...turn, delayMs, paceMs }))], {
+    error: 'expected a text, or an object with text, json, calls or error',
+  }),
+).min(1);
+
+/** A script from what stands in a file. `source` is named in the error SCRIPT_INVALID. */
+export const parseScript = (data: unknown, source: string): readonly (string | Turn)[] => {
+  const parsed = ScriptFile.safeParse(data);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${['script', ...issue.path].join('.')}: ${deepest(issue)}`);
+  throw new TroupeError('SCRIPT_INVALID', `${source}: ${problems.join('; ')}`, { details: { source } });
+};
+
+/** Of a union's problems, those of the alternative that is an object say most. */
+const deepest = (issue: z.core.$ZodIssue): string => {
+  if (issue.code !== 'invalid_union') return issue.message;
+  const inner = issue.errors.at(-1)?.filter(({ path, code }) => path.length > 0 || code === 'unrecognized_keys') ?? [];
+  return inner.length === 0 ? issue.message : inner.map((one) => `${one.path.join('.')}${one.path.length > 0 ? ': ' : ''}${one.message}`).join('; ');
+};
