@@ -1,0 +1,95 @@
+/** A nats-server of a test's own: the repository's nats.conf, a free port, a store folder that goes when it is disposed of. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { natsServerPath } from '../../scripts/nats-server.ts';
+import { eventually } from './eventually.ts';
+
+const CONFIG = join(import.meta.dirname, '../../nats.conf');
+
+export type NatsServer = {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** As a crash does it: nothing is flushed, nobody is told. */
+  kill9(): Promise<void>;
+  stop(): Promise<void>;
+  /** On the same port and store; stops it first if it runs. */
+  restart(): Promise<void>;
+  /** It holds its connections and does nothing, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Stops it and removes its store. */
+  dispose(): Promise<void>;
+};
+
+export type NatsServerOptions = {
+  /** Added to nats.conf; a block that stands there already is replaced. */
+  readonly config?: string;
+  readonly port?: number;
+  /** Where the server runs, with its store below; kept by `dispose` when it is given. */
+  readonly storeDir?: string;
+};
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsServerOptions = {}): Promise<NatsServer> => {
+  const binary = await natsServerPath();
+  const folder = await mkdtemp(join(tmpdir(), 'troupe-nats-'));
+  const file = join(folder, 'nats.conf');
+  await writeFile(file, `${await readFile(CONFIG, 'utf8')}\n${config ?? ''}\n`);
+
+  // nats.conf names its store relative to where the server runs.
+  const start = async (port: number): Promise<{ child: ChildProcess; url: string }> => {
+    const child = spawn(binary, ['-c', file, '-p', String(port), '--ports_file_dir', folder], { cwd: storeDir ?? folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    let said = '';
+    child.stderr!.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
+    const ports = join(folder, `nats-server_${child.pid}.ports`);
+    let url: string | undefined;
+    await eventually('the server listens', async () => {
+      if (child.exitCode !== null) throw new Error(`${binary} ended with ${child.exitCode}:\n${said}`);
+      url = await readFile(ports, 'utf8').then((text) => (JSON.parse(text) as { nats: string[] }).nats[0], () => undefined);
+      return url !== undefined;
+    });
+    return { child, url: url! };
+  };
+
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const { child } = current;
+    if (!running.has(child)) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    child.kill('SIGCONT');
+    await exited;
+  };
+
+  let current = await start(wanted ?? -1);
+  const { url } = current;
+  const port = Number(new URL(url).port);
+  return {
+    url,
+    port,
+    get pid() {
+      return current.child.pid!;
+    },
+    kill9: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
+    restart: async () => {
+      await end('SIGTERM');
+      current = await start(port);
+    },
+    pause: () => void current.child.kill('SIGSTOP'),
+    resume: () => void current.child.kill('SIGCONT'),
+    dispose: async () => {
+      await end('SIGKILL');
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+};
