@@ -18,19 +18,23 @@ export const RunCancel = message('run.cancel', { reason: z.string() });
 export const StepOutcome = z.object({ step: z.string(), agent: z.string(), status: z.string(), failure: Failure.optional() });
 export type StepOutcome = z.infer<typeof StepOutcome>;
 
-const Spending = { spentNanos: Nanos, heldNanos: Nanos, limitNanos: Nanos };
+/** The run's account when it was closed. */
+export const Spending = z.object({ spentNanos: Nanos, heldNanos: Nanos, limitNanos: Nanos });
+export type Spending = z.infer<typeof Spending>;
 
 export const RunCompleted = message('run.completed', {
   answer: z.string(),
   citations: z.array(Citation),
   steps: z.array(StepOutcome),
-  ...Spending,
+  /** Absent when the account did not answer in time: nobody knows yet. */
+  spending: Spending.optional(),
 });
 
 export const RunFailed = message('run.failed', {
   failure: Failure,
   steps: z.array(StepOutcome),
-  ...Spending,
+  /** Absent when the account did not answer in time: nobody knows yet. */
+  spending: Spending.optional(),
 });
 
 /** A host is about to make attempt `attempt` at a paid effect. Of several claims to one attempt the first in the log counts. */

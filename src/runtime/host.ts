@@ -18,8 +18,8 @@ import { Grant } from '../protocols/grant.ts';
 import { grantId, runOf, type Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
 import { isPaid, type EffectResult, type Runners } from './effects.ts';
-import { lateOutputs, type Definition, type Effect, type FoldEntry, type Output, type Timer } from './fold.ts';
-import { Instance } from './instance.ts';
+import type { Definition, Effect, FoldEntry, Output, Timer } from './fold.ts';
+import { Instance, type Retired } from './instance.ts';
 
 export type HostOptions = {
   readonly bus: Bus;
@@ -54,7 +54,7 @@ export class Host {
   readonly #options: HostOptions;
   readonly #units = new Map<string, Unit>();
   readonly #instances = new Map<Address, Instance>();
-  readonly #ended = new Set<Address>();
+  readonly #retired = new Map<Address, Retired>();
   readonly #inboxes = new Map<Address, Inbox>();
   readonly #running = new Map<string, { readonly address: Address; readonly abort: AbortController; readonly end: Promise<void> }>();
   readonly #timers = new Map<string, { readonly address: Address; readonly cancel: () => void }>();
@@ -107,7 +107,7 @@ export class Host {
     }
     for (const { address, abort } of this.#running.values()) if (inside(address)) abort.abort();
     for (const address of this.#instances.keys()) if (inside(address)) this.#forget(address);
-    for (const address of this.#ended) if (inside(address)) this.#ended.delete(address);
+    for (const address of this.#retired.keys()) if (inside(address)) this.#retired.delete(address);
     for (const address of this.#inboxes.keys()) if (inside(address)) this.#inboxes.delete(address);
   }
 
@@ -172,7 +172,8 @@ export class Host {
     if (!entry) return;
     const inbox = this.#inboxes.get(address);
     if (inbox) return inbox(entry);
-    if (this.#ended.has(address)) return this.#late(address, entry, unit);
+    const retired = this.#retired.get(address);
+    if (retired) return this.#sends(address, entry, retired.apply(entry), unit);
     const instance = this.#instances.get(address) ?? this.#begin(address, entry, unit, snapshots);
     if (!instance) return this.#bury(raw, `nobody lives at ${address}`);
     let outputs: Output[];
@@ -202,11 +203,6 @@ export class Host {
     return instance;
   }
 
-  #late(address: Address, entry: FoldEntry, unit: Unit): void {
-    const definition = this.#options.resolve(address);
-    if (definition) this.#sends(address, entry, lateOutputs(definition, address, entry), unit);
-  }
-
   #decode(raw: Entry): FoldEntry | undefined {
     const { envelope } = raw;
     const { position, at } = raw;
@@ -224,7 +220,7 @@ export class Host {
 
   #retire(instance: Instance): void {
     this.#forget(instance.address);
-    this.#ended.add(instance.address);
+    this.#retired.set(instance.address, instance.retire());
   }
 
   #forget(address: Address): void {
@@ -236,7 +232,7 @@ export class Host {
 
   #takeUp(unit: Unit): void {
     for (const [id, { from, cause, output }] of unit.unheard) {
-      if (!this.#instances.get(output.to)?.has(id)) this.#send(from, cause, output);
+      if (!(this.#instances.get(output.to) ?? this.#retired.get(output.to))?.has(id)) this.#send(from, cause, output);
     }
     unit.unheard.clear();
     for (const instance of this.#instances.values()) {

@@ -5,7 +5,7 @@
  * holds the newest ids only, so it is bounded too: an older duplicate meets an effect or a timer that has ended, or an account
  * that knows the grant.
  */
-import { begin, step, type Definition, type FoldEntry, type Output, type State } from './fold.ts';
+import { begin, lateOutputs, step, type Definition, type FoldEntry, type Output, type State } from './fold.ts';
 import type { Address } from '../protocols/ids.ts';
 
 const SEEN_MAX = 4_096;
@@ -69,6 +69,38 @@ export class Instance {
     this.#seen.add(entry.id);
     if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.values().next().value!);
     return outputs;
+  }
+
+  has(id: string): boolean {
+    return this.#seen.has(id);
+  }
+
+  /** What is left of it once its chart has ended. */
+  retire(): Retired {
+    return new Retired(this.address, this.definition, this.#state.position, this.#seen);
+  }
+}
+
+/** An actor that has ended: its state is gone, what it knows of its log stays, because money may still come (F4). */
+export class Retired {
+  readonly address: Address;
+  readonly #definition: Definition;
+  #position: number;
+  readonly #seen: Set<string>;
+
+  constructor(address: Address, definition: Definition, position: number, seen: Set<string>) {
+    this.address = address;
+    this.#definition = definition;
+    this.#position = position;
+    this.#seen = seen;
+  }
+
+  /** As for an instance: an entry that was folded before, or came again, gives nothing. Otherwise its grant would be given back while it is spent. */
+  apply(entry: FoldEntry): Output[] {
+    if (entry.position <= this.#position || this.#seen.has(entry.id)) return [];
+    this.#position = entry.position;
+    this.#seen.add(entry.id);
+    return lateOutputs(this.#definition, this.address, entry);
   }
 
   has(id: string): boolean {

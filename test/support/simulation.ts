@@ -32,16 +32,18 @@ export class World {
   readonly store = new Map<string, { value: string; revision: number }>();
   readonly dead: { source: string; reason: string }[] = [];
   readonly history: string[] = [];
-  /** How often an append reaches the log a second time although it succeeded. */
-  duplicates = 0;
   readonly #ids = new Map<string, number>();
   #tasks: Task[] = [];
   #timers: Timer[] = [];
   #order = 0;
   #revision = 0;
 
-  constructor(seed: number) {
+  readonly #impatience: number;
+
+  /** `impatience`: how often time passes although something else could happen, 0 to 1. At 0 no time-out ever wins, also while a process sleeps. */
+  constructor(seed: number, { impatience = 0 }: { impatience?: number } = {}) {
     this.random = seeded(seed);
+    this.#impatience = impatience;
   }
 
   pick(count: number): number {
@@ -99,9 +101,9 @@ export class World {
     for (const process of processes) {
       if (process.alive && !process.paused) options.push(...process.deliveries());
     }
-    // Time passes only when nothing else is left to do, or now and then: otherwise every time-out would win.
-    const next = this.#nextTimer();
-    if (next && (options.length === 0 || this.random() < 0.02)) options.splice(0, options.length, { what: `time +${Math.max(0, next.due - this.now)}`, run: () => this.#fire(next) });
+    const asleep = processes.some((process) => process.alive && process.paused);
+    const next = this.#impatience === 0 && asleep ? undefined : this.#nextTimer();
+    if (next && (options.length === 0 || this.random() < this.#impatience)) options.splice(0, options.length, { what: `time +${Math.max(0, next.due - this.now)}`, run: () => this.#fire(next) });
     if (options.length === 0) return false;
     const chosen = options[this.pick(options.length)]!;
     this.history.push(`${this.now} ${chosen.what}`);
@@ -130,7 +132,7 @@ export class World {
 }
 
 /** Lets every promise that can go on do so: a chain of them is longer than one turn of microtasks. */
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** One process: its clock, and its connection to the bus. */
 export class Process {
@@ -168,6 +170,10 @@ export class Process {
     });
   }
 
+  #soon<T>(what: string, then: () => T): Promise<T> {
+    return new Promise((resolve) => this.world.later(this, `${this.name} ${what}`, () => resolve(then())));
+  }
+
   /** The part of the bus that hosts use. */
   get bus(): Bus {
     const { world } = this;
@@ -191,18 +197,17 @@ export class Process {
       },
       durable: () => Promise.resolve(),
       head: () => Promise.resolve(world.log.length),
-      keys: (prefix) => Promise.resolve([...world.store.keys()].filter((key) => key.startsWith(prefix))),
-      get: (key) => {
-        const stored = world.store.get(key);
-        return Promise.resolve(stored && { key, ...stored });
-      },
+      keys: (prefix) => this.#soon(`looks for ${prefix}`, () => [...world.store.keys()].filter((key) => key.startsWith(prefix))),
+      get: (key) =>
+        this.#soon(`fetches ${key}`, () => {
+          const stored = world.store.get(key);
+          return stored && { key, ...stored };
+        }),
       put: (key, value) =>
-        new Promise((resolve) => {
-          world.later(this, `${this.name} stores ${key}`, () => {
-            const revision = world.nextRevision();
-            world.store.set(key, { value, revision });
-            resolve(revision);
-          });
+        this.#soon(`stores ${key}`, () => {
+          const revision = world.nextRevision();
+          world.store.set(key, { value, revision });
+          return revision;
         }),
       bury: ({ source, reason }) => {
         world.dead.push({ source, reason });

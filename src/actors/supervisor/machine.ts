@@ -15,7 +15,7 @@ import { effect, emitEach } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Citation } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
-import type { RunCancel, RunCompleted, RunFailed, RunStart } from '../../protocols/lifecycle.ts';
+import type { RunCancel, RunCompleted, RunFailed, RunStart, Spending } from '../../protocols/lifecycle.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
@@ -26,8 +26,6 @@ import * as policy from './policy.ts';
 import { keepKnownSources, parseAnswer, parsePlan, recall, repair, request, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
 
 export type { SupervisorInput } from './policy.ts';
-
-type Figures = { readonly spentNanos: string; readonly heldNanos: string; readonly limitNanos: string };
 
 export type SupervisorContext = SupervisorInput & {
   readonly goal: string;
@@ -44,7 +42,7 @@ export type SupervisorContext = SupervisorInput & {
   readonly failure: Failure | undefined;
   /** Why the last model call failed. */
   readonly trouble: Failure | undefined;
-  readonly figures: Figures;
+  readonly spending: Spending | undefined;
 };
 
 export type SupervisorEvent =
@@ -66,9 +64,6 @@ const CLOSE_MS = 60_000;
 const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
 
 const stepOutcomes = (steps: Plan) => steps.map(({ id, agent, status, failure: why }) => ({ step: id, agent, status, ...(why && { failure: why }) }));
-
-/** Without the account's word everything that could have been spent counts as held. */
-const unknownFigures: Figures = { spentNanos: '0', heldNanos: '0', limitNanos: '0' };
 
 export const supervisorMachine = setup({
   types: { context: {} as SupervisorContext, input: {} as SupervisorInput, events: {} as SupervisorEvent, emitted: {} as Emitted },
@@ -124,22 +119,22 @@ export const supervisorMachine = setup({
     failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
     failDeadline: assign(({ context }) => ({ failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`) })),
     recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
-    takeFigures: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ figures: { spentNanos, heldNanos, limitNanos } })),
+    takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
     closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
-    announceCompletion: emit(({ context: { client, answer, citations, steps, figures } }) => ({
+    announceCompletion: emit(({ context: { client, answer, citations, steps, spending } }) => ({
       type: 'run.completed' as const,
       to: client,
       answer,
       citations: [...citations],
       steps: stepOutcomes(steps),
-      ...figures,
+      ...(spending && { spending }),
     })),
-    announceFailure: emit(({ context: { client, failure: why, steps, figures } }) => ({
+    announceFailure: emit(({ context: { client, failure: why, steps, spending } }) => ({
       type: 'run.failed' as const,
       to: client,
       failure: why!,
       steps: stepOutcomes(steps),
-      ...figures,
+      ...(spending && { spending }),
     })),
   },
 }).createMachine({
@@ -157,7 +152,7 @@ export const supervisorMachine = setup({
     citations: [],
     failure: undefined,
     trouble: undefined,
-    figures: unknownFigures,
+    spending: undefined,
   }),
   initial: 'idle',
   states: {
@@ -251,8 +246,8 @@ export const supervisorMachine = setup({
       entry: 'closeAccount',
       on: {
         'budget.closed': [
-          { guard: 'hasFailed', target: 'failed', actions: { type: 'takeFigures', params: ({ event }) => event } },
-          { target: 'completed', actions: { type: 'takeFigures', params: ({ event }) => event } },
+          { guard: 'hasFailed', target: 'failed', actions: { type: 'takeSpending', params: ({ event }) => event } },
+          { target: 'completed', actions: { type: 'takeSpending', params: ({ event }) => event } },
         ],
       },
       after: {
