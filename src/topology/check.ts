@@ -25,16 +25,17 @@ export type Catalogue = {
 };
 
 export const checkTeam = (file: TeamFile, catalogue: Catalogue): Issue[] => [
-  ...roleIssues(file),
-  ...unusedAgentIssues(file),
+  ...orElse(roleIssues(file), () => unusedAgentIssues(file)),
   ...stepIssues(file),
   ...toolIssues(file, catalogue),
   ...modelIssues(file, catalogue),
   ...budgetIssues(file, catalogue),
   ...grantIssues(file),
-  ...placeholderIssues(file),
-  ...unusedInputIssues(file, catalogue),
+  ...orElse(placeholderIssues(file), () => unusedInputIssues(file, catalogue)),
 ];
+
+/** What follows from other mistakes is looked for when there are none: who mistypes a name has not left its bearer out. */
+const orElse = (issues: Issue[], others: () => Issue[]): Issue[] => (issues.length > 0 ? issues : others());
 
 // --- agents ----------------------------------------------------------------------------------------------------------------
 
@@ -81,13 +82,10 @@ const stepIssues = ({ topology }: TeamFile): Issue[] => {
   if (topology.kind !== 'workflow') return [];
   const { steps } = topology;
   const ids = steps.map(({ id }) => id);
-  return [
-    ...steps.flatMap(({ id }, index): Issue[] =>
-      ids.indexOf(id) < index ? [{ code: 'STEP_DUPLICATE', path: ['topology', 'steps', index, 'id'], message: `two steps are called "${id}"; step ${ids.indexOf(id) + 1} is one already` }] : [],
-    ),
-    ...steps.flatMap((step, index) => needIssues(step, ids, ['topology', 'steps', index, 'needs'])),
-    ...cycleIssues(steps),
-  ];
+  const duplicates = steps.flatMap(({ id }, index): Issue[] =>
+    ids.indexOf(id) < index ? [{ code: 'STEP_DUPLICATE', path: ['topology', 'steps', index, 'id'], message: `two steps are called "${id}"; step ${ids.indexOf(id) + 1} is one already` }] : [],
+  );
+  return orElse(duplicates, () => [...steps.flatMap((step, index) => needIssues(step, ids, ['topology', 'steps', index, 'needs'])), ...cycleIssues(steps)]);
 };
 
 const needIssues = ({ id, needs }: StepFile, ids: readonly string[], path: Path): Issue[] => [
@@ -208,7 +206,7 @@ const placeholderIssues = (file: TeamFile): Issue[] =>
   texts(file).flatMap(({ path, text }) =>
     [...new Set(placeholders(text))]
       .filter((name) => !Object.hasOwn(file.inputs, name))
-      .map((name) => ({ code: 'INPUT_UNKNOWN', path, message: `no input is called "${name}"`, hint: `${knownHint(name, Object.keys(file.inputs))}; write {{${name}}} for the word in braces` })),
+      .map((name) => ({ code: 'INPUT_UNKNOWN', path, message: `no input is called "${name}" (write {{${name}}} for the word in braces)`, hint: knownHint(name, Object.keys(file.inputs)) })),
   );
 
 const unusedInputIssues = (file: TeamFile, { tools }: Catalogue): Issue[] => {

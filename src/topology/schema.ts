@@ -15,7 +15,7 @@ const DOLLARS_EXPECTED = 'expected dollars such as 0.05 or "0.15", nine decimals
 
 /** Dollars: a number, or text where every digit counts. Stays as written; `dollars` reads it. */
 const Dollars = z
-  .union([z.number().nonnegative(), z.string().meta({ pattern: '^\\$?\\d{1,12}(\\.\\d{1,9})?$' })], { error: DOLLARS_EXPECTED })
+  .union([z.number().meta({ minimum: 0 }), z.string().meta({ pattern: '^\\$?\\d{1,12}(\\.\\d{1,9})?$' })], { error: DOLLARS_EXPECTED })
   .refine((amount) => parseDollars(String(amount)) !== undefined, DOLLARS_EXPECTED);
 
 /** A checked amount in nano-dollars. */
@@ -140,7 +140,7 @@ export const TeamFile = z
   .strictObject({
     name: Name.describe('The name of the team.'),
     description: z.string().default('').describe('What the team is for.'),
-    task: text().optional().describe('What to do when the command line gives no task. {name} is an input.'),
+    task: text().optional().describe('What to do when the command line gives no task. {name} is an input, {{name}} the word in braces itself.'),
     inputs: z.record(Name, InputFile).default({}).describe('What a run is given: folders that tools may read, and texts.'),
     models: z
       .record(Name, z.array(ModelRef).min(1).describe('Models as provider/name. The first whose provider is ready, its key present, is used.'))

@@ -61,12 +61,15 @@ const explain = (error: YAMLError, text: string): [message: string, hint?: strin
     case 'MULTIPLE_DOCS': return ['a second document begins here', 'a team is one document: remove the line of dashes'];
     case 'TAG_RESOLVE_FAILED': return ['a tag stands here', 'only plain values are allowed'];
     case 'RESOURCE_EXHAUSTION': return ['nested too deeply'];
+    case 'MISSING_CHAR': return [/quote/.test(error.message) ? 'a quote is opened and never closed' : lowered(error.message)];
     case 'NON_STRING_KEY': return ['expected a key that is text'];
     case 'BAD_SCALAR_START': return [`text cannot begin with ${found.slice(0, 1)}`, 'put it in quotes'];
     case 'BLOCK_AS_IMPLICIT_KEY': return ['a second colon, or a wrong indentation', 'put text with a colon in quotes'];
-    default: return [error.message.charAt(0).toLowerCase() + error.message.slice(1).replace(/\s+/g, ' ')];
+    default: return [lowered(error.message)];
   }
 };
+
+const lowered = (message: string): string => message.charAt(0).toLowerCase() + message.slice(1).replace(/\s+/g, ' ');
 
 /** A mistake of syntax makes others behind it: only the first problem can be trusted to be one. */
 const firstSyntax = (problems: readonly Problem[]): Problem[] => sortProblems(problems).filter(({ code }, index) => index === 0 || code !== 'YAML_SYNTAX');
