@@ -35,6 +35,12 @@ export interface ModelAdapter {
 /** `estimated`: the provider did not say what was used, so `usage` is an upper bound by the text that came. */
 export type ModelAnswer = ModelReply & { readonly estimated?: true };
 
+/**
+ * Where a model's arguments for a tool were no JSON object, they stand as they came under this name in the call's input. No tool has
+ * such a parameter, so whoever runs the call refuses it and the model reads why: a slip of the pen costs a turn, not the task.
+ */
+export const UNREADABLE_INPUT = '(not a JSON object)';
+
 /** What a failed attempt may have cost: `none` was not sent or was refused, `unknown` may be billed in full, or what was counted. */
 export type Billing = 'none' | 'unknown' | Usage;
 
