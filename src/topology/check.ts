@@ -181,10 +181,10 @@ const budgetIssues = (file: TeamFile, { price, cheapestCall }: Catalogue): Issue
   return [{ code: 'BUDGET_TOO_SMALL', path: ['budget', 'limit'], message, hint: 'raise it, or name a cheaper model' }];
 };
 
-/** A permission that ends before its call may end counts as money spent while the call is still going on. */
+/** A permission begins before its call; one that ends first counts as money spent while the call is still going on. */
 const grantIssues = ({ agents, budget: { grant_timeout_s: grantS } }: TeamFile): Issue[] =>
   Object.entries(agents)
-    .filter(([, { limits }]) => limits.timeout_s > grantS)
+    .filter(([, { limits }]) => limits.timeout_s >= grantS)
     .map(([name, { limits }]) => ({
       code: 'GRANT_TOO_SHORT',
       severity: 'warning',

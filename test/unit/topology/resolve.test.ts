@@ -53,6 +53,13 @@ test('inputs are filled into the texts, and defaults are written out', async () 
   expect([team.budget, team.limits]).toEqual([{ limitNanos: '50000000', grantMs: 180_000 }, { deadlineMs: 900_000, askMs: 300_000 }]);
 });
 
+test('what the file says goes before the defaults', async () => {
+  const text = edited(edited(workflow, '    tools: [search_files, read_file]', '    limits: { turns: 3, max_tokens: 50, attempts: 1, timeout_s: 7 }'), 'kind: reviewer', 'kind: reviewer\n    accept_from: 0.6');
+  const { agents } = await teamOf(text);
+  expect(agents['reader']).toMatchObject({ tools: [], limits: { turns: 3, maxTokens: 50, attempts: 1, timeoutMs: 7_000 } });
+  expect(agents['checker']).toMatchObject({ askBelow: 0.6 });
+});
+
 test('a given text goes before the file’s, and a given task is taken as it is', async () => {
   const team = await teamOf(workflow, { inputs: { topic: 'queues' }, task: 'What is {topic}?' });
   expect(team.task).toBe('What is {topic}?');
@@ -119,8 +126,8 @@ test('a team survives being stored, and its hash is its own', async () => {
   const team = await teamOf(workflow);
   expect(Team.parse(JSON.parse(JSON.stringify(team)))).toEqual(team);
   expect((await teamOf(`# a remark\n${workflow}`)).hash).toBe(team.hash);
-  const agentsLast = workflow.replace(/agents:\n(?: {2}.*\n)+/, '') + /agents:\n(?: {2}.*\n)+/.exec(workflow)![0];
-  expect((await teamOf(agentsLast)).hash).toBe(team.hash);
+  const lead = '  lead:\n    kind: supervisor\n    role: an editor\n';
+  expect((await teamOf(edited(edited(workflow, lead, ''), 'topology:', `${lead}topology:`))).hash).toBe(team.hash);
   expect((await teamOf(edited(workflow, '0.05', '0.06'))).hash).not.toBe(team.hash);
 });
 
