@@ -2,6 +2,7 @@
  * The embedded bus: one SQLite file that the processes of one machine share, or memory. It needs nothing installed, and is
  * what `troupe run` uses unless it is told of a server. Not for files on a network drive: SQLite's locks do not hold there.
  */
+import { isUtf8 } from 'node:buffer';
 import { MAX_LOG_ENTRIES, MAX_QUEUE_ITEMS, type Bus, type DeadLetter } from '../port.ts';
 import { Connection } from './connection.ts';
 import { Journal } from './journal.ts';
@@ -65,5 +66,8 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
   };
 };
 
-const textOf = (body: string | Uint8Array): string => (typeof body === 'string' ? body : `base64:${Buffer.from(body).toString('base64')}`);
+const textOf = (body: string | Uint8Array): string => {
+  if (typeof body === 'string') return body;
+  return isUtf8(body) ? Buffer.from(body).toString() : `base64:${Buffer.from(body).toString('base64')}`;
+};
 

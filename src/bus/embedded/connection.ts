@@ -7,9 +7,10 @@
  *       else can write, so positions and revisions rise in the order in which every process sees them.
  *   E3  When a statement or a commit fails, the connection is finished: what was handed over in this process may not be there.
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { TroupeError } from '../../protocols/failure.ts';
 
 /** How soon a change by another process is seen. */
@@ -34,6 +35,9 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS dead (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL, position INTEGER UNIQUE);
 `;
 
+/** The open connections of this process, by file. */
+const siblings = new Map<string, Set<Connection>>();
+
 export class Connection {
   readonly name: string;
   readonly now: () => number;
@@ -41,6 +45,7 @@ export class Connection {
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #version: StatementSync;
+  readonly #siblings: Set<Connection>;
   readonly #onForeign: (() => void)[] = [];
   readonly #onTick: (() => void)[] = [];
   #lastVersion = 0;
@@ -52,8 +57,12 @@ export class Connection {
   constructor(path: string, now: () => number) {
     this.now = now;
     this.name = `embedded:${path}`;
+    const file = path === ':memory:' ? `${path}${randomUUID()}` : resolve(path);
+    this.#siblings = siblings.get(file) ?? new Set();
+    siblings.set(file, this.#siblings);
+    this.#endTurnsOfSiblings();
     try {
-      if (path !== ':memory:') mkdirSync(dirname(resolve(path)), { recursive: true });
+      if (path !== ':memory:') mkdirSync(dirname(file), { recursive: true });
       this.#db = new DatabaseSync(path, { timeout: BUSY_MS });
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       this.#prepareTables();
@@ -64,6 +73,7 @@ export class Connection {
     this.#commit = this.#db.prepare('COMMIT');
     this.#version = this.#db.prepare('PRAGMA data_version');
     this.#lastVersion = this.#dataVersion();
+    this.#siblings.add(this);
   }
 
   #prepareTables(): void {
@@ -133,12 +143,14 @@ export class Connection {
     if (this.#turn) this.#end();
     this.#finished ??= new TroupeError('BUS_CLOSED', `${this.name} is closed`);
     clearInterval(this.#poll);
+    this.#siblings.delete(this);
     this.#db.close();
   }
 
   /** E1, E2. */
   #open(): void {
     if (this.#turn) return;
+    this.#endTurnsOfSiblings();
     try {
       this.#begin.run();
     } catch (cause) {
@@ -152,6 +164,11 @@ export class Connection {
     this.#turn = { done, resolve, reject };
     setImmediate(() => this.#turn && this.#end());
     this.#hearForeign();
+  }
+
+  /** Waiting for the lock blocks this process, so a turn of its own would never end. */
+  #endTurnsOfSiblings(): void {
+    for (const sibling of this.#siblings) if (sibling !== this && sibling.#turn) sibling.#end();
   }
 
   #end(): void {
@@ -180,7 +197,7 @@ export class Connection {
     const version = this.#dataVersion();
     if (version === this.#lastVersion) return;
     this.#lastVersion = version;
-    for (const hear of this.#onForeign) hear();
+    this.#guarded('cannot be read', () => this.#onForeign.forEach((hear) => hear()));
   }
 
   #dataVersion(): number {
@@ -204,6 +221,7 @@ export class Connection {
   #finish(error: TroupeError): void {
     this.#finished = error;
     this.#turn = undefined;
+    this.#siblings.delete(this);
     clearInterval(this.#poll);
     try {
       this.#db.close(); // rolls back what is open

@@ -111,12 +111,17 @@ export class Journal {
       unlisten();
       this.#followers.delete(follower);
     };
-    return { caughtUp: this.#history(pattern, follower), stop };
+    follower.live = this.head() <= from;
+    const caughtUp = follower.live ? Promise.resolve() : this.#history(pattern, follower);
+    caughtUp.catch(() => {}); // whoever waits for it hears of it
+    return { caughtUp, stop };
   }
 
   /** Hands over what is there, piece by piece. Its own turn ends between two pieces; what comes meanwhile is a later piece. */
   async #history(pattern: string, follower: Follower): Promise<void> {
+    await Promise.resolve(); // the caller has its Following first
     for (;;) {
+      if (this.#connection.closed) return;
       const until = this.head();
       for (const chunk of this.#chunks(pattern, follower.cursor, until)) {
         const rows = this.#connection.read(chunk);

@@ -1,0 +1,165 @@
+/** The bus contract on a file, on memory, and what only a file that several processes share can get wrong. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { openEmbeddedBus } from '../../src/bus/embedded/bus.ts';
+import type { Bus, Entry } from '../../src/bus/port.ts';
+import type { Envelope } from '../../src/protocols/envelope.ts';
+import type { Address } from '../../src/protocols/ids.ts';
+import { eventually } from '../support/eventually.ts';
+import { busContract } from './bus-suite.ts';
+
+const envelope = (id: string): Envelope => ({ id, type: 'timer.fired', v: 1, from: 'r-test.worker' as Address, time: 0, data: {} });
+
+const newFolder = () => mkdtemp(join(tmpdir(), 'troupe-bus-'));
+
+busContract('embedded, a file', async (limits) => {
+  const folder = await newFolder();
+  const path = join(folder, 'bus.db');
+  const open: Bus[] = [];
+  return {
+    open: async () => {
+      const bus = openEmbeddedBus({ path, ...(limits && { limits }) });
+      open.push(bus);
+      return bus;
+    },
+    injectGarbage: async (log, bytes) => {
+      const db = new DatabaseSync(path, { timeout: 5_000 });
+      db.prepare('INSERT INTO entry (log, id, at, envelope) VALUES (?, ?, 0, ?)').run(log, `garbage-${Math.random()}`, bytes);
+      db.close();
+    },
+    interrupt: async () => {},
+    dispose: async () => {
+      await Promise.all(open.map((bus) => bus.close()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+});
+
+const scratch = async (): Promise<string> => {
+  const folder = await newFolder();
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return join(folder, 'bus.db');
+};
+
+const opened = (options: Parameters<typeof openEmbeddedBus>[0]): Bus => {
+  const bus = openEmbeddedBus(options);
+  onTestFinished(() => bus.close());
+  return bus;
+};
+
+const entriesOf = async (bus: Bus, log: string): Promise<Entry[]> => {
+  const entries: Entry[] = [];
+  for await (const entry of bus.read(log)) entries.push(entry);
+  return entries;
+};
+
+/** A process of its own that appends to a log, `count` entries or until it is killed, and says each one that is durable. */
+const writer = (path: string, log: string, prefix: string, count: number) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../support/embedded-writer.ts'), path, log, prefix, String(count)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const acknowledged: string[] = [];
+  let rest = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    const lines = (rest + chunk.toString()).split('\n');
+    rest = lines.pop()!;
+    acknowledged.push(...lines);
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return { child, acknowledged, ended: once(child, 'close') };
+};
+
+describe('the embedded bus', () => {
+  test('memory keeps what it was given, in order', async () => {
+    const bus = opened({ path: ':memory:' });
+    await Promise.all(['a', 'b', 'c'].map((id) => bus.append('r-m.worker', envelope(id))));
+    expect((await entriesOf(bus, 'r-m.worker')).map(({ envelope: { id } }) => id)).toEqual(['a', 'b', 'c']);
+  });
+
+  test('what kill -9 leaves of a writer is everything that it was told is durable (B1)', async () => {
+    const path = await scratch();
+    const { child, acknowledged, ended } = writer(path, 'r-k.worker', 'k', 1_000_000);
+    await eventually('two hundred appends are durable', () => acknowledged.length >= 200);
+    child.kill('SIGKILL');
+    await ended;
+    const ids = (await entriesOf(opened({ path }), 'r-k.worker')).map(({ envelope: { id } }) => id);
+    expect(ids.slice(0, acknowledged.length)).toEqual(acknowledged);
+  });
+
+  test('two processes that write into one log are one order for a third that follows (B3, B4)', async () => {
+    const path = await scratch();
+    const bus = opened({ path });
+    const live: Entry[] = [];
+    const { caughtUp } = bus.follow('r-t.>', 0, (entry) => live.push(entry));
+    await caughtUp;
+    const writers = [writer(path, 'r-t.worker', 'one', 300), writer(path, 'r-t.worker', 'two', 300)];
+    for (let i = 0; i < 100; i++) await bus.append('r-t.worker', envelope(`own-${i}`));
+    await Promise.all(writers.map(({ ended }) => ended));
+    await eventually('all are there', () => live.length === 700);
+    const read = await entriesOf(bus, 'r-t.worker');
+    expect(live).toEqual(read);
+    for (const prefix of ['one', 'two', 'own']) {
+      const numbers = read.map(({ envelope: { id } }) => id.split('-')).filter(([of]) => of === prefix).map(([, number]) => Number(number));
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    }
+  });
+
+  test('an entry of another process is handed over within a tenth of a second', async () => {
+    const path = await scratch();
+    const [here, there] = [opened({ path }), opened({ path })];
+    const seen: number[] = [];
+    here.follow('r-l.worker', 0, () => seen.push(performance.now()));
+    const said: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      said.push(performance.now());
+      await there.append('r-l.worker', envelope(`l${i}`));
+      await eventually('it is seen', () => seen.length > i);
+    }
+    const delays = seen.map((at, index) => at - said[index]!).toSorted((a, b) => a - b);
+    expect(delays[0]).toBeLessThan(100);
+  });
+
+  test('a cascade of appends is one commit: followers hear before it, and durable() waits for it', async () => {
+    const bus = opened({ path: await scratch() });
+    const order: string[] = [];
+    bus.follow('r-c.>', 0, ({ log }) => {
+      order.push(log);
+      const hop = Number(log.split('.')[1]);
+      if (hop < 5) void bus.append(`r-c.${hop + 1}`, envelope(`hop-${hop + 1}`)).then(() => order.push(`durable ${hop + 1}`));
+    });
+    void bus.append('r-c.0', envelope('hop-0')).then(() => order.push('durable 0'));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    await bus.durable();
+    expect(order.slice(0, 6)).toEqual(['r-c.0', 'r-c.1', 'r-c.2', 'r-c.3', 'r-c.4', 'r-c.5']);
+    expect(order.slice(6).toSorted()).toEqual(['durable 0', 'durable 1', 'durable 2', 'durable 3', 'durable 4', 'durable 5']);
+  });
+
+  test('a write that the disk refuses ends the bus: nothing after it seems to work', async () => {
+    const path = await scratch();
+    const bus = opened({ path });
+    await bus.append('r-d.worker', envelope('before'));
+    // Another connection fills the file up to a bound that this one then meets.
+    const other = new DatabaseSync(path);
+    other.exec('DROP TABLE entry');
+    other.close();
+    await expect(bus.append('r-d.worker', envelope('after'))).rejects.toMatchObject({ code: 'BUS_UNAVAILABLE' });
+    await expect(bus.durable()).rejects.toMatchObject({ code: 'BUS_UNAVAILABLE' });
+    await expect(bus.get('anything')).rejects.toMatchObject({ code: 'BUS_UNAVAILABLE' });
+  });
+
+  test('a file of another format is refused by name, and left as it is', async () => {
+    const path = await scratch();
+    const db = new DatabaseSync(path);
+    db.exec('PRAGMA user_version = 99');
+    expect(() => openEmbeddedBus({ path })).toThrow(/written in format 99, expected 1/);
+    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 });
+    db.close();
+  });
+
+  test('a path that is no file is a clear error', () => {
+    expect(() => openEmbeddedBus({ path: '/dev/null/bus.db' })).toThrow(/embedded:\/dev\/null\/bus.db cannot be opened/);
+  });
+});
