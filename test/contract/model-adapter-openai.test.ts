@@ -240,6 +240,8 @@ describe('the chat-completions adapter, when the call fails', () => {
     const reply = await ask(adapter, request({ timeoutMs: 100 }));
     expect(reply).toMatchObject({ text: 'done', finish: 'stop', usage: { outputTokens: 1 } });
     expect(reply.estimated).toBeUndefined();
+    server.next({ text: 'done', endless: true, usage: 'none' });
+    expect(await errorOf(ask(adapter, request({ timeoutMs: 100 })))).toMatchObject({ code: 'MODEL_TIMEOUT', billing: 'unknown' });
   });
 
   it('says before a run that the key is missing, and needs none where OpenAI is not asked', async () => {

@@ -9,7 +9,7 @@ import type { ToolSpec } from '../../../../../src/capabilities/model/port.ts';
 import { FormatName, ModelRequest, type ChatMessage } from '../../../../../src/protocols/model.ts';
 
 const words = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 80 }),
+  fc.string({ unit: 'binary', minLength: 200, maxLength: 500 }),
   fc.string({ unit: 'grapheme', maxLength: 80 }),
   fc.lorem({ maxCount: 30 }),
   fc.json(),
@@ -46,7 +46,7 @@ describe('a chat-completions request', () => {
         if (body.response_format?.type === 'json_schema') tokens += 16 + count(JSON.stringify(body.response_format.json_schema));
         expect(tokens).toBeLessThanOrEqual(inputTokenBound(request, tools));
       }),
-      { numRuns: 300 },
+      { numRuns: 300, endOnFailure: true },
     );
   }, 60_000);
 
