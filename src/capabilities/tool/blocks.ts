@@ -41,7 +41,7 @@ const plainBlocks = (lines: readonly string[], from: number, headings: readonly 
 
 const proseBlocks = (lines: readonly string[], from: number, outer: readonly string[]): Block[] => {
   const blocks: (Block & { lines: string[] })[] = [];
-  let headings: { level: number; text: string }[] = outer.map((text, level) => ({ level, text }));
+  let headings: { level: number; text: string }[] = outer.map((text, index) => ({ level: index + 1, text }));
   let open: 'paragraph' | 'item' | undefined;
   let fence: string | undefined;
   let tableHead: string | undefined;

@@ -28,7 +28,7 @@ export const renderExcerpt = ({ file, from, lines, total, headings }: Excerpt): 
   [`${file}:${from}-${from + lines.length - 1} of ${total}${headings.length > 0 ? ` (${headings.join(HEADING_SEPARATOR)})` : ''}`, numbered(lines, from)].join('\n');
 
 const HEAD = /^(?:\[\d+\] )?(.+):(\d+)-(\d+) of (\d+)(?: \((.*)\))?$/;
-const LINE = /^(\d+)\| ?(.*)$/;
+const LINE = /^(\d+)\| ?(.*)$/s;
 
 /** The excerpts in a text; whatever else it says is passed over. */
 export const parseExcerpts = (text: string): Excerpt[] => {

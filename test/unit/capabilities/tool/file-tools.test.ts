@@ -117,6 +117,7 @@ describe('read_file', () => {
         const excerpt = { file: 'a b/c.md', from, lines, total: from + lines.length, headings: ['One (1)', 'Two'] };
         expect(parseExcerpts(`[3] ${readFileTool.render(excerpt)}`)).toEqual([excerpt]);
       }),
+      { examples: [[['one\u2028line', '', '12| not a number of ours'], 1]] },
     );
   });
 });

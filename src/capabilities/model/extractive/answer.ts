@@ -1,0 +1,137 @@
+/**
+ * An answer made of statements that stand in the documents: chosen, put in order, each behind the places that carry it. What
+ * the documents do not hold is said plainly.
+ */
+import type { Citation, Report } from '../../../protocols/formats.ts';
+import { contentTerms } from '../../tool/words.ts';
+import type { Query } from './query.ts';
+import { holdsKind, rank, rarities, type Ranked } from './ranking.ts';
+import type { Unit } from './units.ts';
+
+/** Something said, and where it stands. */
+export type Statement = { readonly text: string; readonly sources: readonly Citation[]; readonly isCode: boolean };
+
+export type Answer = { readonly statements: readonly Statement[]; readonly missing: readonly string[]; /** 0 to 1: how much of the questions the best statements cover. */ readonly coverage: number };
+
+const STATEMENTS_MAX = 6;
+const COVERAGE_MIN = 0.55;
+/** For answers that lack a name that was asked for, or hold no date where one was asked for. */
+const COVERAGE_STRICT = 0.7;
+const CODE_MAX = 2;
+const FOLLOWERS_MAX = 6;
+
+/** The best statements for each question, the most to the point first, and the questions that nothing answers. */
+export const answer = (queries: readonly Query[], units: readonly Unit[], objections: readonly string[] = []): Answer => {
+  const allowed = units.filter((unit) => !isObjectedTo(unit, objections));
+  const parts = queries.map((query) => ({ query, chosen: choose(query, allowed) }));
+  const chosen = [...new Set(parts.flatMap((part) => part.chosen.units))];
+  return {
+    statements: chosen.slice(0, STATEMENTS_MAX * queries.length + FOLLOWERS_MAX).map((unit) => statementOf(unit, queries)),
+    missing: parts.filter((part) => part.chosen.units.length === 0).map(({ query }) => query.text),
+    coverage: parts.reduce((total, part) => total + part.chosen.coverage, 0) / Math.max(1, parts.length),
+  };
+};
+
+const isObjectedTo = (unit: Unit, objections: readonly string[]): boolean =>
+  objections.some((reason) => [...reason.matchAll(/"([^"]{12,})"/g)].some(([, claim]) => overlap(contentTerms(claim!), unit.terms) > 0.85));
+
+/** The share of `terms` that `among` holds. */
+export const overlap = (terms: readonly string[], among: ReadonlySet<string>): number => (terms.length === 0 ? 0 : terms.filter((term) => among.has(term)).length / terms.length);
+
+type Choice = { readonly units: readonly Unit[]; readonly coverage: number };
+
+const choose = (query: Query, units: readonly Unit[]): Choice => {
+  const ranked = rank(query, units);
+  const best = ranked[0];
+  if (!best || !isAnswered(query, units, ranked)) return { units: [], coverage: best?.coverage ?? 0 };
+  const picked: Ranked[] = [];
+  const covered = query.terms.map(() => 0);
+  for (const candidate of ranked) {
+    if (picked.length >= STATEMENTS_MAX) break;
+    if (picked.some(({ unit }) => isSame(unit, candidate.unit))) continue;
+    if (candidate.unit.kind === 'code' && picked.filter(({ unit }) => unit.kind === 'code').length >= CODE_MAX) continue;
+    const adds = candidate.credits.some((credit, term) => credit >= covered[term]! + 0.3 && query.terms[term]!.weight === 1);
+    if (picked.length === 0 || candidate.score >= 0.82 * best.score || (adds && candidate.score >= 0.6 * best.score)) {
+      picked.push(candidate);
+      candidate.credits.forEach((credit, term) => (covered[term] = Math.max(covered[term]!, credit)));
+    }
+  }
+  return { units: dedupe(picked.flatMap(({ unit }, index) => [...before(unit, units), unit, ...(index < 2 ? after(unit, units, query) : [])])), coverage: best.coverage };
+};
+
+/** Whether the best statements are about the question at all, or only share words with it. */
+const isAnswered = (query: Query, units: readonly Unit[], ranked: readonly Ranked[]): boolean => {
+  const best = ranked[0]!;
+  const rarity = rarities(query, units);
+  const present = query.terms.map((_, term) => ranked.some(({ credits }) => credits[term]! >= 0.4));
+  const weigh = (fits: (index: number) => boolean): number => query.terms.reduce((total, { weight }, index) => total + (fits(index) ? weight * rarity[index]! : 0), 0);
+  const absentShare = weigh((index) => !present[index]) / weigh(() => true);
+  if (absentShare >= 0.5) return false;
+  const lacksName = query.terms.some(({ isName, weight }, index) => isName && weight === 1 && !present[index]);
+  const strongest = Math.max(...ranked.slice(0, 5).map(({ coverage }) => coverage));
+  const isOtherKind = ['who', 'when', 'amount'].includes(query.kind) && !ranked.slice(0, 5).some(({ unit }) => holdsKind(query.kind, unit));
+  return strongest >= (lacksName || isOtherKind ? COVERAGE_STRICT : COVERAGE_MIN) && best.credits.some((credit) => credit >= 0.7);
+};
+
+const isSame = (a: Unit, b: Unit): boolean => a === b || (overlap([...a.terms], b.terms) > 0.8 && overlap([...b.terms], a.terms) > 0.6);
+
+const dedupe = (units: readonly Unit[]): Unit[] => units.filter((unit, index) => !units.slice(0, index).some((earlier) => isSame(earlier, unit)));
+
+/** A sentence that begins with a pronoun needs the one before it. */
+const before = (unit: Unit, units: readonly Unit[]): Unit[] => {
+  const previous = units[units.indexOf(unit) - 1];
+  return previous && previous.block === unit.block && unit.kind === 'paragraph' && /^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text) ? [previous] : [];
+};
+
+/** What a sentence that ends in a colon introduces; for a question how to do something, the example below. */
+const after = (unit: Unit, units: readonly Unit[], { kind }: Query): Unit[] => {
+  const next = units.slice(units.indexOf(unit) + 1).filter((other) => other.file === unit.file);
+  const isLead = unit.text.endsWith(':');
+  const followers: Unit[] = [];
+  let line = lastLine(unit);
+  for (const other of next) {
+    const follows = other.line - line <= (other.kind === 'row' ? 4 : 3) && other.headings[unit.headings.length - 1] === unit.headings.at(-1);
+    if (!follows || followers.length >= FOLLOWERS_MAX) break;
+    if (isLead ? other.kind === 'paragraph' : !(kind === 'how' && other.kind === 'code' && followers.length === 0 && unit.kind !== 'code')) break;
+    followers.push(other);
+    line = lastLine(other);
+    if (other.kind === 'code' && !isLead) break;
+  }
+  return followers;
+};
+
+const lastLine = (unit: Unit): number => unit.sources.at(-1)!.line;
+
+/** A statement under a heading that says what it is about is given with it. */
+const statementOf = (unit: Unit, queries: readonly Query[]): Statement => {
+  const asked = new Set(queries.flatMap(({ terms }) => terms.filter(({ weight }) => weight === 1).map(({ term }) => term)));
+  const heading = unit.heading;
+  const explains = heading !== undefined && unit.kind !== 'code' && contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
+  if (!explains) return { text: unit.text, sources: unit.sources, isCode: unit.kind === 'code' };
+  return { text: `${heading.quote}: ${unit.text}`, sources: [...unit.sources, heading], isCode: false };
+};
+
+export const NOT_FOUND = 'Not found in the documents:';
+
+/** Statements with numbered sources, then what is missing. The first `size` statements only. */
+export const reportOf = ({ statements, missing }: Pick<Answer, 'statements' | 'missing'>, size = statements.length): Report => {
+  const citations: Citation[] = [];
+  const numberOf = (source: Citation): number => {
+    const at = citations.findIndex(({ file, line, quote }) => file === source.file && line === source.line && quote === source.quote);
+    return at >= 0 ? at + 1 : citations.push(source);
+  };
+  const shown = statements.slice(0, Math.max(size, 0));
+  const said = shown.map(({ text, sources, isCode }) => {
+    const marks = sources.map((source) => `[${numberOf(source)}]`).join('');
+    if (isCode) return text.includes('\n') ? `\`\`\`\n${text}\n\`\`\`\n${marks}` : `\`${text.trim()}\` ${marks}`;
+    return `${shown.length > 1 ? '- ' : ''}${text} ${marks}`;
+  });
+  const absent = missing.map((question) => `${NOT_FOUND} ${question}`);
+  return { text: [...said, ...absent].join('\n') || `${NOT_FOUND} nothing was asked`, citations };
+};
+
+/** The same for people: the places in brackets behind each statement. */
+export const proseOf = (given: Pick<Answer, 'statements' | 'missing'>, size = given.statements.length): string => {
+  const { text, citations } = reportOf(given, size);
+  return text.replace(/(?:\[\d+\])+/g, (marks) => `(${[...marks.matchAll(/\d+/g)].map(([digits]) => citations[Number(digits) - 1]!).map(({ file, line }) => `${file}:${line}`).join(', ')})`);
+};

@@ -1,0 +1,89 @@
+/** A question as this model understands it: its terms with weights, the pairs that stand together, and what kind of thing would answer it. */
+import { contentTerms, isStopWord, termsOf } from '../../tool/words.ts';
+import { alikeTerms, isGeneric } from './lexicon.ts';
+import type { Brief } from './sections.ts';
+
+export type QuestionKind = 'when' | 'who' | 'where' | 'why' | 'how' | 'amount' | 'definition' | 'list' | 'yes-no' | 'open';
+
+export type QueryTerm = { readonly term: string; readonly weight: number; readonly alike: readonly string[]; /** A name or an identifier: nothing else can stand for it. */ readonly isName: boolean };
+
+export type Query = {
+  readonly text: string;
+  readonly kind: QuestionKind;
+  readonly terms: readonly QueryTerm[];
+  /** Neighbouring content terms. */
+  readonly pairs: readonly (readonly [string, string])[];
+};
+
+const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
+  ['amount', /\bhow (?:many|much|long|often|old|far|large|big|high|fast|tall|deep|heavy)\b|\bwhat (?:is|are|was) the (?:\w+ )?(?:price|cost|fee|number|limit|amount|size|maximum|minimum|rate|timeout|deadline)\b/i],
+  ['when', /\bwhen\b|\bwhat (?:time|date|day|year)\b|\b(?:which|what|until|by) (?:day|date|year|month)\b/i],
+  ['who', /\bwho(?:m|se)?\b/i],
+  ['where', /\bwhere\b/i],
+  ['why', /\bwhy\b|\bfor what reason\b/i],
+  ['list', /^(?:which|list|name)\b|\bwhat (?:are|kinds?|types?|sorts?)\b|\bwhich (?:\w+ )?(?:are|were|\w+s)\b/i],
+  ['how', /\bhow\b/i],
+  ['definition', /^what(?:'s| is| are| does)\b/i],
+  ['yes-no', /^(?:is|are|was|were|do|does|did|can|could|may|must|should|will|has|have)\b/i],
+];
+
+export const kindOf = (question: string): QuestionKind => KINDS.find(([, pattern]) => pattern.test(question.trim()))?.[0] ?? 'open';
+
+export const queryOf = (text: string, context: readonly { readonly text: string; readonly weight: number }[] = []): Query => {
+  const weights = new Map<string, number>();
+  const subject = contentTerms(text).filter((term) => !isGeneric(term));
+  for (const term of subject.length > 0 ? subject : contentTerms(text)) weights.set(term, 1);
+  for (const extra of context) for (const term of contentTerms(extra.text)) if (!isGeneric(term) && !weights.has(term)) weights.set(term, extra.weight);
+  const names = namesIn([text, ...context.map((extra) => extra.text)].join(' '));
+  const terms = [...weights].map(([term, weight]): QueryTerm => ({ term, weight, alike: alikeTerms(term), isName: names.has(term) }));
+  const sequence = termsOf(text).filter((term) => weights.has(term));
+  const pairs = sequence.slice(1).map((term, index) => [sequence[index]!, term] as const).filter(([a, b]) => a !== b);
+  return { text, kind: kindOf(text), terms, pairs };
+};
+
+/** Terms of words that are written like names: a capital inside a sentence, digits, code. */
+const namesIn = (text: string): Set<string> =>
+  new Set(
+    [...text.matchAll(/`([^`]+)`|(?<=[\p{L}\d,;:)] )(\p{Lu}[\p{L}\p{N}.-]+)|([\p{L}\p{N}]*\d[\p{L}\p{N}.]*|\p{Ll}+\p{Lu}\p{L}*|[\p{L}\p{N}]+(?:[._-][\p{L}\p{N}]+)+)/gu)].flatMap((match) =>
+      contentTerms(match[1] ?? match[2] ?? match[3] ?? '').filter((term) => !isGeneric(term)),
+    ),
+  );
+
+const ASKS = 'what|who|whom|whose|when|where|why|how|which|is|are|was|were|does|do|did|can|could|may|must|should|will';
+const JOINT = new RegExp(`(?:[,;]\\s*|\\s+)(?:and|or|as well as)\\s+(?:also\\s+)?(?=(?:(?:in|on|at|for|by|to|from|with|under|until|after) )?(?:${ASKS})\\b)|(?<=\\?)\\s+|;\\s+`, 'i');
+
+/** The questions in a question: `What is X and how is it changed?` holds two. */
+export const subQuestions = (text: string): string[] => {
+  const parts = text.split(JOINT).map((part) => part.trim()).filter((part) => contentTerms(part).length > 0);
+  return parts.length > 0 ? parts : [text.trim()];
+};
+
+const POINTS_BACK = /\b(?:it|its|they|them|their|this|that|these|those|one|ones|he|she|there)\b/i;
+
+/** Each question of a text, with what the ones before it say where it points back to them. */
+export const queriesIn = (text: string, context: readonly { readonly text: string; readonly weight: number }[] = []): Query[] => {
+  const parts = subQuestions(text);
+  return parts.map((part, index) => {
+    const leansBack = index > 0 && (POINTS_BACK.test(part) || contentTerms(part).filter((term) => !isGeneric(term)).length < 2);
+    return queryOf(part, [...(leansBack ? [{ text: parts.slice(0, index).join(' '), weight: 0.8 }] : []), ...context]);
+  });
+};
+
+/**
+ * What is really asked: a task that names a subject of its own is the question, and the run's question is its background; a
+ * task that only says what to do with the question (`find the facts and cite them`) adds nothing to it.
+ */
+export const focusOf = ({ question, task }: Pick<Brief, 'question' | 'task'>): Query[] => {
+  const wanted = contentTerms(question).filter((term) => !isGeneric(term));
+  const own = contentTerms(task).filter((term) => !isGeneric(term));
+  const shared = own.filter((term) => wanted.includes(term)).length;
+  if (question === '' || (own.length > 0 && shared * 2 >= own.length)) return queriesIn(task === '' ? question : task, [{ text: question, weight: 0.15 }]);
+  return queriesIn(question, [{ text: task, weight: 0.15 }]);
+};
+
+/** The words of a text that carry its subject, as they are written. */
+export const keywords = (text: string): string[] => [
+  ...new Set(
+    [...text.matchAll(/[\p{L}\p{N}]+(?:[._'’-][\p{L}\p{N}]+)*/gu)].map(([word]) => word).filter((word) => !isStopWord(word) && contentTerms(word).some((term) => !isGeneric(term))),
+  ),
+];

@@ -1,0 +1,125 @@
+/**
+ * Which statements answer a question: how much of it they cover, how close its words stand together, and whether they hold the
+ * kind of thing that was asked for. A term counts less when a heading or a neighbour says it and the statement does not.
+ */
+import { isProse } from '../../tool/blocks.ts';
+import { termsOf } from '../../tool/words.ts';
+import type { Query, QueryTerm, QuestionKind } from './query.ts';
+import type { Unit } from './units.ts';
+
+export type Ranked = {
+  readonly unit: Unit;
+  readonly score: number;
+  /** The share of the question that the statement covers, 0 to 1, headings and neighbours counted in part. */
+  readonly coverage: number;
+  /** How well each term is covered, in the order of the query's terms. */
+  readonly credits: readonly number[];
+};
+
+const CREDIT = { own: 1, alike: 0.7, heading: 0.65, headingAlike: 0.45, near: 0.4, path: 0.4 } as const;
+const IDF_MIN = 0.6;
+const IDF_MAX = 3;
+
+export const rank = (query: Query, units: readonly Unit[]): Ranked[] => {
+  const rarity = rarities(query, units);
+  const total = sum(query.terms.map(({ weight }, index) => weight * rarity[index]!));
+  if (total === 0) return [];
+  const context = new Map(units.map((unit) => [unit, contextOf(unit)]));
+  return units
+    .map((unit, index): Ranked => {
+      const near = [units[index - 1], units[index + 1]].filter((other): other is Unit => other !== undefined && isNear(unit, other));
+      const credits = query.terms.map((term) => credit(term, unit, context.get(unit)!, near));
+      const coverage = sum(query.terms.map(({ weight }, term) => weight * rarity[term]! * credits[term]!)) / total;
+      return { unit, coverage, credits, score: coverage * form(unit) + 0.15 * closeness(query, unit) + (coverage > 0.2 ? hint(query, unit) : 0) };
+    })
+    .filter(({ coverage }) => coverage > 0)
+    .sort((a, b) => b.score - a.score || a.unit.line - b.unit.line);
+};
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+
+/** How much each term says. One that nobody uses says as much as a rare one. */
+export const rarities = (query: Query, units: readonly Unit[]): number[] =>
+  query.terms.map(({ term, alike }) => {
+    const used = units.filter(({ terms }) => terms.has(term) || alike.some((other) => terms.has(other))).length;
+    return Math.min(IDF_MAX, Math.max(IDF_MIN, Math.log(1 + (units.length - used + 0.5) / (used + 0.5))));
+  });
+
+type Context = { readonly heading: ReadonlySet<string>; readonly path: string };
+
+const contextOf = (unit: Unit): Context => ({ heading: new Set(unit.headings.flatMap((heading) => headingTerms(heading))), path: unit.file.toLowerCase() });
+
+const headingCache = new Map<string, readonly string[]>();
+const headingTerms = (heading: string): readonly string[] => {
+  const known = headingCache.get(heading);
+  if (known) return known;
+  if (headingCache.size > 5_000) headingCache.clear();
+  const terms = termsOf(heading);
+  headingCache.set(heading, terms);
+  return terms;
+};
+
+const isNear = (unit: Unit, other: Unit): boolean => other.file === unit.file && (other.block === unit.block || Math.abs(other.line - unit.line) <= 3) && other.headings.join() === unit.headings.join();
+
+const credit = ({ term, alike }: QueryTerm, unit: Unit, { heading, path }: Context, near: readonly Unit[]): number => {
+  if (unit.terms.has(term)) return CREDIT.own;
+  if (alike.some((other) => unit.terms.has(other)) || hasRelative(term, unit.terms)) return CREDIT.alike;
+  if (heading.has(term)) return CREDIT.heading;
+  if (alike.some((other) => heading.has(other)) || hasRelative(term, heading)) return CREDIT.headingAlike;
+  if (near.some(({ terms }) => terms.has(term))) return CREDIT.near;
+  return term.length > 2 && path.includes(term) ? CREDIT.path : 0;
+};
+
+/** `timeout` and `timeouts`, `config` and `configur`: one begins with the other, and enough of it. */
+const hasRelative = (term: string, among: ReadonlySet<string>): boolean => {
+  if (term.length < 5) return false;
+  for (const other of among) if (other.length >= 5 && other !== term && (other.startsWith(term) || term.startsWith(other))) return true;
+  return false;
+};
+
+const closeness = ({ pairs }: Query, { sequence }: Unit): number => {
+  if (pairs.length === 0) return 0;
+  const close = pairs.filter(([a, b]) => sequence.some((term, at) => term === a && sequence.slice(Math.max(0, at - 3), at + 4).includes(b)));
+  return close.length / pairs.length;
+};
+
+/** Fragments and questions answer little; so does what is very long. */
+const form = ({ kind, text, sequence, file }: Unit): number => {
+  if (kind === 'code') return isProse(file) ? 0.85 : 0.65;
+  if (!isProse(file)) return 0.9;
+  if (/\?["')*_]*$/.test(text)) return 0.6;
+  if (sequence.length < 4) return 0.8;
+  return sequence.length > 60 ? 0.85 : 1;
+};
+
+const DATE = /\b(?:1[5-9]|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)s?\b|\bnoon\b|\bmidnight\b|o'clock|\b(?:before|after|until|once|whenever|every|as soon as|daily|weekly)\b/;
+const NUMBER = /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|once|twice|half|no limit|unlimited|never|always)\b/i;
+const DOES = /\b(?:use|run|call|set|pass|add|create|install|import|configure|by \w+ing|you can|to \w+,)\b|`/i;
+
+const HOLDS: Readonly<Record<QuestionKind, RegExp | undefined>> = {
+  when: DATE,
+  who: /\b\p{Lu}[\p{L}.'-]+ (?:\p{Lu}\.? )?\p{Lu}[\p{L}'-]+|\bby \p{Lu}|\b(?:maintainer|author|team|manager|owner|director|officer|chair|secretary|department|committee|council)s?\b/u,
+  where: /\b(?:in|at|on|under|behind|beside|near|inside|below|above|next to)\b|\/\w/i,
+  why: /\b(?:because|since|so that|due to|therefore|reason|avoid|prevent|otherwise|in order to|as a result|why)\b/i,
+  how: DOES,
+  amount: NUMBER,
+  definition: /\b(?:is|are|means|refers to|describes|provides|allows|lets)\b|:/i,
+  list: /,|:/,
+  'yes-no': /\b(?:can|cannot|not|must|only|support|supports|supported|allowed|required|never|always|is|are|may|no|yes)\b/i,
+  open: undefined,
+};
+
+/** Whether a statement holds the kind of thing that was asked for; where that cannot be told, it does. */
+export const holdsKind = (kind: QuestionKind, { text }: Unit): boolean => HOLDS[kind]?.test(text) ?? true;
+
+const hint = ({ kind, terms }: Query, unit: Unit): number => {
+  const pattern = HOLDS[kind];
+  if (!pattern) return 0;
+  const holds = pattern.test(unit.text) || (kind === 'how' && unit.kind === 'code');
+  if (kind === 'definition' && holds) return definesOne(terms, unit) ? 0.3 : 0.03;
+  if (kind === 'amount' || kind === 'when') return holds ? 0.15 : -0.12;
+  return holds ? 0.08 : 0;
+};
+
+/** The statement begins with what the question is about. */
+const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean => sequence.slice(0, 4).some((term) => terms.some((asked) => asked.weight === 1 && asked.term === term));

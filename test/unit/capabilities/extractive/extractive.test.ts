@@ -1,0 +1,281 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findingLines } from '../../../../src/actors/conversation.ts';
+import * as supervisor from '../../../../src/actors/supervisor/policy.ts';
+import { draftProblems } from '../../../../src/actors/supervisor/plan.ts';
+import { EXTRACTIVE_MODEL } from '../../../../src/capabilities/model/extractive/adapter.ts';
+import type { Toolbox } from '../../../../src/capabilities/tool/toolbox.ts';
+import { parseFormat, type Report } from '../../../../src/protocols/formats.ts';
+import type { ModelRequest } from '../../../../src/protocols/model.ts';
+import type { Finding } from '../../../../src/protocols/task.ts';
+import { createFolder, type TestFolder } from '../../../support/folder.ts';
+import { grant, model, profile, review, say, toolboxFor, work } from './talk.ts';
+
+const FILES = {
+  'ferry.md': [
+    '# Island ferry',
+    '',
+    'The ferry to Marsk leaves the north pier every day at 9:30, e.g. also on',
+    'public holidays. It crosses in forty minutes.',
+    '',
+    '## Tickets',
+    '',
+    '| Passenger | Price |',
+    '| --- | --- |',
+    '| Adult | 12 crowns |',
+    '| Dog | 3 crowns |',
+    '',
+    'Children under six travel free. Tickets are refunded until one hour before departure.',
+    '',
+    '## Boarding',
+    '',
+    'To board with a bicycle:',
+    '',
+    '- buy a bicycle tag at the counter',
+    '- walk the bicycle up the ramp',
+    '',
+    'Dogs must be kept on a lead because the deck is shared.',
+  ].join('\n'),
+  'crew.txt': 'The ferry was built by Henrik Dahl in 1987.\nIts captain is Mette Lund.\n',
+  'tool/readme.md': '# Timetable tool\n\nInstall it with npm:\n\n```sh\nnpm install marsk-timetable\n```\n\n### refreshMs\n\nDefault: `60000`. How often the board is fetched.\n',
+};
+
+let folder: TestFolder;
+let toolbox: Toolbox;
+
+beforeAll(() => {
+  folder = createFolder('island', FILES);
+  toolbox = toolboxFor(folder);
+});
+afterAll(() => folder.remove());
+
+const ask = (question: string) => work(toolbox, { instructions: question });
+
+describe('research', () => {
+  it.each([
+    ['When does the ferry to Marsk leave?', /at 9:30/],
+    ['How much is a ticket for a dog?', /3 crowns/],
+    ['Who built the ferry?', /Henrik Dahl/],
+    ['Why do dogs need a lead?', /because the deck is shared/],
+    ['How do I board with a bicycle?', /bicycle tag[^]*up the ramp/],
+    ['How do I install the timetable tool?', /npm install marsk-timetable/],
+    ['What is the default of refreshMs?', /60000/],
+    ['Until when can tickets be refunded?', /one hour before departure/],
+    ['How long does the crossing take?', /forty minutes/],
+  ])('%s', async (question, expected) => {
+    const { report, turns, finish } = await ask(question);
+    expect(report.text).toMatch(expected);
+    expect(report.citations.length).toBeGreaterThan(0);
+    expect(turns).toBeLessThanOrEqual(5);
+    expect(finish).toBe('stop');
+  });
+
+  it.each(['Who is the mayor of Marsk?', 'What does the hotel charge for breakfast?', 'How do I configure TLS certificates?'])('says plainly that the documents do not answer: %s', async (question) => {
+    const { report, turns } = await ask(question);
+    expect(report).toEqual({ text: `Not found in the documents: ${question}`, citations: [] });
+    expect(turns).toBeLessThanOrEqual(5);
+  });
+
+  it('answers both halves of a question, and says which half it cannot', async () => {
+    expect((await ask('Who built the ferry and how much does an adult pay?')).report.text).toMatch(/Henrik Dahl[^]*12 crowns/);
+    expect((await ask('Who built the ferry, and what is the password of the wireless network?')).report.text).toMatch(/Henrik Dahl[^]*Not found in the documents: what is the password/);
+  });
+
+  it('searches first, then reads, then answers', async () => {
+    const { calls } = await ask('Who built the ferry?');
+    expect(new Set(calls.map(({ name }) => name))).toEqual(new Set(['search_files', 'read_file']));
+    expect(calls[0]!.name).toBe('search_files');
+  });
+
+  it('does without a search when it has none', async () => {
+    const { report, calls } = await work(toolbox, { instructions: 'Who built the ferry?' }, profile(['list_files', 'read_file']));
+    expect(calls[0]!.name).toBe('list_files');
+    expect(report.text).toContain('Henrik Dahl');
+  });
+
+  it('answers from what it has when its tools are taken away', async () => {
+    const { report, turns } = await work(toolbox, { instructions: 'Who built the ferry?' }, profile(undefined, { turns: 2 }));
+    expect(turns).toBe(2);
+    expect(report.text).toContain('Henrik Dahl');
+  });
+
+  it('leaves out what the last review objected to', async () => {
+    const before = await ask('How much is a ticket for a dog?');
+    const reasons = ['"Dog | 3 crowns" says more than its sources'];
+    const after = await work(toolbox, { instructions: 'How much is a ticket for a dog?', feedback: { previous: before.report.text, reasons } });
+    expect(after.report.text).not.toContain('3 crowns');
+  });
+
+  it('quotes single lines, word for word, and its reports pass review', async () => {
+    for (const question of ['When does the ferry to Marsk leave?', 'How do I board with a bicycle?', 'How do I install the timetable tool?', 'What is the default of refreshMs?']) {
+      const { report } = await ask(question);
+      for (const { file, line, quote } of report.citations) {
+        const text = FILES[file.slice('island/'.length) as keyof typeof FILES].split('\n')[line - 1]!;
+        expect(text).toContain(quote);
+        expect(quote.length).toBeLessThanOrEqual(300);
+      }
+      expect(await review(toolbox, question, report)).toMatchObject({ verdict: 'accept', reasons: [] });
+    }
+  });
+
+  it('gives the same answer to the same request', async () => {
+    expect(await ask('Why do dogs need a lead?')).toEqual(await ask('Why do dogs need a lead?'));
+  });
+});
+
+describe('review', () => {
+  const report: Report = { text: 'The ferry was built by Henrik Dahl in 1987. [1]', citations: [{ file: 'island/crew.txt', line: 1, quote: 'The ferry was built by Henrik Dahl in 1987.' }] };
+
+  it('accepts what its sources carry', async () => {
+    const verdict = await review(toolbox, 'Who built the ferry?', report);
+    expect(verdict).toMatchObject({ verdict: 'accept' });
+    expect(verdict.confidence).toBeGreaterThan(0.9);
+  });
+
+  it.each([
+    ['a quote that stands nowhere', { ...report, citations: [{ ...report.citations[0]!, quote: 'The ferry was built by Henrik Dahl in 1988.' }] }, /missing/],
+    ['a quote from another line', { ...report, citations: [{ ...report.citations[0]!, line: 2 }] }, /stands at line 1/],
+    ['a number that the source does not hold', { ...report, text: 'The ferry was built by Henrik Dahl in 1988. [1]' }, /number/],
+    ['a claim without a source', { ...report, text: `${report.text} The captain owns two more ferries.` }, /cites nothing/],
+    ['a claim that goes beyond its source', { ...report, text: 'The famous shipyard of Henrik Dahl won three prizes for this vessel. [1]' }, /says more than its sources/],
+    ['a claim that turns its source round', { ...report, text: 'The ferry was not built by Henrik Dahl in summer 1987. [1]' }, /"not"/],
+  ])('sends back %s, with the reason', async (_, wrong, reason) => {
+    const verdict = await review(toolbox, 'Who built the ferry?', wrong);
+    expect(verdict.verdict).toBe('revise');
+    expect(verdict.reasons.join('\n')).toMatch(reason);
+  });
+
+  it('accepts a report that found nothing, with less confidence', async () => {
+    const verdict = await review(toolbox, 'Who is the mayor?', { text: 'Not found in the documents: Who is the mayor?', citations: [] });
+    expect(verdict.verdict).toBe('accept');
+    expect(verdict.confidence).toBeLessThan(0.9);
+  });
+
+  it('rejects a report about something else', async () => {
+    expect((await review(toolbox, 'How do I configure TLS certificates?', report)).verdict).toBe('reject');
+  });
+});
+
+describe('planning', () => {
+  const team = (agents: readonly { name: string; description: string }[]) =>
+    ({ profile: { ...profile([]), name: 'lead' }, agents, maxSteps: 4, goal: '' }) as unknown as supervisor.SupervisorInput & { goal: string };
+  const reader = { name: 'reader', description: 'finds facts in the documents' };
+  const clerk = { name: 'clerk', description: 'knows tickets, prices and refunds' };
+  const writer = { name: 'writer', description: 'writes the summary' };
+  const plan = async (goal: string, agents: readonly { name: string; description: string }[]) => {
+    const made = { ...team(agents), goal };
+    const parsed = parseFormat('plan', (await say(supervisor.request(made.profile, supervisor.planning(made), 'plan'))).text);
+    if (!parsed.ok) throw new Error(parsed.problem);
+    expect(draftProblems(parsed.value, agents.map(({ name }) => name), 4)).toEqual([]);
+    return parsed.value.steps;
+  };
+
+  it('gives each question in the question to the agent that fits it, at the same time, and the end to who writes', async () => {
+    const steps = await plan('Who built the ferry, and how are ticket prices refunded?', [reader, clerk, writer]);
+    expect(steps.map(({ agent }) => agent)).toEqual(['reader', 'clerk', 'writer']);
+    expect(steps.map(({ needs }) => needs.length)).toEqual([0, 0, 2]);
+  });
+
+  it('says what `it` is in a step of its own', async () => {
+    const steps = await plan('What is refreshMs and how is it changed?', [reader]);
+    expect(steps[1]!.task).toMatch(/how is it changed\?.*refreshMs/);
+  });
+
+  it('plans one step for one question and one agent', async () => {
+    expect(await plan('Who built the ferry?', [reader])).toMatchObject([{ agent: 'reader', needs: [] }]);
+  });
+});
+
+describe('synthesis', () => {
+  const built: Finding = { step: 'a', agent: 'reader', text: 'The ferry was built by Henrik Dahl in 1987. [1]', citations: [{ file: 'island/crew.txt', line: 1, quote: 'The ferry was built by Henrik Dahl in 1987.' }] };
+  const price: Finding = {
+    step: 'b',
+    agent: 'clerk',
+    text: '- Adult | 12 crowns [1]\n- The ferry was built by Henrik Dahl in 1987. [2]\nNot found in the documents: what does a horse pay?',
+    citations: [{ file: 'island/ferry.md', line: 10, quote: '| Adult | 12 crowns |' }, ...built.citations],
+  };
+  const synthesise = async (goal: string, findings: readonly Finding[]): Promise<Report> => {
+    const request: ModelRequest = { ...base, format: 'report', messages: [{ role: 'user', text: `# Question\n${goal}\n\n# Findings\n${findingLines(findings)}` }] };
+    const parsed = parseFormat('report', (await say(request)).text);
+    if (!parsed.ok) throw new Error(parsed.problem);
+    return parsed.value;
+  };
+
+  it('orders by the question, says things once, numbers the sources anew, and keeps what was not found', async () => {
+    expect(await synthesise('How much does an adult pay in crowns, and what does a horse pay?', [built, price])).toEqual({
+      text: '- Adult | 12 crowns [1]\n- The ferry was built by Henrik Dahl in 1987. [2]\nNot found in the documents: what does a horse pay?',
+      citations: [price.citations[0], built.citations[0]],
+    });
+  });
+
+  it('says so when no step brought anything', async () => {
+    const nothing = { step: 'a', agent: 'reader', text: 'Not found in the documents: Who is the mayor?', citations: [] };
+    expect(await synthesise('Who is the mayor?', [nothing])).toEqual({ text: 'Not found in the documents: Who is the mayor?', citations: [] });
+  });
+
+  it('names a step that failed', async () => {
+    const failed = { step: 'b', agent: 'clerk', text: 'This step failed: the clerk is ill', citations: [] };
+    expect((await synthesise('Who built the ferry?', [built, failed])).text).toMatch(/Henrik Dahl[^]*b \(the clerk is ill\)/);
+  });
+});
+
+const base: ModelRequest = { model: EXTRACTIVE_MODEL, messages: [], tools: [], maxTokens: 2_000, minTokens: 16, timeoutMs: 1_000 };
+
+describe('the port', () => {
+  const signal = new AbortController().signal;
+  const findings = findingLines(
+    Array.from({ length: 6 }, (_, n) => ({ step: `s${n}`, agent: 'reader', text: `Pier number ${n} holds ${n + 2} boats near mark ${n * 7}. [1]`, citations: [{ file: 'island/piers.md', line: n + 1, quote: `Pier number ${n} holds ${n + 2} boats near mark ${n * 7}.` }] })),
+  );
+  const request: ModelRequest = { ...base, format: 'report', messages: [{ role: 'user', text: `# Question\nHow many boats does each pier hold?\n\n# Findings\n${findings}` }] };
+
+  it('gives a shorter answer, and never broken JSON, when the cap is low', async () => {
+    const full = await say(request);
+    let shorter = 0;
+    for (let maxTokens = full.usage.outputTokens; maxTokens > 0; maxTokens -= 7) {
+      const reply = await model.call(request, grant(maxTokens), { signal, tools: [] });
+      expect(reply.usage.outputTokens).toBeLessThanOrEqual(maxTokens);
+      if (reply.finish === 'length') expect(reply.text).toBe('');
+      else expect(parseFormat('report', reply.text).ok).toBe(true);
+      if (reply.finish === 'stop' && reply.text.length < full.text.length) shorter++;
+    }
+    expect(shorter).toBeGreaterThan(5);
+  });
+
+  it('counts no more input than its bound', async () => {
+    const reply = await say(request);
+    expect(reply.usage.inputTokens).toBeGreaterThan(0);
+    expect(reply.usage.inputTokens).toBeLessThanOrEqual(model.inputTokenBound(request, []));
+  });
+
+  it('uses up its grant, and stops before it when it is too late', async () => {
+    const once = grant();
+    await model.call(request, once, { signal, tools: [] });
+    await expect(model.call(request, once, { signal, tools: [] })).rejects.toMatchObject({ code: 'GRANT_USED' });
+    await expect(model.call(request, grant(), { signal: AbortSignal.abort(), tools: [] })).rejects.toMatchObject({ code: 'MODEL_ABORTED', billing: 'none' });
+    await expect(model.call({ ...request, model: 'extractive/modern' }, grant(), { signal, tools: [] })).rejects.toMatchObject({ code: 'MODEL_REJECTED', billing: 'none' });
+  });
+
+  it('gives its text in pieces, and stops between two of them', async () => {
+    const pieces: string[] = [];
+    const reply = await model.call(request, grant(), { signal, tools: [], onText: (piece) => pieces.push(piece) });
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(pieces.join('')).toBe(reply.text);
+    const stop = new AbortController();
+    const stopped = model.call(request, grant(), { signal: stop.signal, tools: [], onText: () => stop.abort() });
+    await expect(stopped).rejects.toMatchObject({ code: 'MODEL_ABORTED', billing: { inputTokens: reply.usage.inputTokens } });
+  });
+
+  it('answers in prose when no form is asked for', async () => {
+    const { format: _, ...prose } = request;
+    expect((await say(prose)).text).toContain('Pier number 0 holds 2 boats near mark 0. (island/piers.md:1)');
+  });
+
+  it('has something to say to anything', async () => {
+    for (const text of ['', '?', '# Question\n', '# Task\nGo on.', 'x'.repeat(10_000), '```', '# Findings\n## a (b)\n']) {
+      for (const format of ['plan', 'report', 'verdict'] as const) {
+        const reply = await say({ ...base, format, messages: [{ role: 'user', text }], maxTokens: 4_000 });
+        expect(reply.finish).toBe('stop');
+        expect(JSON.parse(reply.text)).toBeTypeOf('object');
+      }
+    }
+  });
+});
