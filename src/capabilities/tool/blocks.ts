@@ -9,8 +9,10 @@ export type Block = {
   /** Number of the first line, from 1. */
   readonly from: number;
   readonly lines: readonly string[];
-  /** Outermost first; for a table's row the table's head comes last. */
+  /** Outermost first. */
   readonly headings: readonly string[];
+  /** Of a table's row: the table's head. */
+  readonly head?: { readonly line: number; readonly text: string };
 };
 
 const PROSE = /(?:^|\/)[^./]+$|\.(?:md|mdx|markdown|txt|text|rst|adoc|org)$/i;
@@ -28,6 +30,21 @@ const RULE_ROW = /^\s*\|[\s:|-]+\|\s*$/;
 export const blocksOf = (file: string, lines: readonly string[], from = 1, outer: readonly string[] = []): Block[] =>
   isProse(file) ? proseBlocks(lines, from, outer) : plainBlocks(lines, from, outer);
 
+/**
+ * Whether a part of a file begins in the middle of fenced code: read as prose from its first line, it would have fences open
+ * where code is already open, or end in code where its first lines look like code.
+ */
+const beginsInFence = (lines: readonly string[]): boolean => {
+  const fences = lines.filter((line) => FENCE.test(line)).map((line) => !/^\s*[`~]+\s*$/.test(line));
+  if (fences.length === 0) return false;
+  const misfits = (offset: number): number => fences.filter((opens, index) => opens && (index + offset) % 2 === 1).length;
+  if (misfits(0) !== misfits(1)) return misfits(1) < misfits(0);
+  const before = lines.slice(0, lines.findIndex((line) => FENCE.test(line))).filter((line) => line.trim() !== '');
+  return fences.length % 2 === 1 && before.filter((line) => LOOKS_LIKE_CODE.test(line)).length * 2 > before.length;
+};
+
+const LOOKS_LIKE_CODE = /[;{}(),\[\]]\s*$|^\s*(?:[$>]\s|\/\/|import |const |let |\w+\(|\}|\w+:\s)|=>/;
+
 const plainBlocks = (lines: readonly string[], from: number, headings: readonly string[]): Block[] => {
   const blocks: (Block & { lines: string[] })[] = [];
   let open = false;
@@ -43,11 +60,12 @@ const proseBlocks = (lines: readonly string[], from: number, outer: readonly str
   const blocks: (Block & { lines: string[] })[] = [];
   let headings: { level: number; text: string }[] = outer.map((text, index) => ({ level: index + 1, text }));
   let open: 'paragraph' | 'item' | undefined;
-  let fence: string | undefined;
-  let tableHead: string | undefined;
+  let fence = beginsInFence(lines) ? '```' : undefined;
+  let head: { line: number; text: string } | undefined;
+  if (fence !== undefined) blocks.push({ kind: 'code', from, lines: [], headings: outer });
   const under = (): string[] => headings.map(({ text }) => text);
-  const add = (kind: BlockKind, index: number, line: string, head?: string): void => {
-    blocks.push({ kind, from: from + index, lines: [line], headings: head === undefined ? under() : [...under(), head] });
+  const add = (kind: BlockKind, index: number, line: string): void => {
+    blocks.push({ kind, from: from + index, lines: [line], headings: under(), ...(kind === 'row' && head && { head }) });
   };
   const addHeading = (level: number, text: string, index: number, line: string): void => {
     headings = headings.filter((heading) => heading.level < level);
@@ -69,7 +87,7 @@ const proseBlocks = (lines: readonly string[], from: number, outer: readonly str
     }
     const heading = HEADING.exec(line);
     const above = blocks.at(-1);
-    if (!ROW.test(line)) tableHead = undefined;
+    if (!ROW.test(line)) head = undefined;
     if (line.trim() === '') open = undefined;
     else if (heading) {
       addHeading(heading[1]!.length, heading[2]!, index, line);
@@ -79,8 +97,8 @@ const proseBlocks = (lines: readonly string[], from: number, outer: readonly str
       addHeading(line.startsWith('=') ? 1 : 2, above.lines[0]!.trim(), index - 1, above.lines[0]!);
       open = undefined;
     } else if (ROW.test(line)) {
-      if (tableHead === undefined) tableHead = line.replaceAll('|', ' ').trim();
-      else if (!RULE_ROW.test(line)) add('row', index, line, tableHead);
+      if (head === undefined && RULE_ROW.test(lines[index + 1] ?? '')) head = { line: from + index, text: line };
+      else if (!RULE_ROW.test(line)) add('row', index, line);
       open = undefined;
     } else if (ITEM.test(line)) {
       add('item', index, line);

@@ -14,15 +14,19 @@ export const passagesOf = (file: string, lines: readonly string[]): Passage[] =>
     group = undefined;
   };
   for (const piece of blocksOf(file, lines).flatMap(pieces)) {
-    const to = piece.from + piece.lines.length - 1;
+    const from = piece.kind === 'code' && isFence(lines[piece.from - 2]) ? piece.from - 1 : (piece.head?.line ?? piece.from);
+    const end = piece.from + piece.lines.length - 1;
+    const to = piece.kind === 'code' && isFence(lines[end]) ? end + 1 : end;
     if (piece.kind === 'heading' || (group && !fits(lines, group.from, to))) close();
     if (group) group.to = to;
-    else group = { from: piece.from, to, headings: piece.kind === 'row' ? piece.headings.slice(0, -1) : piece.headings };
+    else group = { from, to, headings: piece.headings };
     if (piece.kind === 'heading') group.headings = [...piece.headings, titleOf(piece)];
   }
   close();
   return passages;
 };
+
+const isFence = (line: string | undefined): boolean => line !== undefined && /^\s*(?:`{3}|~{3})/.test(line);
 
 const titleOf = (block: Block): string => block.lines[0]!.replace(/^\s*#+\s*|\s*#+\s*$/g, '').trim();
 

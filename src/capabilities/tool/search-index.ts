@@ -3,11 +3,15 @@
  * (by time and size) are read again.
  */
 import MiniSearch from 'minisearch';
+import { isProse } from './blocks.ts';
 import type { Excerpt } from './excerpt.ts';
 import { FILE_BYTES_MAX, filesOf, isRefusal, readLines, type FolderFile } from './folder-files.ts';
 import { passagesOf } from './passages.ts';
 import type { Folder } from './port.ts';
 import { contentTerms, termsOf } from './words.ts';
+
+/** Where words explain and where they name things: an explanation comes first. */
+const PROSE_BOOST = 1.25;
 
 type Indexed = Excerpt & { readonly id: number; readonly path: string; readonly heading: string; readonly text: string };
 type Known = { readonly stamp: string; readonly ids: readonly number[] };
@@ -42,6 +46,7 @@ export class SearchIndex {
       prefix: (term) => term.length > 3,
       fuzzy: (term) => (term.length > 5 ? 0.15 : false),
       weights: { prefix: 0.4, fuzzy: 0.3 },
+      boostDocument: (id) => (isProse(this.#passages.get(id as number)!.file) ? PROSE_BOOST : 1),
     });
     const present = new Set(found.flatMap(({ queryTerms }) => queryTerms));
     const hits = found

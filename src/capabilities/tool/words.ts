@@ -16,10 +16,13 @@ export const termsOf = (text: string): string[] => {
     const parts = [...bare.matchAll(PART)].flatMap(([part]) => part.split(/(?<=[\p{Ll}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/u));
     if (UNSPACED.test(bare)) terms.push(...pairs(bare));
     else if (parts.length === 1) terms.push(termOf(bare));
-    else terms.push(bare.toLowerCase(), ...parts.filter((part) => part.length > 1).map(termOf));
+    else terms.push(bare.toLowerCase(), ...parts.filter(isLong).map(termOf));
   }
   return terms;
 };
+
+/** A single letter says nothing; a single digit does. */
+const isLong = (word: string): boolean => word.length > 1 || /\d/.test(word);
 
 const termOf = (word: string): string => stem(word.toLowerCase().normalize('NFD').replace(/\p{M}/gu, ''));
 
@@ -35,9 +38,9 @@ const STOP_WORDS = new Set(
   ).split(' '),
 );
 
-export const isStopWord = (word: string): boolean => word.length < 2 || STOP_WORDS.has(word.toLowerCase());
+export const isStopWord = (word: string): boolean => !isLong(word) || STOP_WORDS.has(word.toLowerCase());
 
 const STOP_TERMS = new Set([...STOP_WORDS].map(stem));
 
 /** Terms that say what a text is about, in its order and without repetition. */
-export const contentTerms = (text: string): string[] => [...new Set(termsOf(text).filter((term) => term.length > 1 && !STOP_TERMS.has(term)))];
+export const contentTerms = (text: string): string[] => [...new Set(termsOf(text).filter((term) => isLong(term) && !STOP_TERMS.has(term)))];

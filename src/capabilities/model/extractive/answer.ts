@@ -13,7 +13,8 @@ export type Statement = { readonly text: string; readonly sources: readonly Cita
 
 export type Answer = { readonly statements: readonly Statement[]; readonly missing: readonly string[]; /** 0 to 1: how much of the questions the best statements cover. */ readonly coverage: number };
 
-const STATEMENTS_MAX = 6;
+const STATEMENTS_MAX = 4;
+const LISTED_MAX = 7;
 const COVERAGE_MIN = 0.55;
 /** For answers that lack a name that was asked for, or hold no date where one was asked for. */
 const COVERAGE_STRICT = 0.7;
@@ -26,7 +27,7 @@ export const answer = (queries: readonly Query[], units: readonly Unit[], object
   const parts = queries.map((query) => ({ query, chosen: choose(query, allowed) }));
   const chosen = [...new Set(parts.flatMap((part) => part.chosen.units))];
   return {
-    statements: chosen.slice(0, STATEMENTS_MAX * queries.length + FOLLOWERS_MAX).map((unit) => statementOf(unit, queries)),
+    statements: chosen.slice(0, LISTED_MAX * queries.length + FOLLOWERS_MAX).map((unit) => statementOf(unit, queries)),
     missing: parts.filter((part) => part.chosen.units.length === 0).map(({ query }) => query.text),
     coverage: parts.reduce((total, part) => total + part.chosen.coverage, 0) / Math.max(1, parts.length),
   };
@@ -47,11 +48,11 @@ const choose = (query: Query, units: readonly Unit[]): Choice => {
   const picked: Ranked[] = [];
   const covered = query.terms.map(() => 0);
   for (const candidate of ranked) {
-    if (picked.length >= STATEMENTS_MAX) break;
+    if (picked.length >= (query.kind === 'list' ? LISTED_MAX : STATEMENTS_MAX)) break;
     if (picked.some(({ unit }) => isSame(unit, candidate.unit))) continue;
     if (candidate.unit.kind === 'code' && picked.filter(({ unit }) => unit.kind === 'code').length >= CODE_MAX) continue;
-    const adds = candidate.credits.some((credit, term) => credit >= covered[term]! + 0.3 && query.terms[term]!.weight === 1);
-    if (picked.length === 0 || candidate.score >= 0.82 * best.score || (adds && candidate.score >= 0.6 * best.score)) {
+    const adds = candidate.credits.some((credit, term) => credit >= covered[term]! + 0.3 && query.terms[term]!.weight >= 1);
+    if (picked.length === 0 || candidate.score >= (query.kind === 'list' ? 0.8 : 0.85) * best.score || (adds && candidate.score >= 0.6 * best.score)) {
       picked.push(candidate);
       candidate.credits.forEach((credit, term) => (covered[term] = Math.max(covered[term]!, credit)));
     }
@@ -67,7 +68,7 @@ const isAnswered = (query: Query, units: readonly Unit[], ranked: readonly Ranke
   const weigh = (fits: (index: number) => boolean): number => query.terms.reduce((total, { weight }, index) => total + (fits(index) ? weight * rarity[index]! : 0), 0);
   const absentShare = weigh((index) => !present[index]) / weigh(() => true);
   if (absentShare >= 0.5) return false;
-  const lacksName = query.terms.some(({ isName, weight }, index) => isName && weight === 1 && !present[index]);
+  const lacksName = query.terms.some(({ isName, weight }, index) => isName && weight >= 1 && !present[index]);
   const strongest = Math.max(...ranked.slice(0, 5).map(({ coverage }) => coverage));
   const isOtherKind = ['who', 'when', 'amount'].includes(query.kind) && !ranked.slice(0, 5).some(({ unit }) => holdsKind(query.kind, unit));
   return strongest >= (lacksName || isOtherKind ? COVERAGE_STRICT : COVERAGE_MIN) && best.credits.some((credit) => credit >= 0.7);
@@ -77,10 +78,13 @@ const isSame = (a: Unit, b: Unit): boolean => a === b || (overlap([...a.terms], 
 
 const dedupe = (units: readonly Unit[]): Unit[] => units.filter((unit, index) => !units.slice(0, index).some((earlier) => isSame(earlier, unit)));
 
-/** A sentence that begins with a pronoun needs the one before it. */
+/** A sentence that begins with a pronoun needs the one before it, and code the sentence that introduces it. */
 const before = (unit: Unit, units: readonly Unit[]): Unit[] => {
   const previous = units[units.indexOf(unit) - 1];
-  return previous && previous.block === unit.block && unit.kind === 'paragraph' && /^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text) ? [previous] : [];
+  if (!previous || previous.file !== unit.file) return [];
+  const introduces = unit.kind === 'code' && previous.kind !== 'code' && unit.line - lastLine(previous) <= 3 && previous.headings.at(-1) === unit.headings.at(-1);
+  if (introduces) return [previous];
+  return previous.block === unit.block && unit.kind === 'paragraph' && /^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text) ? [previous] : [];
 };
 
 /** What a sentence that ends in a colon introduces; for a question how to do something, the example below. */
@@ -104,7 +108,7 @@ const lastLine = (unit: Unit): number => unit.sources.at(-1)!.line;
 
 /** A statement under a heading that says what it is about is given with it. */
 const statementOf = (unit: Unit, queries: readonly Query[]): Statement => {
-  const asked = new Set(queries.flatMap(({ terms }) => terms.filter(({ weight }) => weight === 1).map(({ term }) => term)));
+  const asked = new Set(queries.flatMap(({ terms }) => terms.filter(({ weight }) => weight >= 1).map(({ term }) => term)));
   const heading = unit.heading;
   const explains = heading !== undefined && unit.kind !== 'code' && contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
   if (!explains) return { text: unit.text, sources: unit.sources, isCode: unit.kind === 'code' };

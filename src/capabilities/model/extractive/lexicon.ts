@@ -66,7 +66,7 @@ const GENERIC = new Set(
     'find look search read answer question document documents documentation doc docs file folder source sources cite citation quote relevant passage fact facts detail details ' +
     'information info summarise summarize summary report step task explain describe collect gather check verify result finding findings statement exact exactly ' +
     'note write clear short concise reader team thing things way ways mean means happen work works want know tell need needs kind sort belong apply word words text according ' +
-    'many much long take takes last lasts good best people person someone anything something'
+    'differ difference versus many much long take takes last lasts good best people person someone anything something'
   )
     .split(' ')
     .map(stem),

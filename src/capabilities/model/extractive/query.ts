@@ -29,10 +29,14 @@ const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
 
 export const kindOf = (question: string): QuestionKind => KINDS.find(([, pattern]) => pattern.test(question.trim()))?.[0] ?? 'open';
 
+const ACTION_WEIGHT = 1.3;
+
 export const queryOf = (text: string, context: readonly { readonly text: string; readonly weight: number }[] = []): Query => {
   const weights = new Map<string, number>();
   const subject = contentTerms(text).filter((term) => !isGeneric(term));
   for (const term of subject.length > 0 ? subject : contentTerms(text)) weights.set(term, 1);
+  // How to do something: what is to be done counts most.
+  if (subject.length > 1 && /\bhow (?:do|can|to|should|does|is|are)\b/i.test(text)) weights.set(subject[0]!, ACTION_WEIGHT);
   for (const extra of context) for (const term of contentTerms(extra.text)) if (!isGeneric(term) && !weights.has(term)) weights.set(term, extra.weight);
   const names = namesIn([text, ...context.map((extra) => extra.text)].join(' '));
   const terms = [...weights].map(([term, weight]): QueryTerm => ({ term, weight, alike: alikeTerms(term), isName: names.has(term) }));
@@ -54,6 +58,8 @@ const JOINT = new RegExp(`(?:[,;]\\s*|\\s+)(?:and|or|as well as)\\s+(?:also\\s+)
 
 /** The questions in a question: `What is X and how is it changed?` holds two. */
 export const subQuestions = (text: string): string[] => {
+  const [, one, other] = /\bdifferences? between (.+?) and (.+?)[?.!]*$/i.exec(text) ?? [];
+  if (one !== undefined && other !== undefined) return [`What is ${one}?`, `What is ${other}?`];
   const parts = text.split(JOINT).map((part) => part.trim()).filter((part) => contentTerms(part).length > 0);
   return parts.length > 0 ? parts : [text.trim()];
 };

@@ -3,6 +3,7 @@
  * kind of thing that was asked for. A term counts less when a heading or a neighbour says it and the statement does not.
  */
 import { isProse } from '../../tool/blocks.ts';
+import { stem } from '../../tool/stem.ts';
 import { termsOf } from '../../tool/words.ts';
 import type { Query, QueryTerm, QuestionKind } from './query.ts';
 import type { Unit } from './units.ts';
@@ -16,9 +17,14 @@ export type Ranked = {
   readonly credits: readonly number[];
 };
 
-const CREDIT = { own: 1, alike: 0.7, heading: 0.65, headingAlike: 0.45, near: 0.4, path: 0.4 } as const;
-const IDF_MIN = 0.6;
-const IDF_MAX = 3;
+const CREDIT = { own: 1, alike: 0.7, title: 0.85, heading: 0.65, headingAlike: 0.45, near: 0.4, path: 0.4 } as const;
+const TITLE_TERMS_MAX = 3;
+/** Asked for by their names, given as numbers. */
+const MEASURES = new Set(['size', 'length', 'duration', 'number', 'amount', 'cost', 'price', 'date', 'weight', 'height', 'age', 'count', 'distance', 'speed'].map(stem));
+const IDF_MIN = 0.9;
+const IDF_MAX = 2.6;
+/** How far a section reaches around a statement, in lines. */
+const SECTION_LINES = 20;
 
 export const rank = (query: Query, units: readonly Unit[]): Ranked[] => {
   const rarity = rarities(query, units);
@@ -32,8 +38,24 @@ export const rank = (query: Query, units: readonly Unit[]): Ranked[] => {
       const coverage = sum(query.terms.map(({ weight }, term) => weight * rarity[term]! * credits[term]!)) / total;
       return { unit, coverage, credits, score: coverage * form(unit) + 0.15 * closeness(query, unit) + (coverage > 0.2 ? hint(query, unit) : 0) };
     })
+    .map((one, _, all) => ({ ...one, score: one.score + 0.3 * sectionCoverage(one, all, query, rarity, total) }))
     .filter(({ coverage }) => coverage > 0)
     .sort((a, b) => b.score - a.score || a.unit.line - b.unit.line);
+};
+
+/** How much of the question the statement's surroundings cover, the statement included. */
+const sectionCoverage = ({ unit }: Ranked, all: readonly Ranked[], { terms }: Query, rarity: readonly number[], total: number): number => {
+  const at = all.findIndex((other) => other.unit === unit);
+  const best = terms.map(() => 0);
+  const visit = (index: number): boolean => {
+    const other = all[index];
+    if (!other || other.unit.file !== unit.file || Math.abs(other.unit.line - unit.line) > SECTION_LINES || other.unit.headings.at(-1) !== unit.headings.at(-1)) return false;
+    other.credits.forEach((credit, term) => (best[term] = Math.max(best[term]!, credit)));
+    return true;
+  };
+  for (let index = at; visit(index); index--);
+  for (let index = at; visit(index); index++);
+  return sum(terms.map(({ weight }, term) => weight * rarity[term]! * best[term]!)) / total;
 };
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
@@ -45,9 +67,13 @@ export const rarities = (query: Query, units: readonly Unit[]): number[] =>
     return Math.min(IDF_MAX, Math.max(IDF_MIN, Math.log(1 + (units.length - used + 0.5) / (used + 0.5))));
   });
 
-type Context = { readonly heading: ReadonlySet<string>; readonly path: string };
+type Context = { readonly heading: ReadonlySet<string>; /** Of the heading right above. */ readonly title: readonly string[]; readonly path: string };
 
-const contextOf = (unit: Unit): Context => ({ heading: new Set(unit.headings.flatMap((heading) => headingTerms(heading))), path: unit.file.toLowerCase() });
+const contextOf = (unit: Unit): Context => ({
+  heading: new Set(unit.headings.flatMap((heading) => headingTerms(heading))),
+  title: headingTerms(unit.headings.at(-1) ?? ''),
+  path: unit.file.toLowerCase(),
+});
 
 const headingCache = new Map<string, readonly string[]>();
 const headingTerms = (heading: string): readonly string[] => {
@@ -61,9 +87,11 @@ const headingTerms = (heading: string): readonly string[] => {
 
 const isNear = (unit: Unit, other: Unit): boolean => other.file === unit.file && (other.block === unit.block || Math.abs(other.line - unit.line) <= 3) && other.headings.join() === unit.headings.join();
 
-const credit = ({ term, alike }: QueryTerm, unit: Unit, { heading, path }: Context, near: readonly Unit[]): number => {
+const credit = ({ term, alike }: QueryTerm, unit: Unit, { heading, title, path }: Context, near: readonly Unit[]): number => {
   if (unit.terms.has(term)) return CREDIT.own;
   if (alike.some((other) => unit.terms.has(other)) || hasRelative(term, unit.terms)) return CREDIT.alike;
+  if (title.length <= TITLE_TERMS_MAX && title.includes(term)) return CREDIT.title;
+  if (MEASURES.has(term) && /\d/.test(unit.text)) return CREDIT.alike;
   if (heading.has(term)) return CREDIT.heading;
   if (alike.some((other) => heading.has(other)) || hasRelative(term, heading)) return CREDIT.headingAlike;
   if (near.some(({ terms }) => terms.has(term))) return CREDIT.near;
@@ -109,10 +137,14 @@ const HOLDS: Readonly<Record<QuestionKind, RegExp | undefined>> = {
   open: undefined,
 };
 
+const DEFAULT = stem('default');
+const GIVES_DEFAULT = /\bdefaults?(?: value)?`?\s*(?:\([^)]*\)\s*)?[:=]|\bdefaults? (?:to|is|are|value is)\b|\(default\b|\bby default,? (?:it is|is|to)\b/i;
+
 /** Whether a statement holds the kind of thing that was asked for; where that cannot be told, it does. */
 export const holdsKind = (kind: QuestionKind, { text }: Unit): boolean => HOLDS[kind]?.test(text) ?? true;
 
 const hint = ({ kind, terms }: Query, unit: Unit): number => {
+  if (terms.some(({ term, weight }) => term === DEFAULT && weight >= 1) && GIVES_DEFAULT.test(unit.text)) return 0.35;
   const pattern = HOLDS[kind];
   if (!pattern) return 0;
   const holds = pattern.test(unit.text) || (kind === 'how' && unit.kind === 'code');
@@ -122,4 +154,4 @@ const hint = ({ kind, terms }: Query, unit: Unit): number => {
 };
 
 /** The statement begins with what the question is about. */
-const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean => sequence.slice(0, 4).some((term) => terms.some((asked) => asked.weight === 1 && asked.term === term));
+const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean => sequence.slice(0, 4).some((term) => terms.some((asked) => asked.weight >= 1 && asked.term === term));

@@ -12,9 +12,9 @@ const SEARCHES_MAX = 4;
 const READS_MAX = 4;
 const HITS = 8;
 /** A file so short is read whole; of a longer one, the lines around a hit. */
-const SHORT_FILE = 160;
-const LINES_BEFORE = 12;
-const LINES_READ = 60;
+const SHORT_FILE = 200;
+const LINES_BEFORE = 16;
+const LINES_READ = 80;
 const GOOD_COVERAGE = 0.75;
 
 type Call = Omit<ToolCall, 'id'>;

@@ -62,7 +62,7 @@ type Draft = Omit<Unit, 'block' | 'heading'>;
 
 const blockUnits = (file: string, block: Block): Draft[] => {
   if (block.kind === 'code') return isProse(file) ? codeUnits(file, block) : sourceUnits(file, block);
-  if (block.kind === 'row') return [draft(file, block, [piece(file, block.from, block.lines[0]!.trim())], block.lines[0]!.replace(/(?<!\\)\|/g, ' | ').replace(/^[\s|]+|[\s|]+$/g, ''))];
+  if (block.kind === 'row') return [rowUnit(file, block)];
   return proseUnits(file, block);
 };
 
@@ -99,6 +99,19 @@ const proseUnits = (file: string, block: Block, marker = /^\s*(?:(?:[-*+]|\d{1,3
     return sources.length === 0 ? [] : [draft(file, block, sources, text.slice(start, end))];
   });
 };
+
+/** A row with the names of its columns, so that it can be read without the table. */
+const rowUnit = (file: string, block: Block): Draft => {
+  const row = block.lines[0]!;
+  const source = piece(file, block.from, row.trim());
+  const cells = cellsOf(row);
+  const names = block.head ? cellsOf(block.head.text) : [];
+  if (!block.head || names.length !== cells.length || names.every((name) => name === '')) return draft(file, block, [source], cells.filter(Boolean).join(' | '));
+  const named = cells.map((cell, index) => (names[index] === '' || cell === '' ? cell : `${names[index]}: ${cell}`)).filter(Boolean);
+  return draft(file, block, [source, piece(file, block.head.line, block.head.text.trim())], named.join('; '));
+};
+
+const cellsOf = (row: string): string[] => row.trim().replace(/^\||\|$/g, '').split(/(?<!\\)\|/).map((cell) => cell.trim());
 
 const codeUnits = (file: string, block: Block): Draft[] => {
   const units: Draft[] = [];
