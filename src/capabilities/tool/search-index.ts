@@ -11,13 +11,28 @@ import type { Folder } from './port.ts';
 import { contentTerms, termsOf } from './words.ts';
 
 /** Where words explain and where they name things: an explanation comes first. */
-const PROSE_BOOST = 1.25;
+const PROSE_BOOST = 1.5;
 
 type Indexed = Excerpt & { readonly id: number; readonly path: string; readonly heading: string; readonly text: string };
 type Known = { readonly stamp: string; readonly ids: readonly number[] };
 
 export type Hit = Excerpt & { readonly score: number };
 export type SearchResult = { readonly hits: readonly Hit[]; readonly files: number; /** Terms of the query that stand in no file. */ readonly absent: readonly string[] };
+
+const LOOKED_AT_MAX = 100;
+const ALIKE = 0.7;
+
+/** The first `limit` passages of which none says what an earlier one said: copies of a file show up once. */
+const distinct = <T extends { readonly passage: Indexed }>(ranked: readonly T[], limit: number): T[] => {
+  const kept: { one: T; terms: ReadonlySet<string> }[] = [];
+  for (const one of ranked) {
+    if (kept.length >= limit) break;
+    const terms = new Set(termsOf(one.passage.text));
+    const isKnown = kept.some((other) => [...terms].filter((term) => other.terms.has(term)).length > ALIKE * Math.max(terms.size, other.terms.size));
+    if (!isKnown) kept.push({ one, terms });
+  }
+  return kept.map(({ one }) => one);
+};
 
 export class SearchIndex {
   readonly #folders: readonly Folder[];
@@ -42,18 +57,18 @@ export class SearchIndex {
     signal.throwIfAborted();
     const terms = contentTerms(query);
     const found = this.#index.search(query, {
-      boost: { heading: 1.6, path: 1.3 },
+      boost: { heading: 1.6, path: 0.4 },
       prefix: (term) => term.length > 3,
       fuzzy: (term) => (term.length > 5 ? 0.15 : false),
       weights: { prefix: 0.4, fuzzy: 0.3 },
       boostDocument: (id) => (isProse(this.#passages.get(id as number)!.file) ? PROSE_BOOST : 1),
     });
     const present = new Set(found.flatMap(({ queryTerms }) => queryTerms));
-    const hits = found
+    const ranked = found
       .map(({ id, score, queryTerms }) => ({ passage: this.#passages.get(id as number)!, score: score * (0.4 + (0.6 * queryTerms.length) / terms.length) }))
       .sort((a, b) => b.score - a.score || a.passage.id - b.passage.id)
-      .slice(0, limit)
-      .map(({ passage: { file, from, lines, total, headings }, score }) => ({ file, from, lines, total, headings, score }));
+      .slice(0, LOOKED_AT_MAX);
+    const hits = distinct(ranked, limit).map(({ passage: { file, from, lines, total, headings }, score }) => ({ file, from, lines, total, headings, score }));
     return { hits, files: this.#known.size, absent: terms.filter((term) => !present.has(term)) };
   }
 

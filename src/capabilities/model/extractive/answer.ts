@@ -6,7 +6,7 @@ import type { Citation, Report } from '../../../protocols/formats.ts';
 import { contentTerms } from '../../tool/words.ts';
 import type { Query } from './query.ts';
 import { holdsKind, rank, rarities, type Ranked } from './ranking.ts';
-import type { Unit } from './units.ts';
+import { withoutMarkup, type Unit } from './units.ts';
 
 /** Something said, and where it stands. */
 export type Statement = { readonly text: string; readonly sources: readonly Citation[]; readonly isCode: boolean };
@@ -111,9 +111,13 @@ const statementOf = (unit: Unit, queries: readonly Query[]): Statement => {
   const asked = new Set(queries.flatMap(({ terms }) => terms.filter(({ weight }) => weight >= 1).map(({ term }) => term)));
   const heading = unit.heading;
   const explains = heading !== undefined && unit.kind !== 'code' && contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
-  if (!explains) return { text: unit.text, sources: unit.sources, isCode: unit.kind === 'code' };
-  return { text: `${heading.quote}: ${unit.text}`, sources: [...unit.sources, heading], isCode: false };
+  const text = unit.kind === 'code' ? unit.text : withoutMarks(unit.text);
+  if (!explains) return { text, sources: unit.sources, isCode: unit.kind === 'code' };
+  return { text: `${withoutMarks(withoutMarkup(heading.quote))}: ${text}`, sources: [...unit.sources, heading], isCode: false };
 };
+
+/** A number in brackets would pass for a mark of ours. */
+const withoutMarks = (text: string): string => text.replace(/\[(\d{1,3})\]/g, '($1)');
 
 export const NOT_FOUND = 'Not found in the documents:';
 

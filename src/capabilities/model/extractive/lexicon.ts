@@ -49,6 +49,9 @@ const ALIKE: readonly string[] = [
   'beside alongside parallel concurrent',
   'backup copy',
   'retry again repeat',
+  'two multiple several both second',
+  'send write deliver push',
+  'member people person',
 ];
 
 const alike = new Map<string, Set<string>>();

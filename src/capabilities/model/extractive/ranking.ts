@@ -21,8 +21,8 @@ const CREDIT = { own: 1, alike: 0.7, title: 0.85, heading: 0.65, headingAlike: 0
 const TITLE_TERMS_MAX = 3;
 /** Asked for by their names, given as numbers. */
 const MEASURES = new Set(['size', 'length', 'duration', 'number', 'amount', 'cost', 'price', 'date', 'weight', 'height', 'age', 'count', 'distance', 'speed'].map(stem));
-const IDF_MIN = 0.9;
-const IDF_MAX = 2.6;
+const IDF_MIN = 1;
+const IDF_MAX = 2;
 /** How far a section reaches around a statement, in lines. */
 const SECTION_LINES = 20;
 
@@ -112,10 +112,15 @@ const closeness = ({ pairs }: Query, { sequence }: Unit): number => {
 };
 
 /** Fragments and questions answer little; so does what is very long. */
-const form = ({ kind, text, sequence, file }: Unit): number => {
+const form = (unit: Unit): number => shape(unit) * (TESTS.test(unit.file) ? 0.8 : 1);
+
+const TESTS = /(?:^|[/._-])(?:tests?|specs?|__tests__|fixtures?|bench(?:marks?)?)(?=[/._-])/i;
+const POINTS_ELSEWHERE = /^(?:examples?(?: files?)?:|see\b|more (?:in|about|on)\b|refer\b|source:|read more)/i;
+
+const shape = ({ kind, text, sequence, file }: Unit): number => {
   if (kind === 'code') return isProse(file) ? 0.85 : 0.65;
   if (!isProse(file)) return 0.9;
-  if (/\?["')*_]*$/.test(text)) return 0.6;
+  if (/\?["')*_]*$/.test(text) || POINTS_ELSEWHERE.test(text)) return 0.6;
   if (sequence.length < 4) return 0.8;
   return sequence.length > 60 ? 0.85 : 1;
 };

@@ -117,6 +117,7 @@ const codeUnits = (file: string, block: Block): Draft[] => {
   const units: Draft[] = [];
   let group: { line: number; text: string }[] = [];
   const close = (): void => {
+    group = trimmed(group);
     if (group.length > 0) units.push(draft(file, block, group.map(({ line, text }) => piece(file, line, text.trim())), dedented(group.map(({ text }) => text))));
     group = [];
   };
@@ -128,12 +129,18 @@ const codeUnits = (file: string, block: Block): Draft[] => {
   return units;
 };
 
+/** Without lines at either end that only close or open something. */
+const trimmed = <T extends { readonly text: string }>(lines: readonly T[]): T[] => {
+  const says = ({ text }: T): boolean => /[\p{L}\p{N}]/u.test(text);
+  return lines.slice(Math.max(0, lines.findIndex(says)), lines.findLastIndex(says) + 1);
+};
+
 const dedented = (lines: readonly string[]): string => {
   const indent = Math.min(...lines.map((line) => /^\s*/.exec(line)![0].length));
   return lines.map((line) => line.slice(indent).trimEnd()).join('\n');
 };
 
-const COMMENT = /^\s*(?:\/\/+|\/?\*+|#+|--|;+|%|<!--|"""|''')\s?(?:\s*@\w+\s)?/;
+const COMMENT = /^\s*(?:\/\/+|\/?\*+|#+|--|;+|%|<!--|"""|''')\s?/;
 
 /** Comments in source files are prose; what is between them is code. */
 const sourceUnits = (file: string, block: Block): Draft[] => {
@@ -150,8 +157,17 @@ const sourceUnits = (file: string, block: Block): Draft[] => {
   return units;
 };
 
-const commentUnits = (file: string, block: Block): Draft[] =>
-  proseUnits(file, { ...block, kind: 'paragraph', lines: block.lines.map((line) => line.replace(COMMENT, '').replace(/\s*(?:\*\/|-->)\s*$/, '')) }, /^\s*/).filter(({ text }) => /\p{L}{2}/u.test(text));
+/** The paragraphs of a comment; a tag such as `@param` begins a new one. */
+const commentUnits = (file: string, block: Block): Draft[] => {
+  const lines = block.lines.map((line) => line.replace(COMMENT, '').replace(/\s*(?:\*\/|-->|^\/)\s*$/, ''));
+  const starts = lines.map((line, index) => index === 0 || /^\s*@\w/.test(line) || (line.trim() !== '' && lines[index - 1]!.trim() === ''));
+  return lines.flatMap((_, index) => {
+    if (!starts[index]) return [];
+    const next = starts.indexOf(true, index + 1);
+    const paragraph = lines.slice(index, next < 0 ? undefined : next);
+    return proseUnits(file, { ...block, kind: 'paragraph', from: block.from + index, lines: paragraph }, /^\s*(?:@\w+\s*)?/).filter(({ text }) => /\p{L}{2}/u.test(text));
+  });
+};
 
 /** Markdown and HTML taken off; code marks stay. */
 export const withoutMarkup = (text: string): string =>
