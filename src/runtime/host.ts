@@ -7,7 +7,7 @@
  *   H4  What was paid is written into the log, also when nobody waits for it any more.
  *   H5  Whatever a crash loses, taking over performs again: unheard messages, pending effects, armed timers.
  *
- * A host follows the bus once for all its actors. It owns *units*: a unit is the prefix of the addresses that are hosted
+ * A host follows the bus once for many actors. It owns *units*: a unit is the prefix of the addresses that are hosted
  * together, a run as a rule. Whoever adopts a unit holds its lease (lease.ts) and lets go when it loses it.
  */
 import type { Bus, Entry, Following, LogPattern } from '../bus/port.ts';
@@ -46,6 +46,8 @@ type Unit = {
   readonly holds: () => boolean;
   /** What came live while history was read; `undefined` once the unit is live. */
   waiting: Entry[] | undefined;
+  /** Where the host does not follow everything at once. */
+  following: Following | undefined;
   /** Messages that history gave, by id: said again at the end unless their addressee has them. */
   readonly unheard: Map<string, { readonly from: Address; readonly cause: FoldEntry | undefined; readonly output: Output & { kind: 'send' } }>;
 };
@@ -73,7 +75,7 @@ export class Host {
     this.failed.catch(() => {});
   }
 
-  /** Follows the logs that match `scope` from now on; only those of adopted units count. */
+  /** Follows the logs that match `scope` once for all units in it, from now on. A host of few units can do without. */
   async start(scope: LogPattern): Promise<void> {
     const { bus } = this.#options;
     this.#following = bus.follow(scope, await bus.head(), (entry) => this.#receive(entry));
@@ -81,11 +83,13 @@ export class Host {
 
   /** Takes a unit over: folds what its logs hold, then takes up what was pending. `fresh`: its logs are known to be empty. */
   async adopt(prefix: string, { fresh = false, holds = () => true }: { fresh?: boolean; holds?: () => boolean } = {}): Promise<void> {
-    const unit: Unit = { prefix, holds, waiting: [], unheard: new Map() };
+    const { bus } = this.#options;
+    const unit: Unit = { prefix, holds, waiting: [], unheard: new Map(), following: undefined };
     this.#units.set(prefix, unit);
+    if (!this.#following) unit.following = bus.follow(`${prefix}.>`, fresh ? 0 : await bus.head(), (entry) => this.#receive(entry));
     if (!fresh) {
       const snapshots = await this.#snapshots(prefix);
-      for await (const entry of this.#options.bus.read(`${prefix}.>`)) {
+      for await (const entry of bus.read(`${prefix}.>`)) {
         if (this.#stopped || this.#units.get(prefix) !== unit) return;
         this.#fold(entry, unit, snapshots);
       }
@@ -98,6 +102,7 @@ export class Host {
 
   /** Lets a unit go: performs nothing more for it. What is in flight is aborted, and its bill is still written (H4). */
   release(prefix: string): void {
+    this.#units.get(prefix)?.following?.stop();
     this.#units.delete(prefix);
     const inside = (address: Address) => address.startsWith(`${prefix}.`);
     for (const [key, { address, cancel }] of this.#timers) {
@@ -397,6 +402,7 @@ export class Host {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#following?.stop();
+    for (const { following } of this.#units.values()) following?.stop();
     for (const { cancel } of this.#timers.values()) cancel();
     for (const { abort } of this.#running.values()) abort.abort();
     this.#broken(thrown);

@@ -8,9 +8,10 @@ import { TroupeError } from '../../protocols/failure.ts';
 import { formatDollars, parseDollars, type Rates } from '../../protocols/money.ts';
 import { priceList, type PriceList } from './price-list.ts';
 
-/** Dollars per million tokens as a team file says them, by `provider/name`; `provider/*` is any model of a provider. */
-export type PriceOverrides = Readonly<Record<string, PriceOverride>>;
-export type PriceOverride = { readonly input: string; readonly output: string; readonly cached_input?: string | undefined; readonly per_call?: string | undefined };
+/** Rates by `provider/name`; `provider/*` is any model of a provider. */
+export type PriceOverrides = Readonly<Record<string, Rates>>;
+/** Dollars per million tokens, as people write them. */
+export type DollarRates = { readonly input: string; readonly output: string; readonly cached_input?: string | undefined; readonly per_call?: string | undefined };
 
 export type Price = {
   readonly rates: Rates;
@@ -33,9 +34,9 @@ export type Prices = {
 /** The rates of a call with so much input. */
 export const ratesAt = ({ rates, long }: Price, inputTokens: number): Rates => (long && inputTokens >= long.fromInputTokens ? long.rates : rates);
 
-/** Errors: PRICE_INVALID for an override that is not in dollars. */
+/** The list, with a team's own prices before it. */
 export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = priceList): Prices => {
-  const own = new Map(Object.entries(overrides).map(([model, override]) => [model, { rates: ratesOf(model, override) }]));
+  const own = new Map<string, Price>(Object.entries(overrides).map(([model, rates]) => [model, { rates }]));
   const listed = new Map<string, Price>();
   for (const { models, long, ...row } of list.rows) {
     for (const model of models) {
@@ -67,7 +68,8 @@ export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = p
 export const describeRates = ({ inputNanosPerMtok, outputNanosPerMtok }: Rates): string =>
   `${formatDollars(BigInt(inputNanosPerMtok))} in, ${formatDollars(BigInt(outputNanosPerMtok))} out per million tokens`;
 
-const ratesOf = (model: string, price: PriceOverride): Rates => ({
+/** Errors: PRICE_INVALID for what is not in dollars. */
+export const ratesOf = (model: string, price: DollarRates): Rates => ({
   inputNanosPerMtok: nanos(model, 'input', price.input),
   outputNanosPerMtok: nanos(model, 'output', price.output),
   ...(price.cached_input !== undefined && { cachedInputNanosPerMtok: nanos(model, 'cached_input', price.cached_input) }),

@@ -2,13 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createModelGateway } from '../../../../src/capabilities/model/gateway.ts';
 import { ModelError, type Billing, type ModelAdapter } from '../../../../src/capabilities/model/port.ts';
-import { createPrices } from '../../../../src/capabilities/model/prices.ts';
+import { createPrices, ratesOf, type DollarRates } from '../../../../src/capabilities/model/prices.ts';
 import { createScriptedAdapter } from '../../../../src/capabilities/model/scripted/adapter.ts';
 import type { Script } from '../../../../src/capabilities/model/scripted/script.ts';
 import { failure, TroupeError } from '../../../../src/protocols/failure.ts';
 import { Grant } from '../../../../src/protocols/grant.ts';
 import { ModelRequest } from '../../../../src/protocols/model.ts';
 import { tokensCost, usageCost } from '../../../../src/protocols/money.ts';
+
+const inDollars = (prices: Record<string, DollarRates>) => Object.fromEntries(Object.entries(prices).map(([model, price]) => [model, ratesOf(model, price)]));
 
 const request = (more: Partial<ModelRequest> = {}): ModelRequest =>
   ModelRequest.parse({ model: 'scripted/any', messages: [{ role: 'user', text: 'What is the capital of France?' }], maxTokens: 100, ...more });
@@ -51,7 +53,7 @@ describe('the model gateway', () => {
   });
 
   it('quotes at least any bill with that much input or less, cached in part or not (G1)', () => {
-    const prices = createPrices({ 'bound/odd': { input: '0.000001', cached_input: '0.000003', output: '0.7', per_call: '0.01' } });
+    const prices = createPrices(inDollars({ 'bound/odd': { input: '0.000001', cached_input: '0.000003', output: '0.7', per_call: '0.01' } }));
     fc.assert(
       fc.property(fc.constantFrom('bound/odd', 'openai/gpt-5.4', 'openai/gpt-4o'), fc.integer({ min: 0, max: 600_000 }), fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (model, bound, part, cached) => {
         const adapter: ModelAdapter = { ...failing(model.split('/')[0]!, 'none'), inputTokenBound: () => bound };

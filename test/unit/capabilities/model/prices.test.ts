@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { priceList } from '../../../../src/capabilities/model/price-list.ts';
-import { createPrices, describeRates, ratesAt } from '../../../../src/capabilities/model/prices.ts';
+import { createPrices, describeRates, ratesAt, ratesOf, type DollarRates } from '../../../../src/capabilities/model/prices.ts';
 import { TroupeError } from '../../../../src/protocols/failure.ts';
+
+const inDollars = (prices: Record<string, DollarRates>) => Object.fromEntries(Object.entries(prices).map(([model, price]) => [model, ratesOf(model, price)]));
 
 const failureOf = (act: () => unknown): TroupeError => {
   try {
@@ -43,11 +45,11 @@ describe('prices', () => {
   });
 
   it('prefers what the file says, then a name to a pattern, then the longer pattern', () => {
-    const prices = createPrices({
+    const prices = createPrices(inDollars({
       'openai/*': { input: '1', output: '1' },
       'openai/local-*': { input: '0', output: '0' },
       'openai/gpt-4o': { input: '3', output: '3', per_call: '0.001' },
-    });
+    }));
     const input = (model: string) => prices.get(model).rates.inputNanosPerMtok;
     expect(input('openai/gpt-4o')).toBe('3000000000');
     expect(prices.get('openai/gpt-4o').rates.perCallNanos).toBe('1000000');
@@ -65,7 +67,7 @@ describe('prices', () => {
   });
 
   it('refuses an override that is not in dollars', () => {
-    const thrown = failureOf(() => createPrices({ 'openai/x': { input: '1,5', output: '1' } }));
+    const thrown = failureOf(() => createPrices(inDollars({ 'openai/x': { input: '1,5', output: '1' } })));
     expect(thrown.code).toBe('PRICE_INVALID');
     expect(thrown.message).toBe('prices.openai/x.input: expected dollars such as "0.15", found "1,5"');
   });
@@ -73,9 +75,9 @@ describe('prices', () => {
   it('has one hash for the same prices in any order, and another one when a price changes', () => {
     const a = { input: '1', output: '2' };
     const b = { input: '3', output: '4' };
-    expect(createPrices({ 'x/a': a, 'x/b': b }).hash).toBe(createPrices({ 'x/b': b, 'x/a': a }).hash);
-    expect(createPrices({ 'x/a': a, 'x/b': b }).hash).not.toBe(createPrices({ 'x/a': b, 'x/b': a }).hash);
-    expect(createPrices({ 'x/a': a }).hash).not.toBe(createPrices().hash);
+    expect(createPrices(inDollars({ 'x/a': a, 'x/b': b })).hash).toBe(createPrices(inDollars({ 'x/b': b, 'x/a': a })).hash);
+    expect(createPrices(inDollars({ 'x/a': a, 'x/b': b })).hash).not.toBe(createPrices(inDollars({ 'x/a': b, 'x/b': a })).hash);
+    expect(createPrices(inDollars({ 'x/a': a })).hash).not.toBe(createPrices().hash);
     expect(createPrices().hash).toMatch(/^[0-9a-f]{64}$/);
   });
 });

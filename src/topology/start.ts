@@ -1,0 +1,289 @@
+/**
+ * The only composition root: puts bus, host, charts, models and tools together, and starts, resumes and ends runs.
+ *
+ *   R1  What a run needs to go on is on the bus before its first message: the team, the models, the question.
+ *   R2  A run is hosted by one process at a time, which holds its lease.
+ */
+import { z } from 'zod';
+import type { Bus } from '../bus/port.ts';
+import { createModelGateway, type ModelGateway } from '../capabilities/model/gateway.ts';
+import type { ModelAdapter } from '../capabilities/model/port.ts';
+import { createPrices } from '../capabilities/model/prices.ts';
+import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
+import type { Tool } from '../capabilities/tool/port.ts';
+import type { ApproverContext } from '../actors/approver/machine.ts';
+import type { Question } from '../actors/approver/policy.ts';
+import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
+import type { Citation } from '../protocols/formats.ts';
+import type { Grant } from '../protocols/grant.ts';
+import { newRunId, RunId, runOf, type Address } from '../protocols/ids.ts';
+import { RunStart, type Spending, type StepOutcome } from '../protocols/lifecycle.ts';
+import type { ModelRequest } from '../protocols/model.ts';
+import type { ToolRequest } from '../protocols/tool.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
+import type { Definition, FoldEntry } from '../runtime/fold.ts';
+import { Host, type Observed } from '../runtime/host.ts';
+import { takeLease, type Lease } from '../runtime/lease.ts';
+import { approverOf, castTeam, clientOf, supervisorOf, type Models } from './cast.ts';
+import { Team } from './team.ts';
+
+export type TroupeOptions = {
+  readonly bus: Bus;
+  /** Every model that teams may name, by provider. */
+  readonly models: readonly ModelAdapter[];
+  readonly tools: readonly Tool[];
+  readonly clock?: Clock;
+  /** Sees every step of every run that this process hosts, also those of a history that is read again (`replayed`). */
+  readonly observe?: (seen: Observed) => void;
+  /** Entries of one actor between two snapshots; 0: none. */
+  readonly snapshotEvery?: number;
+  /** Many runs at once: one consumer of the whole bus instead of one for each run. */
+  readonly manyRuns?: boolean;
+};
+
+export type RunResult = {
+  readonly run: RunId;
+  readonly status: 'completed' | 'failed';
+  readonly answer?: string;
+  readonly citations: readonly Citation[];
+  readonly failure?: Failure;
+  readonly steps: readonly StepOutcome[];
+  /** Absent when the account did not answer in time. */
+  readonly spending?: Spending;
+  readonly durationMs: number;
+};
+
+/** Nothing goes on until a person answers. */
+export type Waiting = { readonly status: 'waiting'; readonly run: RunId; readonly questions: readonly Question[] };
+
+export type Run = {
+  readonly id: RunId;
+  readonly team: Team;
+  readonly models: Models;
+  /** Ends with the run. Rejects when the bus is lost (BUS_UNAVAILABLE), or another process took the run over (RUN_LOST). */
+  readonly result: Promise<RunResult>;
+  /** As `result`, or that nothing is left to do until a person answers. */
+  readonly resultOrWaiting: Promise<RunResult | Waiting>;
+  cancel(reason: string): Promise<void>;
+  /** Stops hosting the run here; it stays on the bus and can be resumed. */
+  leave(): Promise<void>;
+};
+
+/** R1: what is stored of a run under `run.<id>`. */
+const RunRecord = z.object({ team: Team, models: z.record(z.string(), z.string()), startedAt: z.number() });
+type RunRecord = z.infer<typeof RunRecord>;
+
+type Hosted = { readonly definitionOf: (at: Address) => Definition | undefined; readonly gateway: ModelGateway; readonly toolbox: Toolbox };
+
+export class Troupe {
+  readonly #options: TroupeOptions;
+  readonly #clock: Clock;
+  readonly #id: string;
+  readonly #host: Host;
+  readonly #hosted = new Map<RunId, Hosted>();
+  readonly #waiters = new Map<RunId, () => void>();
+  readonly #open = new Set<Run>();
+
+  private constructor(options: TroupeOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#id = `h-${crypto.randomUUID()}`;
+    this.#host = new Host({
+      bus: options.bus,
+      id: this.#id,
+      clock: this.#clock,
+      runners: this.#runners(),
+      resolve: (at) => this.#hosted.get(runOf(at))?.definitionOf(at),
+      observe: (seen) => this.#observe(seen),
+      snapshotEvery: options.snapshotEvery ?? 50,
+    });
+  }
+
+  static async open(options: TroupeOptions): Promise<Troupe> {
+    const troupe = new Troupe(options);
+    if (options.manyRuns) await troupe.#host.start('>');
+    return troupe;
+  }
+
+  /** Starts a run of the team on its task. Errors: MODEL_NOT_READY (none of an agent's models can be called), BUS_*. */
+  async start(team: Team): Promise<Run> {
+    const started = RunStart.data.safeParse({ goal: team.task });
+    if (!started.success) throw new TroupeError('TASK_INVALID', `the task of team ${team.name}: ${started.error.issues[0]!.message}`);
+    const id = newRunId(this.#clock.now(), Math.random);
+    const record: RunRecord = { team, models: this.#chooseModels(team), startedAt: this.#clock.now() };
+    await this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
+    const run = await this.#take(id, record, { fresh: true });
+    await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', started.data);
+    return run;
+  }
+
+  /** Goes on with a run, wherever it stands; one that has ended gives its result again. Errors: RUN_UNKNOWN, RUN_HOSTED. */
+  async resume(id: string, { wait = true }: { wait?: boolean } = {}): Promise<Run> {
+    const parsed = RunId.safeParse(id);
+    const stored = parsed.success ? await this.#options.bus.get(`run.${id}`) : undefined;
+    if (!stored) throw new TroupeError('RUN_UNKNOWN', `no run ${id} on ${this.#options.bus.name}; \`troupe runs\` lists those that are there`);
+    return this.#take(id as RunId, RunRecord.parse(JSON.parse(stored.value)), { fresh: false, wait });
+  }
+
+  /** The ids of the runs on the bus, the oldest first. */
+  async runs(): Promise<readonly RunId[]> {
+    return (await this.#options.bus.keys('run.')).map((key) => key.slice('run.'.length) as RunId).sort();
+  }
+
+  /** Leaves every run that it hosts. The bus stays open: it is whoever's opened it. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#open].map((run) => run.leave()));
+    await this.#host.stop();
+  }
+
+  async #take(id: RunId, record: RunRecord, { fresh, wait = true }: { fresh: boolean; wait?: boolean }): Promise<Run> {
+    const { team, models, startedAt } = record;
+    const { bus } = this.#options;
+    const lease = await takeLease(id, { bus, clock: this.#clock, id: this.#id }, { wait });
+    this.#hosted.set(id, this.#hostedOf(id, team, models));
+    const { promise: result, resolve, reject } = Promise.withResolvers<RunResult>();
+    const { promise: waiting, resolve: nowWaiting } = Promise.withResolvers<Waiting>();
+    result.catch(() => {});
+    this.#host.failed.catch(reject);
+
+    const leave = async (): Promise<void> => {
+      if (!this.#open.delete(run)) return;
+      this.#waiters.delete(id);
+      this.#host.release(id);
+      await Promise.race([this.#host.settled(), this.#host.failed.catch(() => {})]);
+      this.#hosted.delete(id);
+      await lease.release();
+      reject(new TroupeError('RUN_LEFT', `this process hosts ${id} no longer; go on with: troupe run --resume ${id}`));
+    };
+    const run: Run = {
+      id,
+      team,
+      models,
+      result,
+      resultOrWaiting: Promise.race([result, waiting]),
+      cancel: (reason) => this.#host.tell(supervisorOf(id), clientOf(id), `${id}/cancel`, 'run.cancel', { reason }),
+      leave,
+    };
+    run.resultOrWaiting.catch(() => {});
+    this.#open.add(run);
+    this.#host.inbox(clientOf(id), (entry) => {
+      const ended = resultOf(id, entry, startedAt);
+      if (!ended) return;
+      resolve(ended);
+      void leave().then(() => this.#forgetSnapshots(id));
+    });
+    this.#waiters.set(id, () => void this.#whenIdle(id, nowWaiting));
+    this.#guard(run, lease, reject);
+    await this.#host.adopt(id, { fresh, holds: lease.holds });
+    this.#waiters.get(id)?.();
+    return run;
+  }
+
+  /** Tells when the lease is lost, so that nobody waits for a result that comes elsewhere. */
+  #guard(run: Run, lease: Lease, reject: (why: unknown) => void): void {
+    const look = (): void => {
+      if (!this.#open.has(run)) return;
+      if (lease.holds()) return void this.#clock.after(1_000, look);
+      reject(new TroupeError('RUN_LOST', `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`, { retryable: true }));
+      void run.leave();
+    };
+    // Only a reason to look: it must not keep a process alive that has nothing else to do.
+    look();
+  }
+
+  #observe(seen: Observed): void {
+    this.#options.observe?.(seen);
+    if (this.#waiters.size === 0 || seen.replayed) return;
+    const id = runOf(seen.instance.address);
+    if (this.#questionsOf(id).length > 0) this.#waiters.get(id)?.();
+  }
+
+  #questionsOf(id: RunId): readonly Question[] {
+    const approver = this.#host.instance(approverOf(id));
+    return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
+  }
+
+  /** When all that is left to wait for is a person. */
+  async #whenIdle(id: RunId, nowWaiting: (waiting: Waiting) => void): Promise<void> {
+    await this.#host.settled();
+    const questions = this.#questionsOf(id);
+    const busy = [...this.#host.instances].some(({ address, state }) => runOf(address) === id && Object.keys(state.effects).length > 0);
+    if (questions.length > 0 && !busy && this.#waiters.has(id)) nowWaiting({ status: 'waiting', run: id, questions });
+  }
+
+  async #forgetSnapshots(id: RunId): Promise<void> {
+    const { bus } = this.#options;
+    try {
+      for (const key of await bus.keys(`snapshot.${id}.`)) await bus.delete(key);
+    } catch {
+      // A cache: what stays behind is in nobody's way.
+    }
+  }
+
+  #hostedOf(id: RunId, team: Team, models: Models): Hosted {
+    const toolbox = createToolbox({
+      tools: this.#options.tools,
+      folders: team.folders,
+      allowed: Object.fromEntries(Object.values(team.agents).map(({ name, tools }) => [name, tools])),
+      now: () => this.#clock.now(),
+    });
+    return { definitionOf: castTeam(id, team, models), toolbox, gateway: this.#gatewayOf(team, toolbox) };
+  }
+
+  #gatewayOf(team: Team, toolbox: Toolbox): ModelGateway {
+    return createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
+  }
+
+  /** The first of each agent's models that can be called as things stand. */
+  #chooseModels(team: Team): Models {
+    const toolbox = createToolbox({ tools: this.#options.tools, folders: [], allowed: {}, now: () => 0 });
+    const gateway = this.#gatewayOf(team, toolbox);
+    return Object.fromEntries(
+      Object.values(team.agents).map(({ name, models }) => {
+        const reasons = models.map((model) => ({ model, failure: gateway.check(model) }));
+        const ready = reasons.find(({ failure }) => failure === undefined);
+        if (ready) return [name, ready.model];
+        const said = reasons.map(({ model, failure }) => `${model}: ${failure!.message}`).join('; ');
+        throw new TroupeError('MODEL_NOT_READY', `no model of agent ${name} can be called. ${said}`, { details: { agent: name, models } });
+      }),
+    );
+  }
+
+  #runners(): Runners {
+    const hostedAt = (at: Address): Hosted => {
+      const hosted = this.#hosted.get(runOf(at));
+      if (!hosted) throw new TroupeError('RUN_LEFT', `${runOf(at)} is not hosted here any more`);
+      return hosted;
+    };
+    return {
+      model: {
+        quote: (request: ModelRequest, at: Address) => hostedAt(at).gateway.quote(request),
+        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant) => callModel(hostedAt(address).gateway, request, grant, signal),
+      },
+      tool: {
+        run: async (request: ToolRequest, { address, signal }: EffectContext): Promise<EffectResult> => ({ ok: true, output: await hostedAt(address).toolbox.run(request, signal) }),
+      },
+    };
+  }
+}
+
+const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
+  try {
+    const { reply, spentNanos } = await gateway.call(request, grant, { signal });
+    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model } };
+  } catch (thrown) {
+    const failure = failureOf(thrown);
+    const cost = gateway.costOf(thrown, request, grant);
+    if (cost === 'unused') return { ok: false, failure, unused: true };
+    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
+  }
+};
+
+const resultOf = (run: RunId, { message, at }: FoldEntry, startedAt: number): RunResult | undefined => {
+  if (message.type !== 'run.completed' && message.type !== 'run.failed') return undefined;
+  const { steps, spending } = message.data;
+  const shared = { run, steps, durationMs: Math.max(0, at - startedAt), ...(spending && { spending }) };
+  if (message.type === 'run.completed') return { ...shared, status: 'completed', answer: message.data.answer, citations: message.data.citations };
+  return { ...shared, status: 'failed', citations: [], failure: message.data.failure };
+};
