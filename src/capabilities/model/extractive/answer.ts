@@ -3,9 +3,10 @@
  * the documents do not hold is said plainly.
  */
 import type { Citation, Report } from '../../../protocols/formats.ts';
+import { isProse } from '../../tool/blocks.ts';
 import { contentTerms } from '../../tool/words.ts';
-import type { Query } from './query.ts';
-import { holdsKind, rank, rarities, type Ranked } from './ranking.ts';
+import { isSubject, type Query, type QuestionKind } from './query.ts';
+import { holdsKind, rank, rarities, SPECIFIC, type Ranked } from './ranking.ts';
 import { withoutMarkup, type Unit } from './units.ts';
 
 /** Something said, and where it stands. */
@@ -16,8 +17,11 @@ export type Answer = { readonly statements: readonly Statement[]; readonly missi
 const STATEMENTS_MAX = 4;
 const LISTED_MAX = 7;
 const COVERAGE_MIN = 0.55;
-/** For answers that lack a name that was asked for, or hold no date where one was asked for. */
-const COVERAGE_STRICT = 0.7;
+/** For statements that hold no date where one was asked for, and so on. */
+const COVERAGE_STRICT = 0.75;
+/** What a statement may leave uncovered because it holds the kind of thing that was asked for. */
+const KIND_BONUS = 0.1;
+const HOLDS_A_THING: ReadonlySet<QuestionKind> = new Set<QuestionKind>(['who', ...SPECIFIC]);
 const CODE_MAX = 2;
 const FOLLOWERS_MAX = 6;
 
@@ -27,10 +31,17 @@ export const answer = (queries: readonly Query[], units: readonly Unit[], object
   const parts = queries.map((query) => ({ query, chosen: choose(query, allowed) }));
   const chosen = [...new Set(parts.flatMap((part) => part.chosen.units))];
   return {
-    statements: chosen.slice(0, LISTED_MAX * queries.length + FOLLOWERS_MAX).map((unit) => statementOf(unit, queries)),
-    missing: parts.filter((part) => part.chosen.units.length === 0).map(({ query }) => query.text),
+    statements: chosen.slice(0, LISTED_MAX * queries.length + FOLLOWERS_MAX).map((unit, index, all) => statementOf(unit, queries, all[index - 1])),
+    missing: parts.flatMap(({ query, chosen: { units } }) => (units.length === 0 ? [query.text] : unknownNames(query, allowed))),
     coverage: parts.reduce((total, part) => total + part.chosen.coverage, 0) / Math.max(1, parts.length),
   };
+};
+
+/** Names in a question that no document mentions: what was found may not be about them. */
+const unknownNames = ({ terms, text }: Query, units: readonly Unit[]): string[] => {
+  const unknown = terms.filter((asked) => asked.isName && isSubject(asked) && !units.some((unit) => unit.terms.has(asked.term) || unit.file.toLowerCase().includes(asked.term))).map(({ term }) => term);
+  const words = [...text.matchAll(/[\p{L}\p{N}][\p{L}\p{N}._-]*/gu)].map(([word]) => word).filter((word) => contentTerms(word).some((term) => unknown.includes(term)));
+  return words.length > 0 ? [`anything about ${words.join(' ')}`] : [];
 };
 
 const isObjectedTo = (unit: Unit, objections: readonly string[]): boolean =>
@@ -50,29 +61,36 @@ const choose = (query: Query, units: readonly Unit[]): Choice => {
   for (const candidate of ranked) {
     if (picked.length >= (query.kind === 'list' ? LISTED_MAX : STATEMENTS_MAX)) break;
     if (picked.some(({ unit }) => isSame(unit, candidate.unit))) continue;
+    // Where a text explains, source code adds nothing that was asked for.
+    if (picked[0] && isSourceCode(candidate.unit) && !isSourceCode(picked[0].unit)) continue;
     if (candidate.unit.kind === 'code' && picked.filter(({ unit }) => unit.kind === 'code').length >= CODE_MAX) continue;
-    const adds = candidate.credits.some((credit, term) => credit >= covered[term]! + 0.3 && query.terms[term]!.weight >= 1);
-    if (picked.length === 0 || candidate.score >= (query.kind === 'list' ? 0.8 : 0.85) * best.score || (adds && candidate.score >= 0.6 * best.score)) {
+    const adds = candidate.credits.some((credit, term) => credit >= covered[term]! + 0.3 && isSubject(query.terms[term]!));
+    if (picked.length === 0 || candidate.score >= (query.kind === 'list' ? 0.8 : 0.85) * best.score || (adds && candidate.score >= 0.7 * best.score && candidate.coverage >= 0.7 * best.coverage)) {
       picked.push(candidate);
       candidate.credits.forEach((credit, term) => (covered[term] = Math.max(covered[term]!, credit)));
     }
   }
+  const [first] = picked;
+  // A list is given in the order of its file.
+  if (query.kind === 'list' && picked.every(({ unit }) => unit.file === first?.unit.file)) picked.sort((a, b) => a.unit.line - b.unit.line);
   return { units: dedupe(picked.flatMap(({ unit }, index) => [...before(unit, units), unit, ...(index < 2 ? after(unit, units, query) : [])])), coverage: best.coverage };
 };
 
 /** Whether the best statements are about the question at all, or only share words with it. */
 const isAnswered = (query: Query, units: readonly Unit[], ranked: readonly Ranked[]): boolean => {
-  const best = ranked[0]!;
   const rarity = rarities(query, units);
   const present = query.terms.map((_, term) => ranked.some(({ credits }) => credits[term]! >= 0.4));
   const weigh = (fits: (index: number) => boolean): number => query.terms.reduce((total, { weight }, index) => total + (fits(index) ? weight * rarity[index]! : 0), 0);
-  const absentShare = weigh((index) => !present[index]) / weigh(() => true);
-  if (absentShare >= 0.5) return false;
-  const lacksName = query.terms.some(({ isName, weight }, index) => isName && weight >= 1 && !present[index]);
-  const strongest = Math.max(...ranked.slice(0, 5).map(({ coverage }) => coverage));
-  const isOtherKind = ['who', 'when', 'amount'].includes(query.kind) && !ranked.slice(0, 5).some(({ unit }) => holdsKind(query.kind, unit));
-  return strongest >= (lacksName || isOtherKind ? COVERAGE_STRICT : COVERAGE_MIN) && best.credits.some((credit) => credit >= 0.7);
+  if (weigh((index) => !present[index]) > 0.5 * weigh(() => true)) return false;
+  return ranked.slice(0, 5).some(({ unit, coverage, credits }) => {
+    if (!credits.some((credit) => credit >= 0.7)) return false;
+    const holds = holdsKind(query.kind, unit);
+    if (HOLDS_A_THING.has(query.kind)) return coverage >= (holds ? COVERAGE_MIN - KIND_BONUS : COVERAGE_STRICT);
+    return coverage >= COVERAGE_MIN - (query.kind === 'yes-no' && holds ? KIND_BONUS : 0);
+  });
 };
+
+const isSourceCode = ({ kind, file }: Unit): boolean => kind === 'code' && !isProse(file);
 
 const isSame = (a: Unit, b: Unit): boolean => a === b || (overlap([...a.terms], b.terms) > 0.8 && overlap([...b.terms], a.terms) > 0.6);
 
@@ -84,7 +102,7 @@ const before = (unit: Unit, units: readonly Unit[]): Unit[] => {
   if (!previous || previous.file !== unit.file) return [];
   const introduces = unit.kind === 'code' && previous.kind !== 'code' && unit.line - lastLine(previous) <= 3 && previous.headings.at(-1) === unit.headings.at(-1);
   if (introduces) return [previous];
-  return previous.block === unit.block && unit.kind === 'paragraph' && /^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text) ? [previous] : [];
+  return previous.block === unit.block && unit.kind === 'paragraph' && /^(?=.{0,90}$).*\b(?:them|they)\b|^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text) ? [previous] : [];
 };
 
 /** What a sentence that ends in a colon introduces; for a question how to do something, the example below. */
@@ -107,10 +125,10 @@ const after = (unit: Unit, units: readonly Unit[], { kind }: Query): Unit[] => {
 const lastLine = (unit: Unit): number => unit.sources.at(-1)!.line;
 
 /** A statement under a heading that says what it is about is given with it. */
-const statementOf = (unit: Unit, queries: readonly Query[]): Statement => {
-  const asked = new Set(queries.flatMap(({ terms }) => terms.filter(({ weight }) => weight >= 1).map(({ term }) => term)));
+const statementOf = (unit: Unit, queries: readonly Query[], previous: Unit | undefined): Statement => {
+  const asked = new Set(queries.flatMap(({ terms }) => terms.filter(isSubject).map(({ term }) => term)));
   const heading = unit.heading;
-  const explains = heading !== undefined && unit.kind !== 'code' && contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
+  const explains = heading !== undefined && heading !== previous?.heading && unit.kind !== 'code' && contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
   const text = unit.kind === 'code' ? unit.text : withoutMarks(unit.text);
   if (!explains) return { text, sources: unit.sources, isCode: unit.kind === 'code' };
   return { text: `${withoutMarks(withoutMarkup(heading.quote))}: ${text}`, sources: [...unit.sources, heading], isCode: false };

@@ -1,7 +1,7 @@
 /** Plans: a step for each question in the question, given to the agent whose description fits it best. */
 import type { PlanDraft, PlannedStep } from '../../../protocols/formats.ts';
 import { contentTerms } from '../../tool/words.ts';
-import { keywords, queriesIn, subQuestions } from './query.ts';
+import { isSubject, keywords, queriesIn, subQuestions } from './query.ts';
 import type { Brief } from './sections.ts';
 
 type Agent = Brief['agents'][number];
@@ -20,7 +20,7 @@ export const planOf = ({ question, agents, maxSteps }: Brief): PlanDraft => {
     steps.push({ id: idFor(task, steps.map(({ id }) => id)), agent: agent.name, task, needs });
   };
   parts.forEach((part, index) => {
-    const leansBack = (queries[index]?.terms.filter(({ weight }) => weight > 0.5).length ?? 0) > contentTerms(part).length;
+    const leansBack = (queries[index]?.terms.filter(isSubject).length ?? 0) > contentTerms(part).length;
     add(leansBack ? `${part} (about: ${background})` : part, best(agents, part, LOOKS_UP, used), []);
   });
   const finders = new Set(steps.map(({ agent }) => agent));

@@ -3,7 +3,7 @@ import { contentTerms, isStopWord, termsOf } from '../../tool/words.ts';
 import { alikeTerms, isGeneric } from './lexicon.ts';
 import type { Brief } from './sections.ts';
 
-export type QuestionKind = 'when' | 'who' | 'where' | 'why' | 'how' | 'amount' | 'definition' | 'list' | 'yes-no' | 'open';
+export type QuestionKind = 'when' | 'who' | 'where' | 'why' | 'how' | 'amount' | 'duration' | 'frequency' | 'definition' | 'list' | 'yes-no' | 'open';
 
 export type QueryTerm = { readonly term: string; readonly weight: number; readonly alike: readonly string[]; /** A name or an identifier: nothing else can stand for it. */ readonly isName: boolean };
 
@@ -16,7 +16,9 @@ export type Query = {
 };
 
 const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
-  ['amount', /\bhow (?:many|much|long|often|old|far|large|big|high|fast|tall|deep|heavy)\b|\bwhat (?:is|are|was) the (?:\w+ )?(?:price|cost|fee|number|limit|amount|size|maximum|minimum|rate|timeout|deadline)\b/i],
+  ['duration', /\bhow (?:long|soon|quickly|old)\b/i],
+  ['frequency', /\bhow (?:often|frequently|regularly)\b/i],
+  ['amount', /\bhow (?:many|much|far|large|big|high|fast|tall|deep|heavy)\b|\bwhat (?:is|are|was) the (?:\w+ )?(?:price|cost|fee|number|limit|amount|size|maximum|minimum|rate|timeout|deadline)\b/i],
   ['when', /\bwhen\b|\bwhat (?:time|date|day|year)\b|\b(?:which|what|until|by) (?:day|date|year|month)\b/i],
   ['who', /\bwho(?:m|se)?\b/i],
   ['where', /\bwhere\b/i],
@@ -30,6 +32,10 @@ const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
 export const kindOf = (question: string): QuestionKind => KINDS.find(([, pattern]) => pattern.test(question.trim()))?.[0] ?? 'open';
 
 const ACTION_WEIGHT = 1.3;
+/** From this weight on a term belongs to what is asked; below it is background. */
+const SUBJECT_WEIGHT = 0.5;
+
+export const isSubject = ({ weight }: QueryTerm): boolean => weight >= SUBJECT_WEIGHT;
 
 export const queryOf = (text: string, context: readonly { readonly text: string; readonly weight: number }[] = []): Query => {
   const weights = new Map<string, number>();
@@ -37,6 +43,11 @@ export const queryOf = (text: string, context: readonly { readonly text: string;
   for (const term of subject.length > 0 ? subject : contentTerms(text)) weights.set(term, 1);
   // How to do something: what is to be done counts most.
   if (subject.length > 1 && /\bhow (?:do|can|to|should|does|is|are)\b/i.test(text)) weights.set(subject[0]!, ACTION_WEIGHT);
+  // A name of several words is one thing.
+  for (const [name] of text.matchAll(/(?<=\S )\p{Lu}[\p{L}\p{N}]*(?: \p{Lu}[\p{L}\p{N}]*)+/gu)) {
+    const parts = contentTerms(name).filter((term) => weights.has(term));
+    for (const part of parts) weights.set(part, Math.max(SUBJECT_WEIGHT, 1 / parts.length));
+  }
   for (const extra of context) for (const term of contentTerms(extra.text)) if (!isGeneric(term) && !weights.has(term)) weights.set(term, extra.weight);
   const names = namesIn([text, ...context.map((extra) => extra.text)].join(' '));
   const terms = [...weights].map(([term, weight]): QueryTerm => ({ term, weight, alike: alikeTerms(term), isName: names.has(term) }));
@@ -60,6 +71,8 @@ const JOINT = new RegExp(`(?:[,;]\\s*|\\s+)(?:and|or|as well as)\\s+(?:also\\s+)
 export const subQuestions = (text: string): string[] => {
   const [, one, other] = /\bdifferences? between (.+?) and (.+?)[?.!]*$/i.exec(text) ?? [];
   if (one !== undefined && other !== undefined) return [`What is ${one}?`, `What is ${other}?`];
+  const [, these, those] = /^compare (.+?) (?:and|with|to) (.+?)[?.!]*$/i.exec(text.trim()) ?? [];
+  if (these !== undefined && those !== undefined) return [these, those];
   const parts = text.split(JOINT).map((part) => part.trim()).filter((part) => contentTerms(part).length > 0);
   return parts.length > 0 ? parts : [text.trim()];
 };

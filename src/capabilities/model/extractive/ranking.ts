@@ -5,7 +5,7 @@
 import { isProse } from '../../tool/blocks.ts';
 import { stem } from '../../tool/stem.ts';
 import { termsOf } from '../../tool/words.ts';
-import type { Query, QueryTerm, QuestionKind } from './query.ts';
+import { isSubject, type Query, type QueryTerm, type QuestionKind } from './query.ts';
 import type { Unit } from './units.ts';
 
 export type Ranked = {
@@ -118,15 +118,17 @@ const TESTS = /(?:^|[/._-])(?:tests?|specs?|__tests__|fixtures?|bench(?:marks?)?
 const POINTS_ELSEWHERE = /^(?:examples?(?: files?)?:|see\b|more (?:in|about|on)\b|refer\b|source:|read more)/i;
 
 const shape = ({ kind, text, sequence, file }: Unit): number => {
-  if (kind === 'code') return isProse(file) ? 0.85 : 0.65;
+  if (kind === 'code') return isProse(file) ? 0.85 : 0.6;
   if (!isProse(file)) return 0.9;
   if (/\?["')*_]*$/.test(text) || POINTS_ELSEWHERE.test(text)) return 0.6;
   if (sequence.length < 4) return 0.8;
   return sequence.length > 60 ? 0.85 : 1;
 };
 
-const DATE = /\b(?:1[5-9]|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)s?\b|\bnoon\b|\bmidnight\b|o'clock|\b(?:before|after|until|once|whenever|every|as soon as|daily|weekly)\b/;
+const DATE = /\b(?:1[5-9]|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)s?\b|\bnoon\b|\bmidnight\b|o'clock|\b(?:before|after|until|once|whenever|every|from the|as soon as|daily|weekly)\b/;
 const NUMBER = /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|once|twice|half|no limit|unlimited|never|always)\b/i;
+const DURATION = /(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|forty|fifty|sixty|ninety|a|an|hundred)\b)[\s-]*(?:ms|s|h|milliseconds?|seconds?|minutes?|min|hours?|days?|weeks?|months?|quarters?|years?|decades?)\b|\b(?:until|for ever|forever|indefinitely|immediately|at once)\b/i;
+const FREQUENCY = /\b(?:every|each|once|twice|times|daily|hourly|nightly|weekly|monthly|quarterly|yearly|annually|regularly|per (?:second|minute|hour|day|week|month|year)|interval)\b/i;
 const DOES = /\b(?:use|run|call|set|pass|add|create|install|import|configure|by \w+ing|you can|to \w+,)\b|`/i;
 
 const HOLDS: Readonly<Record<QuestionKind, RegExp | undefined>> = {
@@ -136,11 +138,16 @@ const HOLDS: Readonly<Record<QuestionKind, RegExp | undefined>> = {
   why: /\b(?:because|since|so that|due to|therefore|reason|avoid|prevent|otherwise|in order to|as a result|why)\b/i,
   how: DOES,
   amount: NUMBER,
+  duration: DURATION,
+  frequency: FREQUENCY,
   definition: /\b(?:is|are|means|refers to|describes|provides|allows|lets)\b|:/i,
   list: /,|:/,
   'yes-no': /\b(?:can|cannot|not|must|only|support|supports|supported|allowed|required|never|always|is|are|may|no|yes)\b/i,
   open: undefined,
 };
+
+/** Kinds of which a text says clearly whether it holds one. */
+export const SPECIFIC: ReadonlySet<QuestionKind> = new Set<QuestionKind>(['when', 'amount', 'duration', 'frequency']);
 
 const DEFAULT = stem('default');
 const GIVES_DEFAULT = /\bdefaults?(?: value)?`?\s*(?:\([^)]*\)\s*)?[:=]|\bdefaults? (?:to|is|are|value is)\b|\(default\b|\bby default,? (?:it is|is|to)\b/i;
@@ -149,14 +156,14 @@ const GIVES_DEFAULT = /\bdefaults?(?: value)?`?\s*(?:\([^)]*\)\s*)?[:=]|\bdefaul
 export const holdsKind = (kind: QuestionKind, { text }: Unit): boolean => HOLDS[kind]?.test(text) ?? true;
 
 const hint = ({ kind, terms }: Query, unit: Unit): number => {
-  if (terms.some(({ term, weight }) => term === DEFAULT && weight >= 1) && GIVES_DEFAULT.test(unit.text)) return 0.35;
+  if (terms.some((asked) => asked.term === DEFAULT && isSubject(asked)) && GIVES_DEFAULT.test(unit.text)) return 0.35;
   const pattern = HOLDS[kind];
   if (!pattern) return 0;
   const holds = pattern.test(unit.text) || (kind === 'how' && unit.kind === 'code');
   if (kind === 'definition' && holds) return definesOne(terms, unit) ? 0.3 : 0.03;
-  if (kind === 'amount' || kind === 'when') return holds ? 0.15 : -0.12;
+  if (SPECIFIC.has(kind)) return holds ? 0.15 : -0.12;
   return holds ? 0.08 : 0;
 };
 
 /** The statement begins with what the question is about. */
-const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean => sequence.slice(0, 4).some((term) => terms.some((asked) => asked.weight >= 1 && asked.term === term));
+const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean => sequence.slice(0, 4).some((term) => terms.some((asked) => isSubject(asked) && asked.term === term));

@@ -4,7 +4,7 @@ import { termsOf } from '../../tool/words.ts';
 import { answer } from './answer.ts';
 import { alikeTerms } from './lexicon.ts';
 import type { Observations } from './observations.ts';
-import { keywords, type Query } from './query.ts';
+import { isSubject, keywords, type Query } from './query.ts';
 import { unitsOf } from './units.ts';
 
 const ROUNDS_MAX = 4;
@@ -42,14 +42,14 @@ const bySearch = (queries: readonly Query[], seen: Observations, canRead: boolea
 };
 
 const searches = (queries: readonly Query[], before: ReadonlySet<unknown>, otherWords = false): Call[] => {
-  const wanted = queries.flatMap((query) => (otherWords ? otherwise(query) : [keywords(query.text).join(' '), query.terms.filter(({ weight }) => weight >= 0.5).map(({ term }) => term).join(' ')]));
+  const wanted = queries.flatMap((query) => (otherWords ? otherwise(query) : [keywords(query.text).join(' '), query.terms.filter(isSubject).map(({ term }) => term).join(' ')]));
   const unique = [...new Map(wanted.map((text) => [termsOf(text).sort().join(' '), text])).values()].filter((text) => text !== '' && !before.has(text));
   return unique.slice(0, SEARCHES_MAX).map((query) => ({ name: 'search_files', input: { query, limit: HITS } }));
 };
 
 /** The same question in words that mean nearly the same, and by its names alone. */
 const otherwise = ({ terms }: Query): string[] => {
-  const strong = terms.filter(({ weight }) => weight >= 0.5);
+  const strong = terms.filter(isSubject);
   const alike = strong.flatMap(({ term }) => alikeTerms(term));
   const names = strong.filter(({ isName }) => isName).map(({ term }) => term);
   return [...(alike.length > 0 ? [[...new Set([...strong.map(({ term }) => term), ...alike])].join(' ')] : []), names.join(' ')];
