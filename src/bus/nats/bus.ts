@@ -1,0 +1,96 @@
+/**
+ * The bus on NATS: for several machines, or several processes that should not share a file. JetStream holds the logs, the
+ * queues, the store and the dead letters; core NATS carries questions and events. Works with nats-server 2.9 and up.
+ */
+import { TroupeError } from '../../protocols/failure.ts';
+import { MAX_LOG_ENTRIES, MAX_QUEUE_ITEMS, type Bus } from '../port.ts';
+import { closedError, Connection, type Security } from './connection.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { Journal } from './journal.ts';
+import { Queues } from './queues.ts';
+import { Store } from './store.ts';
+import { Talk } from './talk.ts';
+
+export type NatsBusOptions = {
+  /** `nats://127.0.0.1:4222`, or several, separated by commas. */
+  readonly servers: string;
+  /** What the server's monitoring calls this process. */
+  readonly name?: string;
+  /** Buses with different namespaces on one server know nothing of each other. */
+  readonly namespace?: string;
+  readonly security?: Security;
+  readonly limits?: { readonly entriesPerLog?: number; readonly queueItems?: number };
+  /** How long a write is tried again before it fails with BUS_UNAVAILABLE. */
+  readonly deadlineMs?: number;
+  /** How long the server may take for one request before it is made again. */
+  readonly requestMs?: number;
+  /** Copies of what is stored, in a cluster. */
+  readonly replicas?: number;
+};
+
+const NAMESPACE = /^[a-z][a-z0-9_-]{0,40}$/;
+
+/** Errors: BUS_UNREACHABLE, BUS_NO_JETSTREAM, BUS_SERVER_TOO_OLD, BUS_SERVER_TOO_SMALL, BUS_NAME_INVALID. */
+export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
+  const { servers, name = 'troupe', namespace = 'troupe', security = {}, limits = {}, deadlineMs = 60_000, requestMs = 5_000, replicas = 1 } = options;
+  if (!NAMESPACE.test(namespace)) {
+    throw new TroupeError('BUS_NAME_INVALID', `namespace ${JSON.stringify(namespace)}: expected small letters, digits, - and _, beginning with a letter (41 at most)`);
+  }
+  const connection = await Connection.open({ servers, name, namespace, security, deadlineMs, requestMs, replicas });
+  const deadLetters = new DeadLetters(connection);
+  const journal = new Journal(connection, limits.entriesPerLog ?? MAX_LOG_ENTRIES, deadLetters);
+  const queues = new Queues(connection, limits.queueItems ?? MAX_QUEUE_ITEMS, deadLetters);
+  const store = new Store(connection);
+  const talk = new Talk(connection);
+
+  const underWay = new Set<Promise<unknown>>();
+  let closing: Promise<void> | undefined;
+
+  const open = (): void => {
+    if (closing) throw closedError();
+  };
+  /** A call that is waited for before the connection is let go. */
+  const during = async <T>(call: () => Promise<T>): Promise<T> => {
+    open();
+    const result = call();
+    underWay.add(result);
+    try {
+      return await result;
+    } finally {
+      underWay.delete(result);
+    }
+  };
+  const close = async (): Promise<void> => {
+    await Promise.allSettled(underWay);
+    journal.close();
+    queues.close();
+    store.close();
+    await connection.close();
+  };
+
+  return {
+    name: servers,
+    append: (log, envelope, { expect } = {}) => during(async () => journal.append(log, envelope, expect)),
+    read: async function* (pattern, from = 0) {
+      open();
+      yield* journal.read(pattern, from);
+    },
+    follow: (pattern, from, onEntry) => (open(), journal.follow(pattern, from, onEntry)),
+    durable: async () => open(),
+    head: () => during(() => journal.head()),
+    offer: (queue, id, data) => during(() => queues.offer(queue, id, data)),
+    take: (queue, takeOptions, onItem) => (open(), queues.take(queue, takeOptions, onItem)),
+    ask: async (subject, data, timeoutMs) => (open(), talk.ask(subject, data, timeoutMs)),
+    answer: (subject, onAsk) => (open(), talk.answer(subject, onAsk)),
+    announce: (subject, data) => (open(), talk.announce(subject, data)),
+    watch: (pattern, onEvent) => (open(), talk.watch(pattern, onEvent)),
+    get: (key) => during(() => store.get(key)),
+    put: (key, value, { expect } = {}) => during(() => store.put(key, value, expect)),
+    delete: (key, { expect } = {}) => during(() => store.delete(key, expect)),
+    keys: (prefix) => during(() => store.keys(prefix)),
+    watchStore: (prefix, onChange) => (open(), store.watch(prefix, onChange)),
+    bury: (letter) => during(() => deadLetters.bury(letter)),
+    deadLetters: () => during(() => deadLetters.all()),
+    close: () => (closing ??= close()),
+  };
+};
