@@ -75,6 +75,9 @@ export interface Bus {
   /** For people: `embedded:.troupe/bus.db`, `nats://127.0.0.1:4222`. */
   readonly name: string;
 
+  /** What stands behind it, for people: versions, sizes. */
+  about(): Promise<Readonly<Record<string, string>>>;
+
   /**
    * Durable when it resolves. `expect`: only if the log's last position is this (0: the log is empty).
    * Errors: BUS_CONFLICT (`expect` not met; details.last), BUS_ENTRY_TOO_LARGE (over `MAX_ENTRY_BYTES`), BUS_LOG_FULL

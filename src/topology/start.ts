@@ -8,24 +8,32 @@ import { z } from 'zod';
 import type { Bus } from '../bus/port.ts';
 import { createModelGateway, type ModelGateway } from '../capabilities/model/gateway.ts';
 import type { ModelAdapter } from '../capabilities/model/port.ts';
-import { createPrices } from '../capabilities/model/prices.ts';
+import { createExtractiveAdapter } from '../capabilities/model/extractive/adapter.ts';
+import { createOpenAIAdapter } from '../capabilities/model/openai/adapter.ts';
+import { createPrices, type Prices } from '../capabilities/model/prices.ts';
+import { createFileTools } from '../capabilities/tool/file-tools.ts';
 import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
 import type { Tool } from '../capabilities/tool/port.ts';
 import type { ApproverContext } from '../actors/approver/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
+import { decode, versionOf, type PayloadOf } from '../protocols/catalogue.ts';
 import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import type { Citation } from '../protocols/formats.ts';
 import type { Grant } from '../protocols/grant.ts';
 import { newRunId, RunId, runOf, type Address } from '../protocols/ids.ts';
 import { RunStart, type Spending, type StepOutcome } from '../protocols/lifecycle.ts';
 import type { ModelRequest } from '../protocols/model.ts';
+import { tokensCost } from '../protocols/money.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
 import type { Definition, FoldEntry } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
+import { Instance } from '../runtime/instance.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import { approverOf, castTeam, clientOf, supervisorOf, type Models } from './cast.ts';
+import { charts } from './charts.ts';
+import type { Catalogue } from './check.ts';
 import { Team } from './team.ts';
 
 export type TroupeOptions = {
@@ -122,13 +130,8 @@ export class Troupe {
   async resume(id: string, { wait = true }: { wait?: boolean } = {}): Promise<Run> {
     const parsed = RunId.safeParse(id);
     const stored = parsed.success ? await this.#options.bus.get(`run.${id}`) : undefined;
-    if (!stored) throw new TroupeError('RUN_UNKNOWN', `no run ${id} on ${this.#options.bus.name}; \`troupe runs\` lists those that are there`);
+    if (!stored) throw unknownRun(this.#options.bus, id);
     return this.#take(id as RunId, RunRecord.parse(JSON.parse(stored.value)), { fresh: false, wait });
-  }
-
-  /** The ids of the runs on the bus, the oldest first. */
-  async runs(): Promise<readonly RunId[]> {
-    return (await this.#options.bus.keys('run.')).map((key) => key.slice('run.'.length) as RunId).sort();
   }
 
   /** Leaves every run that it hosts. The bus stays open: it is whoever's opened it. */
@@ -287,3 +290,80 @@ const resultOf = (run: RunId, { message, at }: FoldEntry, startedAt: number): Ru
   if (message.type === 'run.completed') return { ...shared, status: 'completed', answer: message.data.answer, citations: message.data.citations };
   return { ...shared, status: 'failed', citations: [], failure: message.data.failure };
 };
+
+// --- what is there without asking --------------------------------------------------------------------------------------------
+
+export const standardModels = (): ModelAdapter[] => [createOpenAIAdapter(), createExtractiveAdapter({ now: Date.now })];
+export const standardTools = (): Tool[] => createFileTools();
+export const standardPrices = (): Prices => createPrices();
+
+/** As team files may name it. */
+export const standardCatalogue = (): Catalogue => catalogueOf(standardModels(), standardTools());
+
+export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Tool[]): Catalogue => {
+  const prices = createPrices();
+  return {
+    tools: tools.map(({ name }) => ({ name, needsFolder: true })),
+    providers: models.map(({ provider }) => provider),
+    price: (model) => prices.find(model)?.rates,
+    cheapestCall: (model, rates, maxTokens) => {
+      const adapter = models.find(({ provider }) => model.startsWith(`${provider}/`));
+      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens: 1, timeoutMs: 1 };
+      const inputTokens = adapter?.inputTokenBound(request, []) ?? 0;
+      return tokensCost(inputTokens, BigInt(rates.inputNanosPerMtok)) + tokensCost(1, BigInt(rates.outputNanosPerMtok)) + BigInt(rates.perCallNanos ?? '0');
+    },
+  };
+};
+
+// --- from another process ----------------------------------------------------------------------------------------------------
+
+export type RunSummary = { readonly id: RunId; readonly team: string; readonly startedAt: number; readonly status: 'running' | 'completed' | 'failed' };
+
+/** The runs on a bus, the oldest first. */
+export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
+  const summaries: RunSummary[] = [];
+  for (const key of (await bus.keys('run.')).toSorted()) {
+    const stored = await bus.get(key);
+    if (!stored) continue;
+    const id = key.slice('run.'.length) as RunId;
+    const { team, startedAt } = RunRecord.parse(JSON.parse(stored.value));
+    summaries.push({ id, team: team.name, startedAt, status: await statusOf(bus, id) });
+  }
+  return summaries;
+};
+
+const statusOf = async (bus: Bus, id: RunId): Promise<RunSummary['status']> => {
+  for await (const { envelope } of bus.read(clientOf(id))) {
+    if (envelope.type === 'run.completed') return 'completed';
+    if (envelope.type === 'run.failed') return 'failed';
+  }
+  return 'running';
+};
+
+/** What a run asks people, from the approver's log: it need not be hosted anywhere. Error: RUN_UNKNOWN. */
+export const openQuestions = async (bus: Bus, run: string): Promise<readonly Question[]> => {
+  const parsed = RunId.safeParse(run);
+  if (!parsed.success || !(await bus.get(`run.${run}`))) throw unknownRun(bus, run);
+  const at = approverOf(parsed.data);
+  let approver: Instance | undefined;
+  for await (const { position, at: time, envelope } of bus.read(at)) {
+    const decoded = decode(envelope);
+    if (!decoded.ok) continue;
+    approver ??= Instance.begin(at, { chart: charts.approver, input: undefined }, time)[0];
+    approver.apply({ position, at: time, id: envelope.id, from: envelope.from, message: decoded.message });
+  }
+  return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
+};
+
+/** Errors: RUN_UNKNOWN, APPROVAL_UNKNOWN (nothing of that name is open). */
+export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'approval.answer'>): Promise<void> => {
+  const open = await openQuestions(bus, run);
+  if (!open.some(({ approval }) => approval === answer.approval)) {
+    throw new TroupeError('APPROVAL_UNKNOWN', `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`);
+  }
+  const to = approverOf(run as RunId);
+  const id = `${to}/answer/${answer.approval}/${crypto.randomUUID()}`;
+  await bus.append(to, { id, type: 'approval.answer', v: versionOf('approval.answer'), from: clientOf(run as RunId), correlation: run, time: Date.now(), data: answer });
+};
+
+const unknownRun = (bus: Bus, run: string): TroupeError => new TroupeError('RUN_UNKNOWN', `no run ${run} on ${bus.name}; \`troupe runs\` lists those that are there`);

@@ -524,6 +524,21 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         }
       });
 
+      test('what lies alone in its log, or last, is buried as well when it is read (B6)', async () => {
+        const made = await world();
+        const [a, b] = [await made.open(), await made.open()];
+        const before = following(a, 'r-9.>');
+        await before.caughtUp;
+        before.stop();
+        await made.injectGarbage('r-9.a', Buffer.from('alone'));
+        const sentinel = following(a, 'r-8.>');
+        await b.append('r-8.a', envelope('sentinel'));
+        await eventually('the sentinel', () => sentinel.seen.length === 1);
+        for (const bus of [a, b, a]) expect(await readAll(bus, 'r-9.>')).toEqual([]);
+        await eventually('the letter', async () => (await b.deadLetters()).length > 0);
+        expect(await a.deadLetters()).toMatchObject([{ source: 'r-9.a', body: 'alone' }]);
+      });
+
       test('an addressee buries what it cannot decode (B6)', async () => {
         const [a, b] = await two();
         expect(await a.deadLetters()).toEqual([]);

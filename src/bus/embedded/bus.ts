@@ -23,6 +23,7 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
   const connection = new Connection(path, now);
   const insertDead = connection.prepare('INSERT INTO dead (at, source, reason, body) VALUES (?, ?, ?, ?)');
   const readDead = connection.prepare('SELECT at, source, reason, body FROM dead ORDER BY seq');
+  const about = connection.prepare('SELECT sqlite_version() AS version');
   const bury = (source: string, reason: string, body: string) => void connection.write(() => insertDead.run(now(), source, reason, body));
 
   const journal = new Journal(connection, limits.entriesPerLog ?? MAX_LOG_ENTRIES);
@@ -40,6 +41,7 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
 
   return {
     name: connection.name,
+    about: async () => connection.read(() => ({ sqlite: (about.get() as { version: string }).version })),
     append: (log, envelope, options) => durably(() => journal.append(log, envelope, options?.expect)),
     read: (pattern, from = 0) => journal.read(pattern, from),
     follow: (pattern, from, onEntry) => journal.follow(pattern, from, onEntry),

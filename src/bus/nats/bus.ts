@@ -19,7 +19,8 @@ export type NatsBusOptions = {
   /** Buses with different namespaces on one server know nothing of each other. */
   readonly namespace?: string;
   readonly security?: Security;
-  readonly limits?: { readonly entriesPerLog?: number; readonly queueItems?: number };
+  /** `knownIds`: of entries, kept in memory to recognise what is appended again; what is forgotten is read again. */
+  readonly limits?: { readonly entriesPerLog?: number; readonly queueItems?: number; readonly knownIds?: number };
   /** How long a write is tried again before it fails with BUS_UNAVAILABLE. */
   readonly deadlineMs?: number;
   /** How long the server may take for one request before it is made again. */
@@ -28,18 +29,21 @@ export type NatsBusOptions = {
   readonly replicas?: number;
 };
 
+/** About a hundred bytes each. */
+const MAX_KNOWN_IDS = 500_000;
+
 const NAMESPACE = /^[a-z][a-z0-9_-]{0,40}$/;
 
 /** Errors: BUS_UNREACHABLE, BUS_NO_JETSTREAM, BUS_SERVER_TOO_OLD, BUS_SERVER_TOO_SMALL, BUS_NAME_INVALID. */
 export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
-  const { servers, name = 'troupe', namespace = 'troupe', security = {}, limits = {}, deadlineMs = 60_000, requestMs = 5_000, replicas = 1 } = options;
+  const { servers, name = 'troupe', namespace = 'troupe', security = {}, limits: { entriesPerLog = MAX_LOG_ENTRIES, queueItems = MAX_QUEUE_ITEMS, knownIds = MAX_KNOWN_IDS } = {}, deadlineMs = 60_000, requestMs = 5_000, replicas = 1 } = options;
   if (!NAMESPACE.test(namespace)) {
     throw new TroupeError('BUS_NAME_INVALID', `namespace ${JSON.stringify(namespace)}: expected small letters, digits, - and _, beginning with a letter (41 at most)`);
   }
   const connection = await Connection.open({ servers, name, namespace, security, deadlineMs, requestMs, replicas });
   const deadLetters = new DeadLetters(connection);
-  const journal = new Journal(connection, limits.entriesPerLog ?? MAX_LOG_ENTRIES, deadLetters);
-  const queues = new Queues(connection, limits.queueItems ?? MAX_QUEUE_ITEMS, deadLetters);
+  const journal = new Journal(connection, { entriesPerLog, knownIds }, deadLetters);
+  const queues = new Queues(connection, queueItems, deadLetters);
   const store = new Store(connection);
   const talk = new Talk(connection);
 
@@ -70,6 +74,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
 
   return {
     name: servers,
+    about: async () => connection.about(),
     append: (log, envelope, { expect } = {}) => during(async () => journal.append(log, envelope, expect)),
     read: async function* (pattern, from = 0) {
       open();

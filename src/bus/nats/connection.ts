@@ -205,6 +205,12 @@ export class Connection {
     }
   }
 
+  /** Of the server that answers at present. */
+  about(): Readonly<Record<string, string>> {
+    const { version, jetstream, server_name: server, cluster } = this.nats.info!;
+    return { 'nats-server': `${version}${server ? ` (${server})` : ''}${cluster ? `, cluster ${cluster}` : ''}`, jetstream: jetstream ? 'on' : 'off' };
+  }
+
   #checkServer(): void {
     const { servers } = this.settings;
     const { version, jetstream, max_payload: largest } = this.nats.info!;

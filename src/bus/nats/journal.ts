@@ -26,8 +26,6 @@ import { firstTokenOf, KnownLogs } from './known-logs.ts';
 import { StreamReader, type Stored } from './stream-reader.ts';
 
 const MAX_BATCH_BYTES = 500_000;
-/** About a hundred bytes each. */
-const MAX_KNOWN_IDS = 500_000;
 const BATCH_HEADER = 'Troupe-Batch';
 const DEADLINE_CHECK_MS = 250;
 
@@ -80,7 +78,7 @@ export class Journal {
   readonly #connection: Connection;
   readonly #maxEntries: number;
   readonly #deadLetters: DeadLetters;
-  readonly #known = new KnownLogs(MAX_KNOWN_IDS);
+  readonly #known: KnownLogs;
   readonly #shards: readonly Shard[] = Array.from({ length: SHARDS }, (_, number) => ({ number, queue: [], name: '', sent: [], busy: false, last: 0, noting: false, learned: undefined }));
   readonly #writer = randomUUID();
   readonly #own = new Map<string, readonly Waiting[]>();
@@ -93,9 +91,10 @@ export class Journal {
   #deadlines: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(connection: Connection, maxEntries: number, deadLetters: DeadLetters) {
+  constructor(connection: Connection, { entriesPerLog, knownIds }: { entriesPerLog: number; knownIds: number }, deadLetters: DeadLetters) {
     this.#connection = connection;
-    this.#maxEntries = maxEntries;
+    this.#maxEntries = entriesPerLog;
+    this.#known = new KnownLogs(knownIds);
     this.#deadLetters = deadLetters;
   }
 

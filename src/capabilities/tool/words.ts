@@ -24,7 +24,18 @@ export const termsOf = (text: string): string[] => {
 /** A single letter says nothing; a single digit does. */
 const isLong = (word: string): boolean => word.length > 1 || /\d/.test(word);
 
-const termOf = (word: string): string => stem(word.toLowerCase().normalize('NFD').replace(/\p{M}/gu, ''));
+/** Texts repeat their words: most terms are already known. Bounded, and only a cache. */
+const known = new Map<string, string>();
+const KNOWN_MAX = 50_000;
+
+const termOf = (word: string): string => {
+  const before = known.get(word);
+  if (before !== undefined) return before;
+  const term = stem(word.toLowerCase().normalize('NFD').replace(/\p{M}/gu, ''));
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(word, term);
+  return term;
+};
 
 const pairs = (word: string): string[] => [...word].slice(1).map((letter, index) => [...word][index] + letter);
 

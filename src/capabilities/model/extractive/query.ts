@@ -32,6 +32,8 @@ const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
 export const kindOf = (question: string): QuestionKind => KINDS.find(([, pattern]) => pattern.test(question.trim()))?.[0] ?? 'open';
 
 const ACTION_WEIGHT = 1.3;
+/** The parts of `maxTokens` or `two-factor` help to find it and do not count as much again. */
+const PART_WEIGHT = 0.3;
 /** From this weight on a term belongs to what is asked; below it is background. */
 const SUBJECT_WEIGHT = 0.5;
 
@@ -41,6 +43,7 @@ export const queryOf = (text: string, context: readonly { readonly text: string;
   const weights = new Map<string, number>();
   const subject = contentTerms(text).filter((term) => !isGeneric(term));
   for (const term of subject.length > 0 ? subject : contentTerms(text)) weights.set(term, 1);
+  for (const part of compoundParts(text)) if (weights.has(part)) weights.set(part, PART_WEIGHT);
   // How to do something: what is to be done counts most.
   if (subject.length > 1 && /\bhow (?:do|can|to|should|does|is|are)\b/i.test(text)) weights.set(subject[0]!, ACTION_WEIGHT);
   // A name of several words is one thing.
@@ -54,6 +57,13 @@ export const queryOf = (text: string, context: readonly { readonly text: string;
   const sequence = termsOf(text).filter((term) => weights.has(term));
   const pairs = sequence.slice(1).map((term, index) => [sequence[index]!, term] as const).filter(([a, b]) => a !== b);
   return { text, kind: kindOf(text), terms, pairs };
+};
+
+/** Terms that stand in a text only as parts of compounds. */
+const compoundParts = (text: string): string[] => {
+  const words = text.split(/\s+/).map((word) => contentTerms(word));
+  const alone = new Set(words.map(([first]) => first));
+  return words.flatMap(([, ...parts]) => parts.filter((part) => !alone.has(part)));
 };
 
 /** Terms of words that are written like names: a capital inside a sentence, digits, code. */

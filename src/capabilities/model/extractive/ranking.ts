@@ -112,16 +112,17 @@ const closeness = ({ pairs }: Query, { sequence }: Unit): number => {
 };
 
 /** Fragments and questions answer little; so does what is very long. */
-const form = (unit: Unit): number => shape(unit) * (TESTS.test(unit.file) ? 0.8 : 1);
+const form = (unit: Unit): number => shape(unit) * (ASIDE.test(unit.file) ? 0.8 : 1);
 
-const TESTS = /(?:^|[/._-])(?:tests?|specs?|__tests__|fixtures?|bench(?:marks?)?)(?=[/._-])/i;
+/** What tests and histories say is true of them first. */
+const ASIDE = /(?:^|[/._-])(?:changelog|changes|history|tests?|specs?|__tests__|fixtures?|bench(?:marks?)?)(?=[/._-])/i;
 const POINTS_ELSEWHERE = /^(?:examples?(?: files?)?:|see\b|more (?:in|about|on)\b|refer\b|source:|read more)/i;
 
 const shape = ({ kind, text, sequence, file }: Unit): number => {
   if (kind === 'code') return isProse(file) ? 0.85 : 0.6;
   if (!isProse(file)) return 0.9;
   if (/\?["')*_]*$/.test(text) || POINTS_ELSEWHERE.test(text)) return 0.6;
-  if (sequence.length < 4) return 0.8;
+  if (sequence.length < 4 && !GIVES_DEFAULT.test(text)) return 0.8;
   return sequence.length > 60 ? 0.85 : 1;
 };
 
@@ -156,7 +157,7 @@ const GIVES_DEFAULT = /\bdefaults?(?: value)?`?\s*(?:\([^)]*\)\s*)?[:=]|\bdefaul
 export const holdsKind = (kind: QuestionKind, { text }: Unit): boolean => HOLDS[kind]?.test(text) ?? true;
 
 const hint = ({ kind, terms }: Query, unit: Unit): number => {
-  if (terms.some((asked) => asked.term === DEFAULT && isSubject(asked)) && GIVES_DEFAULT.test(unit.text)) return 0.35;
+  if (terms.some((asked) => asked.term === DEFAULT && isSubject(asked)) && GIVES_DEFAULT.test(unit.text)) return 0.6;
   const pattern = HOLDS[kind];
   if (!pattern) return 0;
   const holds = pattern.test(unit.text) || (kind === 'how' && unit.kind === 'code');

@@ -10,7 +10,7 @@ import { unitsOf } from './units.ts';
 const ROUNDS_MAX = 4;
 const SEARCHES_MAX = 4;
 const READS_MAX = 4;
-const HITS = 8;
+const HITS = 10;
 /** A file so short is read whole; of a longer one, the lines around a hit. */
 const SHORT_FILE = 200;
 const LINES_BEFORE = 16;

@@ -174,11 +174,17 @@ export const withoutMarkup = (text: string): string =>
   text
     .replace(/!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])/g, '')
     .replace(/\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])/g, '$1')
-    .replace(/<\/?[a-z][^<>]*>/gi, '')
-    .replace(/(\*\*|__)(?=\S)(.*?)(?<=\S)\1/g, '$2')
-    .replace(/\\([\\`*_{}[\]()#+.!|<>-])/g, '$1')
+    .split(/(`[^`]*`)/)
+    .map((part, index) => (index % 2 === 1 ? part : plain(part)))
+    .join('')
     .replace(/\s+/g, ' ')
     .trim();
+
+const plain = (text: string): string =>
+  text
+    .replace(/<\/?[a-z][^<>]*>/gi, '')
+    .replace(/(\*\*|__)(?=\S)(.*?)(?<=\S)\1/g, '$2')
+    .replace(/\\([\\`*_{}[\]()#+.!|<>-])/g, '$1');
 
 /** Something is said: no badge, no bare link, no rule, no line of a table of contents. */
 const isStatement = ({ text, kind, sources }: Unit): boolean => {

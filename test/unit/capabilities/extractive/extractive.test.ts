@@ -61,6 +61,9 @@ describe('research', () => {
     ['What is the default of refreshMs?', /60000/],
     ['Until when can tickets be refunded?', /one hour before departure/],
     ['How long does the crossing take?', /forty minutes/],
+    ['Who constructed the ferry?', /Henrik Dahl/],
+    ['What must an adult pay?', /Passenger: Adult; Price: 12 crowns/],
+    ['At what time does the boat trip to Marsk start, and for whom is the ferry free?', /9:30[^]*Children under six/],
   ])('%s', async (question, expected) => {
     const { report, turns, finish } = await ask(question);
     expect(report.text).toMatch(expected);
@@ -69,7 +72,7 @@ describe('research', () => {
     expect(finish).toBe('stop');
   });
 
-  it.each(['Who is the mayor of Marsk?', 'What does the hotel charge for breakfast?', 'How do I configure TLS certificates?'])('says plainly that the documents do not answer: %s', async (question) => {
+  it.each(['Who is the mayor of Marsk?', 'What does the hotel charge for breakfast?', 'How do I configure TLS certificates?', 'How often is the engine serviced?', 'Who owns the hotel?'])('says plainly that the documents do not answer: %s', async (question) => {
     const { report, turns } = await ask(question);
     expect(report).toEqual({ text: `Not found in the documents: ${question}`, citations: [] });
     expect(turns).toBeLessThanOrEqual(5);

@@ -1,0 +1,16 @@
+/** `troupe chart`: the chart that runs, as Mermaid. */
+import { mermaidOf } from '../observe/mermaid.ts';
+import { TroupeError } from '../protocols/failure.ts';
+import { charts } from '../topology/charts.ts';
+import { EXIT, print } from './exit.ts';
+
+export const chart = async (actor: string | undefined): Promise<number> => {
+  const names = Object.keys(charts);
+  if (actor === undefined) {
+    print(names.join('\n'));
+    return EXIT.done;
+  }
+  if (!Object.hasOwn(charts, actor)) throw new TroupeError('CHART_UNKNOWN', `no actor is called "${actor}"; there are ${names.join(', ')}`);
+  print(mermaidOf(charts[actor as keyof typeof charts].machine));
+  return EXIT.done;
+};

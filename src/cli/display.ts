@@ -1,0 +1,51 @@
+/** Progress on stderr: on a terminal a line an agent that changes in place, elsewhere a line for each change. */
+import { Progress, type AgentLine } from '../observe/progress.ts';
+import { formatDollars } from '../protocols/money.ts';
+import type { Address } from '../protocols/ids.ts';
+import type { Observed } from '../runtime/host.ts';
+import { redact } from './redact.ts';
+
+export type Display = { see(seen: Observed): void; end(): void };
+
+export const openDisplay = (stream: NodeJS.WriteStream): Display => {
+  const progress = new Progress();
+  return stream.isTTY ? inPlace(stream, progress) : lineByLine(stream, progress);
+};
+
+const textOf = ({ who, doing, spentNanos }: AgentLine, spending: string): string => {
+  const own = spentNanos > 0n ? `  ${formatDollars(spentNanos)}` : '';
+  return redact(`${who.padEnd(28)} ${doing}${own}${spending && own ? `  (run: ${spending})` : ''}`);
+};
+
+const lineByLine = (stream: NodeJS.WriteStream, progress: Progress): Display => ({
+  see: (seen) => {
+    const line = progress.see(seen);
+    if (line) stream.write(`${textOf(line, progress.spending)}\n`);
+  },
+  end: () => {},
+});
+
+const inPlace = (stream: NodeJS.WriteStream, progress: Progress): Display => {
+  const lines = new Map<Address, AgentLine>();
+  let height = 0;
+  const draw = (): void => {
+    const text = [...lines.values()].map((line) => `${line.ended ? '✓' : '·'} ${textOf(line, progress.spending)}`.slice(0, stream.columns - 1));
+    stream.write(`${height > 0 ? `\u001b[${height}A` : ''}\u001b[J${text.join('\n')}\n`);
+    height = text.length;
+  };
+  return {
+    see: (seen) => {
+      const line = progress.see(seen);
+      if (!line) return;
+      lines.set(line.address, line);
+      // More lines than the window has cannot be drawn again: the oldest that have ended stay above.
+      while (lines.size >= stream.rows - 1) {
+        const [first] = lines;
+        if (!first) break;
+        lines.delete(first[0]);
+      }
+      draw();
+    },
+    end: () => {},
+  };
+};

@@ -1,0 +1,48 @@
+/** `troupe doctor`: what a run needs and what is there, a line each. Keys are said to be there or not, and never shown. */
+import { openBus } from '../bus/open.ts';
+import { failureOf } from '../protocols/failure.ts';
+import { standardModels, standardPrices } from '../topology/start.ts';
+import { EXIT, print } from './exit.ts';
+import { version } from './version.ts';
+
+type Finding = { readonly what: string; readonly ok: boolean; readonly said: string };
+
+export const doctor = async ({ bus }: { readonly bus: string }): Promise<number> => {
+  const findings = [node(), ...(await busFindings(bus)), ...models(), prices()];
+  print(`troupe ${version}`);
+  for (const { what, ok, said } of findings) print(`${ok ? 'ok     ' : 'missing'}  ${what.padEnd(18)} ${said}`);
+  return findings.some(({ what, ok }) => !ok && what === 'bus') ? EXIT.failed : EXIT.done;
+};
+
+const node = (): Finding => ({ what: 'node', ok: true, said: `${process.version} (22.18 or newer is needed)` });
+
+/** Opens it, and writes and reads a key: what a run would do first. */
+const busFindings = async (address: string): Promise<Finding[]> => {
+  try {
+    const bus = await openBus(address);
+    try {
+      const key = `doctor.${crypto.randomUUID()}`;
+      const began = performance.now();
+      await bus.put(key, 'x');
+      await bus.delete(key);
+      const ms = (performance.now() - began) / 2;
+      const about = Object.entries(await bus.about()).map(([what, said]): Finding => ({ what, ok: true, said }));
+      return [{ what: 'bus', ok: true, said: `${bus.name}, a write takes ${ms.toFixed(1)} ms` }, ...about];
+    } finally {
+      await bus.close();
+    }
+  } catch (thrown) {
+    return [{ what: 'bus', ok: false, said: failureOf(thrown).message }];
+  }
+};
+
+const models = (): Finding[] =>
+  standardModels().map((model) => {
+    const missing = model.ready?.();
+    return { what: `model ${model.provider}`, ok: missing === undefined, said: missing ? missing.message : 'can be called' };
+  });
+
+const prices = (): Finding => {
+  const { version: of, known, hash } = standardPrices();
+  return { what: 'prices', ok: true, said: `${known.length} of ${of}, hash ${hash.slice(0, 12)}` };
+};

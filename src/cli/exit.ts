@@ -1,0 +1,48 @@
+/** How the command ends: what its exit code says, and how a failure is told. */
+import { failureOf, type Failure } from '../protocols/failure.ts';
+import { redact } from './redact.ts';
+
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  /** Wrong usage, or a file that cannot be run. */
+  usage: 2,
+  /** The budget does not reach. */
+  budget: 3,
+  /** Nothing goes on until a person answers. */
+  waiting: 4,
+} as const;
+
+const USAGE_CODES = new Set(['USAGE', 'TEAM_FILE_INVALID', 'TEAM_FILE_MISSING', 'INPUT_UNKNOWN', 'INPUT_INVALID', 'BUDGET_INVALID', 'TASK_MISSING', 'TASK_INVALID', 'BUS_ADDRESS_INVALID', 'RUN_UNKNOWN', 'CHART_UNKNOWN', 'APPROVAL_UNKNOWN']);
+
+export const exitCodeOf = ({ code, details }: Failure): number => {
+  if (code === 'BUDGET_EXHAUSTED') return EXIT.budget;
+  if (code === 'TEAM_FILE_INVALID' && onlyBudget(details)) return EXIT.budget;
+  return USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed;
+};
+
+/** Whether the file would run with more money. */
+const onlyBudget = ({ problems }: Readonly<Record<string, unknown>>): boolean => {
+  const errors = (problems as readonly { readonly code: string; readonly severity: string }[]).filter(({ severity }) => severity === 'error');
+  return errors.length > 0 && errors.every(({ code }) => code === 'BUDGET_TOO_SMALL');
+};
+
+/** Everything for people but the answer. */
+export const say = (line: string): void => void process.stderr.write(`${redact(line)}\n`);
+/** What was asked for. */
+export const print = (text: string): void => void process.stdout.write(`${redact(text)}\n`);
+
+export const tell = ({ code, message }: Failure): void => say(code === 'TEAM_FILE_INVALID' ? message : `troupe: ${message} (${code})`);
+
+/** Runs a command to its end: a thrown failure is told, its stack only with TROUPE_DEBUG. */
+export const endWith = async (command: () => Promise<number>, { json = false }: { json?: boolean } = {}): Promise<void> => {
+  try {
+    process.exitCode = await command();
+  } catch (thrown) {
+    const failure = failureOf(thrown);
+    if (json) print(JSON.stringify({ status: 'failed', failure: { code: failure.code, message: failure.message, details: failure.details } }));
+    tell(failure);
+    if (process.env['TROUPE_DEBUG'] && thrown instanceof Error) say(thrown.stack ?? '');
+    process.exitCode = exitCodeOf(failure);
+  }
+};

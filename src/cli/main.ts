@@ -1,0 +1,97 @@
+/** The command line. Each command is a file of its own, loaded when it is used, so that asking for help stays quick. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_BUS } from '../bus/open.ts';
+import { endWith, EXIT } from './exit.ts';
+import { version } from './version.ts';
+
+const keyValue = (given: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
+  const at = given.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('expected name=value.');
+  return { ...before, [given.slice(0, at)]: given.slice(at + 1) };
+};
+
+const busOption = () => new Option('--bus <address>', 'embedded:<file>, memory, or nats://<host>:<port>').env('TROUPE_BUS').default(DEFAULT_BUS);
+const inputOption = () => new Option('--input <name=value>', 'an input of the file: a folder or a text; may be given again').argParser(keyValue);
+
+const program = new Command('troupe')
+  .description('Runs teams of LLM agents: durable, in any topology, within a budget that cannot be overspent.')
+  .version(version)
+  .showSuggestionAfterError()
+  .showHelpAfterError('(troupe --help lists the commands)')
+  .exitOverride();
+
+program
+  .command('run')
+  .description('run a team on a task; the answer goes to stdout')
+  .argument('[file]', 'the team file')
+  .argument('[task]', "in place of the file's task")
+  .addOption(inputOption())
+  .addOption(busOption())
+  .option('--budget <dollars>', "in place of the file's budget.limit")
+  .option('--json', 'one machine-readable result on stdout', false)
+  .option('--resume <run>', 'go on with a run that was stopped')
+  .option('--quiet', 'no progress', false)
+  .option('--log <file>', 'write logs as JSON lines to a file; - is stderr')
+  .addOption(new Option('--log-level <level>', 'how much is logged').choices(['debug', 'info', 'warn', 'error']).default('info'))
+  .action(async (file: string | undefined, task: string | undefined, options) => {
+    const { run } = await import('./run.ts');
+    await endWith(() => run(file, task, options), options);
+  });
+
+program
+  .command('validate')
+  .description('check a team file and list every mistake in it')
+  .argument('<file>', 'the team file')
+  .addOption(inputOption())
+  .action(async (file: string, options) => {
+    const { validate } = await import('./validate.ts');
+    await endWith(() => validate(file, options));
+  });
+
+program
+  .command('approve')
+  .description('answer what a run waits for; without an approval, list what is open')
+  .argument('<run>', 'the run')
+  .argument('[approval]', 'which question')
+  .option('--deny', 'the answer is no', false)
+  .option('--note <text>', 'a word to the agents', '')
+  .addOption(busOption())
+  .action(async (run: string, approval: string | undefined, options) => {
+    const { approve } = await import('./approve.ts');
+    await endWith(() => approve(run, approval, options));
+  });
+
+program
+  .command('runs')
+  .description('list the runs on a bus')
+  .addOption(busOption())
+  .action(async (options) => {
+    const { runs } = await import('./runs.ts');
+    await endWith(() => runs(options));
+  });
+
+program
+  .command('chart')
+  .description('print the state chart of an actor as Mermaid')
+  .argument('[actor]', 'supervisor, worker, reviewer, budget or approver; without one, their names')
+  .action(async (actor: string | undefined) => {
+    const { chart } = await import('./chart.ts');
+    await endWith(() => chart(actor));
+  });
+
+program
+  .command('doctor')
+  .description('look at what a run needs: Node, the bus, keys, prices')
+  .addOption(busOption())
+  .action(async (options) => {
+    const { doctor } = await import('./doctor.ts');
+    await endWith(() => doctor(options));
+  });
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  if (!(thrown instanceof CommanderError)) throw thrown;
+  // It has said what is wrong, or shown the help that was asked for.
+  process.exitCode = thrown.exitCode === 0 ? EXIT.done : EXIT.usage;
+}

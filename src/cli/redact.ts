@@ -1,0 +1,16 @@
+/** Secrets stay out of whatever leaves the process as text: logs, messages, results. */
+
+const SECRET_NAME = /(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)S?$/i;
+/** Shorter values are no secrets, and would blot out half of the text. */
+const SECRET_CHARS_MIN = 8;
+
+const secrets = Object.entries(process.env)
+  .filter(([name, value]) => SECRET_NAME.test(name) && (value ?? '').trim().length >= SECRET_CHARS_MIN)
+  .map(([, value]) => value!.trim())
+  .sort((a, b) => b.length - a.length);
+
+/** The text without the values of secret environment variables, and without passwords in addresses. */
+export const redact = (text: string): string => {
+  const shown = secrets.reduce((left, secret) => left.replaceAll(secret, '[redacted]'), text);
+  return shown.replaceAll(/(\b[a-z]+:\/\/)[^\s/@:]+(?::[^\s/@]*)?@/g, '$1[redacted]@');
+};

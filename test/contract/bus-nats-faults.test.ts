@@ -1,0 +1,222 @@
+/** What the contract cannot ask of every bus: a server that dies, sleeps, is too old or is not there, and a link that fails half-way. */
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { connect } from 'nats';
+import { expect, onTestFinished, test } from 'vitest';
+import { openNatsBus, type NatsBusOptions } from '../../src/bus/nats/bus.ts';
+import type { Bus, Entry, Position } from '../../src/bus/port.ts';
+import type { Envelope } from '../../src/protocols/envelope.ts';
+import { TroupeError } from '../../src/protocols/failure.ts';
+import type { Address } from '../../src/protocols/ids.ts';
+import { eventually } from '../support/eventually.ts';
+import { faultyLinkTo, type FaultyLink } from '../support/faulty-link.ts';
+import { startNatsServer, type NatsServer, type NatsServerOptions } from '../support/nats-server.ts';
+
+const envelope = (id: string): Envelope => ({ id, type: 'timer.fired', v: 1, from: 'r-test.worker' as Address, time: 0, data: {} });
+
+const started = async (options?: NatsServerOptions): Promise<NatsServer> => {
+  const server = await startNatsServer(options);
+  onTestFinished(() => server.dispose());
+  return server;
+};
+
+const opened = async (options: NatsBusOptions): Promise<Bus> => {
+  const bus = await openNatsBus(options);
+  onTestFinished(() => bus.close());
+  return bus;
+};
+
+const linked = async (server: NatsServer): Promise<FaultyLink> => {
+  const link = await faultyLinkTo(server.port);
+  onTestFinished(() => link.close());
+  return link;
+};
+
+const readAll = async (bus: Bus, pattern: string): Promise<Entry[]> => {
+  const entries: Entry[] = [];
+  for await (const entry of bus.read(pattern)) entries.push(entry);
+  return entries;
+};
+
+/** Says that it is a server, and nothing else. */
+const pretended = async (info: Record<string, unknown>): Promise<string> => {
+  const listener = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.write(`INFO ${JSON.stringify({ server_id: 'X', proto: 1, headers: true, max_payload: 2_097_152, jetstream: true, version: '2.10.27', ...info })}\r\n`);
+    socket.on('data', (chunk) => {
+      if (chunk.includes('PING')) socket.write('PONG\r\n');
+    });
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  onTestFinished(() => void listener.close());
+  return `nats://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+};
+
+test('without a server it fails at once, and says where it looked and what to do', async () => {
+  const opening = openNatsBus({ servers: 'nats://127.0.0.1:1' });
+  await expect(opening).rejects.toMatchObject({ code: 'BUS_UNREACHABLE' });
+  await expect(opening).rejects.toThrow(/nats:\/\/127\.0\.0\.1:1.*nats-server -c nats\.conf/);
+});
+
+test('a server that cannot carry the bus is refused by name', async () => {
+  await expect(openNatsBus({ servers: await pretended({ version: '2.8.4' }) })).rejects.toMatchObject({ code: 'BUS_SERVER_TOO_OLD', message: expect.stringContaining('2.8.4') as string });
+  await expect(openNatsBus({ servers: await pretended({ max_payload: 65_536 }) })).rejects.toMatchObject({ code: 'BUS_SERVER_TOO_SMALL', message: expect.stringContaining('65536') as string });
+  await expect(openNatsBus({ servers: await pretended({ jetstream: false }) })).rejects.toMatchObject({ code: 'BUS_NO_JETSTREAM' });
+  await expect(openNatsBus({ servers: 'nats://127.0.0.1:1', namespace: 'a.b' })).rejects.toMatchObject({ code: 'BUS_NAME_INVALID' });
+});
+
+test('namespaces on one server know nothing of each other', async () => {
+  const { url } = await started();
+  const [a, b] = [await opened({ servers: url, namespace: 'one' }), await opened({ servers: url, namespace: 'two' })];
+  await a.append('r-1.a', envelope('x'));
+  await a.offer('work', 'x', {});
+  await a.put('k', 'v');
+  await a.bury({ source: 'r-1.a', reason: 'test', body: '' });
+  expect(await readAll(b, '>')).toEqual([]);
+  expect(await b.keys('')).toEqual([]);
+  expect(await b.deadLetters()).toEqual([]);
+  expect(await readAll(a, '>')).toHaveLength(1);
+});
+
+test('what was acknowledged is there once and in order, however often the server is killed (B1, B2, B4)', async () => {
+  const server = await started();
+  const [a, b] = [await opened({ servers: server.url }), await opened({ servers: server.url })];
+  const seen: Entry[] = [];
+  await b.follow('>', 0, (entry) => seen.push(entry)).caughtUp;
+  const acknowledged = new Map<string, Position>();
+  const total = 6_000;
+  let next = 0;
+  const writers = Array.from({ length: 60 }, async (_, writer) => {
+    while (next < total) {
+      const id = `e${next++}`;
+      acknowledged.set(id, await (writer % 2 ? a : b).append(`r-${Number(id.slice(1)) % 7}.worker`, envelope(id)));
+    }
+  });
+  for (const share of [0.2, 0.4, 0.6]) {
+    await eventually(`${share} of the appends`, () => acknowledged.size >= total * share);
+    await server.kill9();
+    await server.restart();
+  }
+  await Promise.all(writers);
+  const entries = await readAll(a, '>');
+  expect(new Map(entries.map(({ envelope: { id }, position }) => [id, position]))).toEqual(acknowledged);
+  expect(entries).toHaveLength(total);
+  await eventually('the follower has seen them', () => seen.length >= total);
+  expect(seen).toEqual(entries);
+});
+
+test('an append whose answer is lost on the way happens once (B2)', async () => {
+  const server = await started();
+  const link = await linked(server);
+  const cutOff = await opened({ servers: link.url, requestMs: 400 });
+  const watcher = await opened({ servers: server.url });
+  const first = await cutOff.append('r-1.a', envelope('before'));
+  const seen: string[] = [];
+  await watcher.follow('r-1.>', first, ({ envelope: { id } }) => seen.push(id)).caughtUp;
+  link.deafen();
+  const ids = ['x', 'y', 'z'];
+  const appends = ids.map((id) => cutOff.append('r-1.a', envelope(id)));
+  const offers = ids.map((id) => cutOff.offer('work', id, {}));
+  const puts = cutOff.put('k', 'mine', { expect: 0 });
+  await eventually('they have happened', () => seen.length === 3);
+  await eventually('so has the put', async () => (await watcher.get('k')) !== undefined);
+  // Another one writes on meanwhile, and says one of them as well.
+  const again = await watcher.append('r-1.a', envelope('y'));
+  await watcher.append('r-1.a', envelope('after'));
+  link.cut();
+  const positions = await Promise.all(appends);
+  await Promise.all(offers);
+  expect(await puts).toBe((await watcher.get('k'))!.revision);
+  expect(positions[1]).toBe(again);
+  const entries = await readAll(watcher, 'r-1.a');
+  expect(entries.map(({ envelope: { id } }) => id)).toEqual(['before', 'x', 'y', 'z', 'after']);
+  expect(positions).toEqual(entries.slice(1, 4).map(({ position }) => position));
+});
+
+test('while the server sleeps an append fails at its deadline, and can be made again afterwards (B2)', async () => {
+  const server = await started();
+  const bus = await opened({ servers: server.url, deadlineMs: 1_000, requestMs: 300 });
+  await bus.append('r-1.a', envelope('before'));
+  server.pause();
+  const outcomes = await Promise.allSettled([bus.append('r-1.a', envelope('x')), bus.append('r-2.a', envelope('x')), bus.put('k', 'v'), bus.offer('work', 'x', {})]);
+  for (const outcome of outcomes.slice(0, 3)) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'BUS_UNAVAILABLE', retryable: true } });
+  server.resume();
+  const retried = async (): Promise<Position> => {
+    try {
+      return await bus.append('r-1.a', envelope('x'));
+    } catch (thrown) {
+      if (thrown instanceof TroupeError && thrown.retryable) return retried();
+      throw thrown;
+    }
+  };
+  const position = await retried();
+  const entries = await readAll(bus, 'r-1.a');
+  expect(entries.map(({ envelope: { id } }) => id)).toEqual(['before', 'x']);
+  expect(entries[1]!.position).toBe(position);
+});
+
+test('a follower that is told nothing any more begins again where it was (B4)', async () => {
+  const server = await started();
+  const link = await linked(server);
+  const [deaf, writer] = [await opened({ servers: link.url }), await opened({ servers: server.url })];
+  const seen: string[] = [];
+  await deaf.follow('>', 0, ({ envelope: { id } }) => seen.push(id)).caughtUp;
+  link.deafen();
+  const ids = Array.from({ length: 500 }, (_, index) => `e${index}`);
+  await Promise.all(ids.map((id) => writer.append('r-1.a', envelope(id))));
+  link.cut();
+  await eventually('what it missed', () => seen.length >= 500);
+  expect(seen).toEqual(ids);
+});
+
+test('a consumer that the server forgot is replaced (B4)', async () => {
+  const { url } = await started();
+  const bus = await opened({ servers: url, namespace: 'forgetful' });
+  const seen: string[] = [];
+  await bus.follow('>', 0, ({ envelope: { id } }) => seen.push(id)).caughtUp;
+  await bus.append('r-1.a', envelope('x'));
+  await eventually('the first', () => seen.length === 1);
+  const nats = await connect({ servers: url });
+  onTestFinished(() => nats.close());
+  const manager = await nats.jetstreamManager();
+  for await (const { name } of manager.consumers.list('FORGETFUL_LOG')) await manager.consumers.delete('FORGETFUL_LOG', name);
+  await bus.append('r-1.a', envelope('y'));
+  await eventually('the second', () => seen.length === 2);
+  expect(seen).toEqual(['x', 'y']);
+});
+
+test('of two that write into one log without a pause both come through (B2, B3)', async () => {
+  const { url } = await started();
+  const buses = [await opened({ servers: url }), await opened({ servers: url })];
+  const ids = Array.from({ length: 3_000 }, (_, index) => `e${index}`);
+  const given = await Promise.all(
+    buses.map(async (bus, index) => {
+      const positions = new Map<string, Position>();
+      const own = [...ids.map((id) => `${index}-${id}`), ...ids];
+      let next = 0;
+      const append = async (): Promise<void> => {
+        for (let id = own[next++]; id !== undefined; id = own[next++]) positions.set(id, await bus.append('r-1.account', envelope(id)));
+      };
+      await Promise.all(Array.from({ length: 20 }, append));
+      return positions;
+    }),
+  );
+  const entries = await readAll(buses[0]!, '>');
+  expect(entries).toHaveLength(9_000);
+  expect(new Map(entries.map(({ envelope: { id }, position }) => [id, position]))).toEqual(new Map(given.flatMap((positions) => [...positions])));
+});
+
+test('ids that were forgotten to make room are read again (B2)', async () => {
+  const { url } = await started();
+  const bus = await opened({ servers: url, limits: { knownIds: 50, entriesPerLog: 30 } });
+  const log = (index: number): string => `r-${index % 10}.worker`;
+  const append = (index: number): Promise<Position> => bus.append(log(index), envelope(`e${index}`));
+  const indices = Array.from({ length: 300 }, (_, index) => index);
+  const positions: Position[] = [];
+  for (const index of indices) positions.push(await append(index));
+  expect(await Promise.all(indices.map(append))).toEqual(positions);
+  expect(await readAll(bus, '>')).toHaveLength(300);
+  await expect(bus.append(log(0), envelope('more'))).rejects.toMatchObject({ code: 'BUS_LOG_FULL' });
+});

@@ -1,0 +1,48 @@
+/** A TCP link to a server that a test can make deaf or cut: what a network does to a client whose requests do arrive. */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+export type FaultyLink = {
+  readonly url: string;
+  /** From now on nothing that the server says arrives; what is said to it does. */
+  deafen(): void;
+  /** Cuts every connection; new ones hear again. */
+  cut(): void;
+  close(): Promise<void>;
+};
+
+export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
+  const sockets = new Set<Socket>();
+  let isDeaf = false;
+  const listener = createServer((client) => {
+    const server = connect(port, '127.0.0.1');
+    for (const socket of [client, server]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        sockets.delete(socket);
+        client.destroy();
+        server.destroy();
+      });
+    }
+    client.pipe(server);
+    server.on('data', (chunk) => {
+      if (!isDeaf) client.write(chunk);
+    });
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  return {
+    url: `nats://127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    deafen: () => void (isDeaf = true),
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+      isDeaf = false;
+    },
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+};
