@@ -6,7 +6,7 @@ import type { Citation, Report } from '../../../protocols/formats.ts';
 import { isProse } from '../../tool/blocks.ts';
 import { contentTerms } from '../../tool/words.ts';
 import { isSubject, type Query, type QuestionKind } from './query.ts';
-import { holdsKind, rank, rarities, SPECIFIC, type Ranked } from './ranking.ts';
+import { holdsKind, rank, SPECIFIC, type Ranked } from './ranking.ts';
 import { withoutMarkup, type Unit } from './units.ts';
 
 /** Something said, and where it stands. */
@@ -55,7 +55,7 @@ type Choice = { readonly units: readonly Unit[]; readonly coverage: number };
 const choose = (query: Query, units: readonly Unit[]): Choice => {
   const ranked = rank(query, units);
   const best = ranked[0];
-  if (!best || !isAnswered(query, units, ranked)) return { units: [], coverage: best?.coverage ?? 0 };
+  if (!best || !isAnswered(query, ranked)) return { units: [], coverage: best?.coverage ?? 0 };
   const picked: Ranked[] = [];
   const covered = query.terms.map(() => 0);
   for (const candidate of ranked) {
@@ -77,18 +77,13 @@ const choose = (query: Query, units: readonly Unit[]): Choice => {
 };
 
 /** Whether the best statements are about the question at all, or only share words with it. */
-const isAnswered = (query: Query, units: readonly Unit[], ranked: readonly Ranked[]): boolean => {
-  const rarity = rarities(query, units);
-  const present = query.terms.map((_, term) => ranked.some(({ credits }) => credits[term]! >= 0.4));
-  const weigh = (fits: (index: number) => boolean): number => query.terms.reduce((total, { weight }, index) => total + (fits(index) ? weight * rarity[index]! : 0), 0);
-  if (weigh((index) => !present[index]) > 0.5 * weigh(() => true)) return false;
-  return ranked.slice(0, 5).some(({ unit, coverage, credits }) => {
+const isAnswered = (query: Query, ranked: readonly Ranked[]): boolean =>
+  ranked.slice(0, 5).some(({ unit, coverage, credits }) => {
     if (!credits.some((credit) => credit >= 0.7)) return false;
     const holds = holdsKind(query.kind, unit);
     if (HOLDS_A_THING.has(query.kind)) return coverage >= (holds ? COVERAGE_MIN - KIND_BONUS : COVERAGE_STRICT);
     return coverage >= COVERAGE_MIN - (query.kind === 'yes-no' && holds ? KIND_BONUS : 0);
   });
-};
 
 const isSourceCode = ({ kind, file }: Unit): boolean => kind === 'code' && !isProse(file);
 

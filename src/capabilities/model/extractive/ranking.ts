@@ -61,7 +61,7 @@ const sectionCoverage = ({ unit }: Ranked, all: readonly Ranked[], { terms }: Qu
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
 /** How much each term says. One that nobody uses says as much as a rare one. */
-export const rarities = (query: Query, units: readonly Unit[]): number[] =>
+const rarities = (query: Query, units: readonly Unit[]): number[] =>
   query.terms.map(({ term, alike }) => {
     const used = units.filter(({ terms }) => terms.has(term) || alike.some((other) => terms.has(other))).length;
     return Math.min(IDF_MAX, Math.max(IDF_MIN, Math.log(1 + (units.length - used + 0.5) / (used + 0.5))));

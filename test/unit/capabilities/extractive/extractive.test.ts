@@ -36,6 +36,7 @@ const FILES = {
     'Dogs must be kept on a lead because the deck is shared.',
   ].join('\n'),
   'crew.txt': 'The ferry was built by Henrik Dahl in 1987.\nIts captain is Mette Lund.\n',
+  'tool/board.ts': ['export const columns = 4;', '/**', ' * Draws the departure board.', ' * A cancelled crossing blinks three times.', ' */', 'export const draw = () => blink(3);'].join('\n'),
   'tool/readme.md': '# Timetable tool\n\nInstall it with npm:\n\n```sh\nnpm install marsk-timetable\n```\n\n### refreshMs\n\nDefault: `60000`. How often the board is fetched.\n',
 };
 
@@ -61,9 +62,10 @@ describe('research', () => {
     ['What is the default of refreshMs?', /60000/],
     ['Until when can tickets be refunded?', /one hour before departure/],
     ['How long does the crossing take?', /forty minutes/],
+    ['How many times does a cancelled crossing blink?', /blinks three times/],
     ['Who constructed the ferry?', /Henrik Dahl/],
     ['What must an adult pay?', /Passenger: Adult; Price: 12 crowns/],
-    ['At what time does the boat trip to Marsk start, and for whom is the ferry free?', /9:30[^]*Children under six/],
+    ['When does the ferry leave for Marsk, and which children travel free?', /9:30[^]*Children under six/],
   ])('%s', async (question, expected) => {
     const { report, turns, finish } = await ask(question);
     expect(report.text).toMatch(expected);
@@ -72,7 +74,7 @@ describe('research', () => {
     expect(finish).toBe('stop');
   });
 
-  it.each(['Who is the mayor of Marsk?', 'What does the hotel charge for breakfast?', 'How do I configure TLS certificates?', 'How often is the engine serviced?', 'Who owns the hotel?'])('says plainly that the documents do not answer: %s', async (question) => {
+  it.each(['Who is the mayor of Marsk?', 'What does the hotel charge for breakfast?', 'How do I configure TLS certificates?', 'How often is the engine serviced?', 'Who owns the hotel?', 'Does the captain walk the dogs during the public holidays?', 'What colour is the ferry?'])('says plainly that the documents do not answer: %s', async (question) => {
     const { report, turns } = await ask(question);
     expect(report).toEqual({ text: `Not found in the documents: ${question}`, citations: [] });
     expect(turns).toBeLessThanOrEqual(5);
@@ -101,6 +103,17 @@ describe('research', () => {
     expect(report.text).toContain('Henrik Dahl');
   });
 
+  it('answers after four rounds, whatever they brought', async () => {
+    const failing: ModelRequest['messages'] = Array.from({ length: 4 }, (_, round) => [
+      { role: 'assistant' as const, text: '', toolCalls: [{ id: `c${round}`, name: 'search_files', input: { query: 'ferry' } }] },
+      { role: 'tool' as const, callId: `c${round}`, ok: false, text: 'search_files failed' },
+    ]).flat();
+    const request = { ...base, format: 'report' as const, tools: ['search_files', 'list_files'] };
+    const opening = { role: 'user' as const, text: '# Question\nWho built the ferry?' };
+    expect((await say({ ...request, messages: [opening, ...failing.slice(0, 6)] })).toolCalls).toMatchObject([{ name: 'list_files' }]);
+    expect(await say({ ...request, messages: [opening, ...failing] })).toMatchObject({ finish: 'stop', toolCalls: [] });
+  });
+
   it('leaves out what the last review objected to', async () => {
     const before = await ask('How much is a ticket for a dog?');
     const reasons = ['"Dog | 3 crowns" says more than its sources'];
@@ -109,7 +122,7 @@ describe('research', () => {
   });
 
   it('quotes single lines, word for word, and its reports pass review', async () => {
-    for (const question of ['When does the ferry to Marsk leave?', 'How do I board with a bicycle?', 'How do I install the timetable tool?', 'What is the default of refreshMs?']) {
+    for (const question of ['When does the ferry to Marsk leave?', 'How do I board with a bicycle?', 'How do I install the timetable tool?', 'What is the default of refreshMs?', 'How many times does a cancelled crossing blink?']) {
       const { report } = await ask(question);
       for (const { file, line, quote } of report.citations) {
         const text = FILES[file.slice('island/'.length) as keyof typeof FILES].split('\n')[line - 1]!;

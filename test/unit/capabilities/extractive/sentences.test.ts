@@ -18,7 +18,7 @@ describe('sentences', () => {
 
 describe('questions in a question', () => {
   it.each([
-    ['What is X and how is it changed?', ['What is X', 'how is it changed?']],
+    ['What is refreshMs and how is it changed?', ['What is refreshMs', 'how is it changed?']],
     ['Who is Ann? Where is Bob?', ['Who is Ann?', 'Where is Bob?']],
     ['What is the difference between tabs and spaces?', ['What is tabs?', 'What is spaces?']],
     ['How do salt and pepper mix?', ['How do salt and pepper mix?']],
