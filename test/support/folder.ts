@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Folder } from '../../src/capabilities/tool/port.ts';
+import type { Folder } from '../../src/protocols/tool.ts';
 
 export type TestFolder = Folder & {
   write(file: string, content: string | Uint8Array): void;

@@ -39,11 +39,16 @@ const beginsInFence = (lines: readonly string[]): boolean => {
   if (fences.length === 0) return false;
   const misfits = (offset: number): number => fences.filter((opens, index) => opens && (index + offset) % 2 === 1).length;
   if (misfits(0) !== misfits(1)) return misfits(1) < misfits(0);
-  const before = lines.slice(0, lines.findIndex((line) => FENCE.test(line))).filter((line) => line.trim() !== '');
+  const before = lines
+    .slice(
+      0,
+      lines.findIndex((line) => FENCE.test(line)),
+    )
+    .filter((line) => line.trim() !== '');
   return fences.length % 2 === 1 && before.filter((line) => LOOKS_LIKE_CODE.test(line)).length * 2 > before.length;
 };
 
-const LOOKS_LIKE_CODE = /[;{}(),\[\]]\s*$|^\s*(?:[$>]\s|\/\/|import |const |let |\w+\(|\}|\w+:\s)|=>/;
+const LOOKS_LIKE_CODE = /[;{}(),[\]]\s*$|^\s*(?:[$>]\s|\/\/|import |const |let |\w+\(|\}|\w+:\s)|=>/;
 
 const plainBlocks = (lines: readonly string[], from: number, headings: readonly string[]): Block[] => {
   const blocks: (Block & { lines: string[] })[] = [];

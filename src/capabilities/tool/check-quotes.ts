@@ -33,7 +33,9 @@ export const checkQuotes: Tool<typeof Input, readonly CheckedQuote[]> = {
     );
   },
   render(checked) {
-    return checked.map((one, index) => `[${index + 1}] ${say(one)}${one.around.lines.length > 0 ? `\n${numbered(one.around.lines, one.around.from)}` : ''}`).join('\n\n');
+    return checked
+      .map((one, index) => `[${index + 1}] ${say(one)}${one.around.lines.length > 0 ? `\n${numbered(one.around.lines, one.around.from)}` : ''}`)
+      .join('\n\n');
   },
 };
 
@@ -82,7 +84,8 @@ const check = (citation: Citation, source: Source | string): CheckedQuote => {
 /** The numbers of the lines in which a quote begins. */
 const linesOf = (quote: string, { text, starts }: Source): number[] => {
   const found: number[] = [];
-  for (let at = quote === '' ? -1 : text.indexOf(quote); at >= 0; at = text.indexOf(quote, at + 1)) found.push(starts.findLastIndex((start) => start <= at) + 1);
+  for (let at = quote === '' ? -1 : text.indexOf(quote); at >= 0; at = text.indexOf(quote, at + 1))
+    found.push(starts.findLastIndex((start) => start <= at) + 1);
   return found;
 };
 

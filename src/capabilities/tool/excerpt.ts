@@ -25,7 +25,9 @@ export const numbered = (lines: readonly string[], from: number): string =>
   lines.map((line, index) => `${from + index}| ${line.length > LINE_CHARS_MAX ? line.slice(0, LINE_CHARS_MAX) + CUT : line}`).join('\n');
 
 export const renderExcerpt = ({ file, from, lines, total, headings }: Excerpt): string =>
-  [`${file}:${from}-${from + lines.length - 1} of ${total}${headings.length > 0 ? ` (${headings.join(HEADING_SEPARATOR)})` : ''}`, numbered(lines, from)].join('\n');
+  [`${file}:${from}-${from + lines.length - 1} of ${total}${headings.length > 0 ? ` (${headings.join(HEADING_SEPARATOR)})` : ''}`, numbered(lines, from)].join(
+    '\n',
+  );
 
 const HEAD = /^(?:\[\d+\] )?(.+):(\d+)-(\d+) of (\d+)(?: \((.*)\))?$/;
 const LINE = /^(\d+)\| ?(.*)$/s;

@@ -8,7 +8,7 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { TroupeError } from '../../protocols/failure.ts';
-import type { Folder } from './port.ts';
+import type { Folder } from '../../protocols/tool.ts';
 
 export const FILE_BYTES_MAX = 2_000_000;
 export const FOLDER_FILES_MAX = 20_000;
@@ -47,7 +47,14 @@ const sorted = (files: FolderFile[]): FolderFile[] => files.sort((a, b) => (a.fi
 const inside = async (folder: Folder, relative: string): Promise<FolderFile | undefined> => {
   try {
     const path = await realpath(join(folder.path, relative));
-    if (!path.startsWith(folder.path + sep) || path.slice(folder.path.length + 1).split(sep).some(isLeftOut)) return undefined;
+    if (
+      !path.startsWith(folder.path + sep) ||
+      path
+        .slice(folder.path.length + 1)
+        .split(sep)
+        .some(isLeftOut)
+    )
+      return undefined;
     const stats = await stat(path);
     return stats.isFile() ? { file: nameIn(folder, relative), path, bytes: stats.size, modifiedMs: stats.mtimeMs } : undefined;
   } catch {
@@ -66,10 +73,13 @@ export const placeOf = (name: string, folders: readonly Folder[]): Place => {
     .sort((a, b) => b.prefix.length - a.prefix.length)
     .find(({ prefix }) => name === prefix || name.startsWith(`${prefix}/`));
   const [only, ...others] = folders;
-  const place = byLabel ? { folder: byLabel.folder, relative: name.slice(byLabel.prefix.length) } : only && others.length === 0 && { folder: only, relative: name };
+  const place = byLabel
+    ? { folder: byLabel.folder, relative: name.slice(byLabel.prefix.length) }
+    : only && others.length === 0 && { folder: only, relative: name };
   if (!place) throw outside(name, `a name begins with its folder: ${folders.map(({ label }) => label).join(', ') || 'none is open'}`);
   const segments = (byLabel ? place.relative.replace(/^\/+/, '') : place.relative).split('/').filter((segment) => segment !== '.');
-  if (segments.includes('..') || (!byLabel && name.startsWith('/'))) throw outside(name, 'paths with .. and absolute paths are refused; use a name from list_files');
+  if (segments.includes('..') || (!byLabel && name.startsWith('/')))
+    throw outside(name, 'paths with .. and absolute paths are refused; use a name from list_files');
   if (segments.some(isLeftOut)) throw outside(name, 'hidden files, node_modules and dist are not open to tools');
   return { folder: place.folder, relative: segments.filter(Boolean).join('/') };
 };
@@ -86,7 +96,8 @@ export const findFile = async (name: string, folders: readonly Folder[]): Promis
 
 /** The lines of a text file. Errors: FILE_TOO_LARGE, FILE_BINARY. */
 export const readLines = async ({ file, path, bytes }: FolderFile, signal: AbortSignal): Promise<string[]> => {
-  if (bytes > FILE_BYTES_MAX) throw new TroupeError('FILE_TOO_LARGE', `${file} has ${bytes} bytes, more than the ${FILE_BYTES_MAX} that tools read; look for the answer in another file`);
+  if (bytes > FILE_BYTES_MAX)
+    throw new TroupeError('FILE_TOO_LARGE', `${file} has ${bytes} bytes, more than the ${FILE_BYTES_MAX} that tools read; look for the answer in another file`);
   const text = decode(await readFile(path, { signal }));
   if (text === undefined) throw new TroupeError('FILE_BINARY', `${file} is not UTF-8 text; look for the answer in another file`);
   const lines = text.split(/\r?\n/);

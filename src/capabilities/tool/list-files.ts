@@ -11,7 +11,11 @@ const Input = z.object({
   glob: z.string().optional().describe('only files whose path fits, such as **/*.md'),
 });
 
-export type ListedFiles = { readonly files: readonly Pick<FolderFile, 'file' | 'bytes'>[]; readonly total: number; /** A folder has more files than are looked at. */ readonly more: boolean };
+export type ListedFiles = {
+  readonly files: readonly Pick<FolderFile, 'file' | 'bytes'>[];
+  readonly total: number;
+  /** A folder has more files than are looked at. */ readonly more: boolean;
+};
 
 export const listFiles: Tool<typeof Input, ListedFiles> = {
   name: 'list_files',

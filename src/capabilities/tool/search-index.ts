@@ -7,7 +7,7 @@ import { isProse } from './blocks.ts';
 import type { Excerpt } from './excerpt.ts';
 import { FILE_BYTES_MAX, filesOf, isRefusal, readLines, type FolderFile } from './folder-files.ts';
 import { passagesOf } from './passages.ts';
-import type { Folder } from './port.ts';
+import type { Folder } from '../../protocols/tool.ts';
 import { contentTerms, termsOf } from './words.ts';
 
 /** Where words explain and where they name things: an explanation comes first. */
@@ -17,7 +17,11 @@ type Indexed = Excerpt & { readonly id: number; readonly path: string; readonly 
 type Known = { readonly stamp: string; readonly ids: readonly number[] };
 
 export type Hit = Excerpt & { readonly score: number };
-export type SearchResult = { readonly hits: readonly Hit[]; readonly files: number; /** Terms of the query that stand in no file. */ readonly absent: readonly string[] };
+export type SearchResult = {
+  readonly hits: readonly Hit[];
+  readonly files: number;
+  /** Terms of the query that stand in no file. */ readonly absent: readonly string[];
+};
 
 const LOOKED_AT_MAX = 100;
 const ALIKE = 0.7;

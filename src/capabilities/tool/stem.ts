@@ -5,7 +5,11 @@
 const VOWEL = /[aeiou]|(?<=[^aeiou])y/;
 
 /** How many times a vowel is followed by a consonant: the length of a word as the rules see it. */
-const measure = (stem: string): number => [...stem].map((_, at) => (isVowel(stem, at) ? 'v' : 'c')).join('').match(/v+c+/g)?.length ?? 0;
+const measure = (stem: string): number =>
+  Array.from(stem)
+    .map((_, at) => (isVowel(stem, at) ? 'v' : 'c'))
+    .join('')
+    .match(/v+c+/g)?.length ?? 0;
 
 const isVowel = (word: string, at: number): boolean => 'aeiou'.includes(word[at]!) || (word[at] === 'y' && at > 0 && !isVowel(word, at - 1));
 
@@ -16,7 +20,15 @@ const SUFFIXES: readonly Rule[] = [
   ['biliti', 'ble'], ['ation', 'ate'], ['alism', 'al'], ['aliti', 'al'], ['iviti', 'ive'], ['ousli', 'ous'], ['entli', 'ent'], ['enci', 'ence'],
   ['anci', 'ance'], ['abli', 'able'], ['alli', 'al'], ['ator', 'ate'], ['ise', 'ize'], ['izer', 'ize'], ['eli', 'e'],
 ]; // prettier-ignore
-const ENDINGS: readonly Rule[] = [['icate', 'ic'], ['ative', ''], ['alize', 'al'], ['iciti', 'ic'], ['ical', 'ic'], ['ful', ''], ['ness', '']];
+const ENDINGS: readonly Rule[] = [
+  ['icate', 'ic'],
+  ['ative', ''],
+  ['alize', 'al'],
+  ['iciti', 'ic'],
+  ['ical', 'ic'],
+  ['ful', ''],
+  ['ness', ''],
+];
 const TAILS = ['ement', 'ance', 'ence', 'able', 'ible', 'ment', 'ant', 'ent', 'ism', 'ate', 'iti', 'ous', 'ive', 'ize', 'ion', 'al', 'er', 'ic'];
 
 export const stem = (word: string): string => {
@@ -61,6 +73,7 @@ const withoutTail = (word: string): string => {
 };
 
 const withoutE = (word: string): string => {
-  const plain = word.endsWith('e') && (measure(word.slice(0, -1)) > 1 || (measure(word.slice(0, -1)) === 1 && !endsShort(word.slice(0, -1)))) ? word.slice(0, -1) : word;
+  const plain =
+    word.endsWith('e') && (measure(word.slice(0, -1)) > 1 || (measure(word.slice(0, -1)) === 1 && !endsShort(word.slice(0, -1)))) ? word.slice(0, -1) : word;
   return plain.endsWith('ll') && measure(plain) > 1 ? plain.slice(0, -1) : plain;
 };

@@ -10,7 +10,8 @@ import { z } from 'zod';
 import { failure, failureOf, TroupeError, type Failure } from '../../protocols/failure.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import type { ToolSpec } from '../model/port.ts';
-import type { Folder, Tool } from './port.ts';
+import type { Tool } from './port.ts';
+import type { Folder } from '../../protocols/tool.ts';
 
 export const TEXT_CHARS_MAX = 20_000;
 
@@ -41,7 +42,8 @@ export const createToolbox = ({ tools, folders, allowed, now }: ToolboxOptions):
   const perform = async ({ call, agent }: ToolRequest, signal: AbortSignal): Promise<{ text: string; output: unknown }> => {
     const permitted = allowed[agent] ?? [];
     const tool = find(call.name, permitted);
-    if (!permitted.includes(tool.name)) throw new TroupeError('TOOL_NOT_ALLOWED', `${agent} may not use ${tool.name}; it may use: ${permitted.join(', ') || 'no tool'}`);
+    if (!permitted.includes(tool.name))
+      throw new TroupeError('TOOL_NOT_ALLOWED', `${agent} may not use ${tool.name}; it may use: ${permitted.join(', ') || 'no tool'}`);
     const input = tool.input.safeParse(call.input);
     if (!input.success) throw new TroupeError('TOOL_BAD_INPUT', `${tool.name} does not take this input: ${inWords(input.error)}; put it right and call again`);
     const output = await withinTime(tool, (limited) => tool.run(input.data, { folders, signal: limited }), signal);
@@ -91,6 +93,8 @@ const failureFrom = (thrown: unknown, tool: string): Failure =>
   thrown instanceof TroupeError ? failureOf(thrown) : failure('TOOL_FAILED', `${tool} failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
 
 const bounded = (text: string): string =>
-  text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX)}\n… cut: ${text.length - TEXT_CHARS_MAX} more characters; ask for less at a time to see the rest`;
+  text.length <= TEXT_CHARS_MAX
+    ? text
+    : `${text.slice(0, TEXT_CHARS_MAX)}\n… cut: ${text.length - TEXT_CHARS_MAX} more characters; ask for less at a time to see the rest`;
 
 const isSmall = (output: unknown): boolean => (JSON.stringify(output)?.length ?? 0) <= 2 * TEXT_CHARS_MAX;

@@ -37,7 +37,10 @@ const termOf = (word: string): string => {
   return term;
 };
 
-const pairs = (word: string): string[] => [...word].slice(1).map((letter, index) => [...word][index] + letter);
+const pairs = (word: string): string[] => {
+  const letters = Array.from(word);
+  return letters.slice(1).map((letter, index) => letters[index]! + letter);
+};
 
 const STOP_WORDS = new Set(
   (

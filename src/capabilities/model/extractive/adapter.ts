@@ -56,7 +56,13 @@ const within = (request: ModelRequest, maxTokens: number, usage: Usage): ModelRe
     const { text, toolCalls } = draft.at(size);
     const spent = outputTokens(text, toolCalls);
     if (spent <= maxTokens) {
-      return { text, toolCalls: [...toolCalls], finish: toolCalls.length > 0 ? 'tools' : 'stop', usage: { ...usage, outputTokens: spent }, model: EXTRACTIVE_MODEL };
+      return {
+        text,
+        toolCalls: [...toolCalls],
+        finish: toolCalls.length > 0 ? 'tools' : 'stop',
+        usage: { ...usage, outputTokens: spent },
+        model: EXTRACTIVE_MODEL,
+      };
     }
   }
   return { text: '', toolCalls: [], finish: 'length', usage, model: EXTRACTIVE_MODEL };

@@ -12,7 +12,11 @@ import { withoutMarkup, type Unit } from './units.ts';
 /** Something said, and where it stands. */
 export type Statement = { readonly text: string; readonly sources: readonly Citation[]; readonly isCode: boolean };
 
-export type Answer = { readonly statements: readonly Statement[]; readonly missing: readonly string[]; /** 0 to 1: how much of the questions the best statements cover. */ readonly coverage: number };
+export type Answer = {
+  readonly statements: readonly Statement[];
+  readonly missing: readonly string[];
+  /** 0 to 1: how much of the questions the best statements cover. */ readonly coverage: number;
+};
 
 const STATEMENTS_MAX = 4;
 const LISTED_MAX = 7;
@@ -32,15 +36,19 @@ export const answer = (queries: readonly Query[], units: readonly Unit[], object
   const chosen = [...new Set(parts.flatMap((part) => part.chosen.units))];
   return {
     statements: chosen.slice(0, LISTED_MAX * queries.length + FOLLOWERS_MAX).map((unit, index, all) => statementOf(unit, queries, all[index - 1])),
-    missing: parts.flatMap(({ query, chosen: { units } }) => (units.length === 0 ? [query.text] : unknownNames(query, allowed))),
+    missing: parts.flatMap(({ query, chosen: choice }) => (choice.units.length === 0 ? [query.text] : unknownNames(query, allowed))),
     coverage: parts.reduce((total, part) => total + part.chosen.coverage, 0) / Math.max(1, parts.length),
   };
 };
 
 /** Names in a question that no document mentions: what was found may not be about them. */
 const unknownNames = ({ terms, text }: Query, units: readonly Unit[]): string[] => {
-  const unknown = terms.filter((asked) => asked.isName && isSubject(asked) && !units.some((unit) => unit.terms.has(asked.term) || unit.file.toLowerCase().includes(asked.term))).map(({ term }) => term);
-  const words = [...text.matchAll(/[\p{L}\p{N}][\p{L}\p{N}._-]*/gu)].map(([word]) => word).filter((word) => contentTerms(word).some((term) => unknown.includes(term)));
+  const unknown = terms
+    .filter((asked) => asked.isName && isSubject(asked) && !units.some((unit) => unit.terms.has(asked.term) || unit.file.toLowerCase().includes(asked.term)))
+    .map(({ term }) => term);
+  const words = [...text.matchAll(/[\p{L}\p{N}][\p{L}\p{N}._-]*/gu)]
+    .map(([word]) => word)
+    .filter((word) => contentTerms(word).some((term) => unknown.includes(term)));
   return words.length > 0 ? [`anything about ${words.join(' ')}`] : [];
 };
 
@@ -48,7 +56,8 @@ const isObjectedTo = (unit: Unit, objections: readonly string[]): boolean =>
   objections.some((reason) => [...reason.matchAll(/"([^"]{12,})"/g)].some(([, claim]) => overlap(contentTerms(claim!), unit.terms) > 0.85));
 
 /** The share of `terms` that `among` holds. */
-export const overlap = (terms: readonly string[], among: ReadonlySet<string>): number => (terms.length === 0 ? 0 : terms.filter((term) => among.has(term)).length / terms.length);
+export const overlap = (terms: readonly string[], among: ReadonlySet<string>): number =>
+  terms.length === 0 ? 0 : terms.filter((term) => among.has(term)).length / terms.length;
 
 type Choice = { readonly units: readonly Unit[]; readonly coverage: number };
 
@@ -65,7 +74,11 @@ const choose = (query: Query, units: readonly Unit[]): Choice => {
     if (picked[0] && isSourceCode(candidate.unit) && !isSourceCode(picked[0].unit)) continue;
     if (candidate.unit.kind === 'code' && picked.filter(({ unit }) => unit.kind === 'code').length >= CODE_MAX) continue;
     const adds = candidate.credits.some((credit, term) => credit >= covered[term]! + 0.3 && isSubject(query.terms[term]!));
-    if (picked.length === 0 || candidate.score >= (query.kind === 'list' ? 0.8 : 0.85) * best.score || (adds && candidate.score >= 0.7 * best.score && candidate.coverage >= 0.7 * best.coverage)) {
+    if (
+      picked.length === 0 ||
+      candidate.score >= (query.kind === 'list' ? 0.8 : 0.85) * best.score ||
+      (adds && candidate.score >= 0.7 * best.score && candidate.coverage >= 0.7 * best.coverage)
+    ) {
       picked.push(candidate);
       candidate.credits.forEach((credit, term) => (covered[term] = Math.max(covered[term]!, credit)));
     }
@@ -73,7 +86,10 @@ const choose = (query: Query, units: readonly Unit[]): Choice => {
   const [first] = picked;
   // A list is given in the order of its file.
   if (query.kind === 'list' && picked.every(({ unit }) => unit.file === first?.unit.file)) picked.sort((a, b) => a.unit.line - b.unit.line);
-  return { units: dedupe(picked.flatMap(({ unit }, index) => [...before(unit, units), unit, ...(index < 2 ? after(unit, units, query) : [])])), coverage: best.coverage };
+  return {
+    units: dedupe(picked.flatMap(({ unit }, index) => [...before(unit, units), unit, ...(index < 2 ? after(unit, units, query) : [])])),
+    coverage: best.coverage,
+  };
 };
 
 /** Whether the best statements are about the question at all, or only share words with it. */
@@ -95,9 +111,14 @@ const dedupe = (units: readonly Unit[]): Unit[] => units.filter((unit, index) =>
 const before = (unit: Unit, units: readonly Unit[]): Unit[] => {
   const previous = units[units.indexOf(unit) - 1];
   if (!previous || previous.file !== unit.file) return [];
-  const introduces = unit.kind === 'code' && previous.kind !== 'code' && unit.line - lastLine(previous) <= 3 && previous.headings.at(-1) === unit.headings.at(-1);
+  const introduces =
+    unit.kind === 'code' && previous.kind !== 'code' && unit.line - lastLine(previous) <= 3 && previous.headings.at(-1) === unit.headings.at(-1);
   if (introduces) return [previous];
-  return previous.block === unit.block && unit.kind === 'paragraph' && /^(?=.{0,90}$).*\b(?:them|they)\b|^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text) ? [previous] : [];
+  return previous.block === unit.block &&
+    unit.kind === 'paragraph' &&
+    /^(?=.{0,90}$).*\b(?:them|they)\b|^(?:it|its|they|their|this|these|those|that|such|he|she|however|instead|otherwise|also|but)\b/i.test(unit.text)
+    ? [previous]
+    : [];
 };
 
 /** What a sentence that ends in a colon introduces; for a question how to do something, the example below. */
@@ -123,7 +144,11 @@ const lastLine = (unit: Unit): number => unit.sources.at(-1)!.line;
 const statementOf = (unit: Unit, queries: readonly Query[], previous: Unit | undefined): Statement => {
   const asked = new Set(queries.flatMap(({ terms }) => terms.filter(isSubject).map(({ term }) => term)));
   const heading = unit.heading;
-  const explains = heading !== undefined && heading !== previous?.heading && unit.kind !== 'code' && contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
+  const explains =
+    heading !== undefined &&
+    heading !== previous?.heading &&
+    unit.kind !== 'code' &&
+    contentTerms(heading.quote).some((term) => asked.has(term) && !unit.terms.has(term));
   const text = unit.kind === 'code' ? unit.text : withoutMarks(unit.text);
   if (!explains) return { text, sources: unit.sources, isCode: unit.kind === 'code' };
   return { text: `${withoutMarks(withoutMarkup(heading.quote))}: ${text}`, sources: [...unit.sources, heading], isCode: false };
@@ -154,5 +179,12 @@ export const reportOf = ({ statements, missing }: Pick<Answer, 'statements' | 'm
 /** The same for people: the places in brackets behind each statement. */
 export const proseOf = (given: Pick<Answer, 'statements' | 'missing'>, size = given.statements.length): string => {
   const { text, citations } = reportOf(given, size);
-  return text.replace(/(?:\[\d+\])+/g, (marks) => `(${[...marks.matchAll(/\d+/g)].map(([digits]) => citations[Number(digits) - 1]!).map(({ file, line }) => `${file}:${line}`).join(', ')})`);
+  return text.replace(
+    /(?:\[\d+\])+/g,
+    (marks) =>
+      `(${[...marks.matchAll(/\d+/g)]
+        .map(([digits]) => citations[Number(digits) - 1]!)
+        .map(({ file, line }) => `${file}:${line}`)
+        .join(', ')})`,
+  );
 };

@@ -23,7 +23,10 @@ export const draftFor = (request: ModelRequest): Draft => {
   return answerDraft(request, brief);
 };
 
-const said = (value: unknown): { text: string; toolCalls: readonly ToolCall[] } => ({ text: typeof value === 'string' ? value : JSON.stringify(value), toolCalls: [] });
+const said = (value: unknown): { text: string; toolCalls: readonly ToolCall[] } => ({
+  text: typeof value === 'string' ? value : JSON.stringify(value),
+  toolCalls: [],
+});
 
 const planDraft = (brief: Brief): Draft => ({ largest: Math.min(brief.maxSteps, 4), smallest: 1, at: (size) => said(planOf({ ...brief, maxSteps: size })) });
 

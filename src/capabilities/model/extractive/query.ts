@@ -5,7 +5,12 @@ import type { Brief } from './sections.ts';
 
 export type QuestionKind = 'when' | 'who' | 'where' | 'why' | 'how' | 'amount' | 'duration' | 'frequency' | 'definition' | 'list' | 'yes-no' | 'open';
 
-export type QueryTerm = { readonly term: string; readonly weight: number; readonly alike: readonly string[]; /** A name or an identifier: nothing else can stand for it. */ readonly isName: boolean };
+export type QueryTerm = {
+  readonly term: string;
+  readonly weight: number;
+  readonly alike: readonly string[];
+  /** A name or an identifier: nothing else can stand for it. */ readonly isName: boolean;
+};
 
 export type Query = {
   readonly text: string;
@@ -18,7 +23,10 @@ export type Query = {
 const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
   ['duration', /\bhow (?:long|soon|quickly|old)\b/i],
   ['frequency', /\bhow (?:often|frequently|regularly)\b/i],
-  ['amount', /\bhow (?:many|much|far|large|big|high|fast|tall|deep|heavy)\b|\bwhat (?:is|are|was) the (?:\w+ )?(?:price|cost|fee|number|limit|amount|size|maximum|minimum|rate|timeout|deadline)\b/i],
+  [
+    'amount',
+    /\bhow (?:many|much|far|large|big|high|fast|tall|deep|heavy)\b|\bwhat (?:is|are|was) the (?:\w+ )?(?:price|cost|fee|number|limit|amount|size|maximum|minimum|rate|timeout|deadline)\b/i,
+  ],
   ['when', /\bwhen\b|\bwhat (?:time|date|day|year)\b|\b(?:which|what|until|by) (?:day|date|year|month)\b/i],
   ['who', /\bwho(?:m|se)?\b/i],
   ['where', /\bwhere\b/i],
@@ -55,7 +63,10 @@ export const queryOf = (text: string, context: readonly { readonly text: string;
   const names = namesIn([text, ...context.map((extra) => extra.text)].join(' '));
   const terms = [...weights].map(([term, weight]): QueryTerm => ({ term, weight, alike: alikeTerms(term), isName: names.has(term) }));
   const sequence = termsOf(text).filter((term) => weights.has(term));
-  const pairs = sequence.slice(1).map((term, index) => [sequence[index]!, term] as const).filter(([a, b]) => a !== b);
+  const pairs = sequence
+    .slice(1)
+    .map((term, index) => [sequence[index]!, term] as const)
+    .filter(([a, b]) => a !== b);
   return { text, kind: kindOf(text), terms, pairs };
 };
 
@@ -69,13 +80,18 @@ const compoundParts = (text: string): string[] => {
 /** Terms of words that are written like names: a capital inside a sentence, digits, code. */
 const namesIn = (text: string): Set<string> =>
   new Set(
-    [...text.matchAll(/`([^`]+)`|(?<=[\p{L}\d,;:)] )(\p{Lu}[\p{L}\p{N}.-]+)|([\p{L}\p{N}]*\d[\p{L}\p{N}.]*|\p{Ll}+\p{Lu}\p{L}*|[\p{L}\p{N}]+(?:[._-][\p{L}\p{N}]+)+)/gu)].flatMap((match) =>
-      contentTerms(match[1] ?? match[2] ?? match[3] ?? '').filter((term) => !isGeneric(term)),
-    ),
+    [
+      ...text.matchAll(
+        /`([^`]+)`|(?<=[\p{L}\d,;:)] )(\p{Lu}[\p{L}\p{N}.-]+)|([\p{L}\p{N}]*\d[\p{L}\p{N}.]*|\p{Ll}+\p{Lu}\p{L}*|[\p{L}\p{N}]+(?:[._-][\p{L}\p{N}]+)+)/gu,
+      ),
+    ].flatMap((match) => contentTerms(match[1] ?? match[2] ?? match[3] ?? '').filter((term) => !isGeneric(term))),
   );
 
 const ASKS = 'what|who|whom|whose|when|where|why|how|which|is|are|was|were|does|do|did|can|could|may|must|should|will';
-const JOINT = new RegExp(`(?:[,;]\\s*|\\s+)(?:and|or|as well as)\\s+(?:also\\s+)?(?=(?:(?:in|on|at|for|by|to|from|with|under|until|after) )?(?:${ASKS})\\b)|(?<=\\?)\\s+|;\\s+`, 'i');
+const JOINT = new RegExp(
+  `(?:[,;]\\s*|\\s+)(?:and|or|as well as)\\s+(?:also\\s+)?(?=(?:(?:in|on|at|for|by|to|from|with|under|until|after) )?(?:${ASKS})\\b)|(?<=\\?)\\s+|;\\s+`,
+  'i',
+);
 
 /** The questions in a question: `What is X and how is it changed?` holds two. */
 export const subQuestions = (text: string): string[] => {
@@ -83,7 +99,10 @@ export const subQuestions = (text: string): string[] => {
   if (one !== undefined && other !== undefined) return [`What is ${one}?`, `What is ${other}?`];
   const [, these, those] = /^compare (.+?) (?:and|with|to) (.+?)[?.!]*$/i.exec(text.trim()) ?? [];
   if (these !== undefined && those !== undefined) return [these, those];
-  const parts = text.split(JOINT).map((part) => part.trim()).filter((part) => contentTerms(part).length > 0);
+  const parts = text
+    .split(JOINT)
+    .map((part) => part.trim())
+    .filter((part) => contentTerms(part).length > 0);
   return parts.length > 0 ? parts : [text.trim()];
 };
 
@@ -113,6 +132,8 @@ export const focusOf = ({ question, task }: Pick<Brief, 'question' | 'task'>): Q
 /** The words of a text that carry its subject, as they are written. */
 export const keywords = (text: string): string[] => [
   ...new Set(
-    [...text.matchAll(/[\p{L}\p{N}]+(?:[._'’-][\p{L}\p{N}]+)*/gu)].map(([word]) => word).filter((word) => !isStopWord(word) && contentTerms(word).some((term) => !isGeneric(term))),
+    [...text.matchAll(/[\p{L}\p{N}]+(?:[._'’-][\p{L}\p{N}]+)*/gu)]
+      .map(([word]) => word)
+      .filter((word) => !isStopWord(word) && contentTerms(word).some((term) => !isGeneric(term))),
   ),
 ];

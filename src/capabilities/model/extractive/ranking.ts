@@ -20,7 +20,9 @@ export type Ranked = {
 const CREDIT = { own: 1, alike: 0.7, title: 0.85, heading: 0.65, headingAlike: 0.45, near: 0.4, path: 0.4 } as const;
 const TITLE_TERMS_MAX = 3;
 /** Asked for by their names, given as numbers. */
-const MEASURES = new Set(['size', 'length', 'duration', 'number', 'amount', 'cost', 'price', 'date', 'weight', 'height', 'age', 'count', 'distance', 'speed'].map(stem));
+const MEASURES = new Set(
+  ['size', 'length', 'duration', 'number', 'amount', 'cost', 'price', 'date', 'weight', 'height', 'age', 'count', 'distance', 'speed'].map(stem),
+);
 const IDF_MIN = 1;
 const IDF_MAX = 2;
 /** How far a section reaches around a statement, in lines. */
@@ -49,7 +51,8 @@ const sectionCoverage = ({ unit }: Ranked, all: readonly Ranked[], { terms }: Qu
   const best = terms.map(() => 0);
   const visit = (index: number): boolean => {
     const other = all[index];
-    if (!other || other.unit.file !== unit.file || Math.abs(other.unit.line - unit.line) > SECTION_LINES || other.unit.headings.at(-1) !== unit.headings.at(-1)) return false;
+    if (!other || other.unit.file !== unit.file || Math.abs(other.unit.line - unit.line) > SECTION_LINES || other.unit.headings.at(-1) !== unit.headings.at(-1))
+      return false;
     other.credits.forEach((credit, term) => (best[term] = Math.max(best[term]!, credit)));
     return true;
   };
@@ -85,7 +88,8 @@ const headingTerms = (heading: string): readonly string[] => {
   return terms;
 };
 
-const isNear = (unit: Unit, other: Unit): boolean => other.file === unit.file && (other.block === unit.block || Math.abs(other.line - unit.line) <= 3) && other.headings.join() === unit.headings.join();
+const isNear = (unit: Unit, other: Unit): boolean =>
+  other.file === unit.file && (other.block === unit.block || Math.abs(other.line - unit.line) <= 3) && other.headings.join() === unit.headings.join();
 
 const credit = ({ term, alike }: QueryTerm, unit: Unit, { heading, title, path }: Context, near: readonly Unit[]): number => {
   if (unit.terms.has(term)) return CREDIT.own;
@@ -126,10 +130,14 @@ const shape = ({ kind, text, sequence, file }: Unit): number => {
   return sequence.length > 60 ? 0.85 : 1;
 };
 
-const DATE = /\b(?:1[5-9]|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)s?\b|\bnoon\b|\bmidnight\b|o'clock|\b(?:before|after|until|once|whenever|every|from the|as soon as|daily|weekly)\b/;
-const NUMBER = /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|once|twice|half|no limit|unlimited|never|always)\b/i;
-const DURATION = /(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|forty|fifty|sixty|ninety|a|an|hundred)\b)[\s-]*(?:ms|s|h|milliseconds?|seconds?|minutes?|min|hours?|days?|weeks?|months?|quarters?|years?|decades?)\b|\b(?:until|for ever|forever|indefinitely|immediately|at once)\b/i;
-const FREQUENCY = /\b(?:every|each|once|twice|times|daily|hourly|nightly|weekly|monthly|quarterly|yearly|annually|regularly|per (?:second|minute|hour|day|week|month|year)|interval)\b/i;
+const DATE =
+  /\b(?:1[5-9]|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)s?\b|\bnoon\b|\bmidnight\b|o'clock|\b(?:before|after|until|once|whenever|every|from the|as soon as|daily|weekly)\b/;
+const NUMBER =
+  /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|once|twice|half|no limit|unlimited|never|always)\b/i;
+const DURATION =
+  /(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|forty|fifty|sixty|ninety|a|an|hundred)\b)[\s-]*(?:ms|s|h|milliseconds?|seconds?|minutes?|min|hours?|days?|weeks?|months?|quarters?|years?|decades?)\b|\b(?:until|for ever|forever|indefinitely|immediately|at once)\b/i;
+const FREQUENCY =
+  /\b(?:every|each|once|twice|times|daily|hourly|nightly|weekly|monthly|quarterly|yearly|annually|regularly|per (?:second|minute|hour|day|week|month|year)|interval)\b/i;
 const DOES = /\b(?:use|run|call|set|pass|add|create|install|import|configure|by \w+ing|you can|to \w+,)\b|`/i;
 
 const HOLDS: Readonly<Record<QuestionKind, RegExp | undefined>> = {
@@ -167,4 +175,5 @@ const hint = ({ kind, terms }: Query, unit: Unit): number => {
 };
 
 /** The statement begins with what the question is about. */
-const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean => sequence.slice(0, 4).some((term) => terms.some((asked) => isSubject(asked) && asked.term === term));
+const definesOne = (terms: readonly QueryTerm[], { sequence }: Unit): boolean =>
+  sequence.slice(0, 4).some((term) => terms.some((asked) => isSubject(asked) && asked.term === term));

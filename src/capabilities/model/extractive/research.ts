@@ -23,7 +23,12 @@ type Call = Omit<ToolCall, 'id'>;
 export const nextCalls = (request: ModelRequest, queries: readonly Query[], seen: Observations): ToolCall[] => {
   if (seen.rounds >= ROUNDS_MAX) return [];
   const can = (name: string): boolean => request.tools.includes(name);
-  const calls = can('search_files') && !searchIsBroken(seen) ? bySearch(queries, seen, can('read_file')) : can('list_files') || can('read_file') ? byName(queries, seen, can) : [];
+  const calls =
+    can('search_files') && !searchIsBroken(seen)
+      ? bySearch(queries, seen, can('read_file'))
+      : can('list_files') || can('read_file')
+        ? byName(queries, seen, can)
+        : [];
   return calls.map((call, index) => ({ id: `call-${seen.rounds + 1}-${index + 1}`, ...call }));
 };
 
@@ -42,7 +47,17 @@ const bySearch = (queries: readonly Query[], seen: Observations, canRead: boolea
 };
 
 const searches = (queries: readonly Query[], before: ReadonlySet<unknown>, otherWords = false): Call[] => {
-  const wanted = queries.flatMap((query) => (otherWords ? otherwise(query) : [keywords(query.text).join(' '), query.terms.filter(isSubject).map(({ term }) => term).join(' ')]));
+  const wanted = queries.flatMap((query) =>
+    otherWords
+      ? otherwise(query)
+      : [
+          keywords(query.text).join(' '),
+          query.terms
+            .filter(isSubject)
+            .map(({ term }) => term)
+            .join(' '),
+        ],
+  );
   const unique = [...new Map(wanted.map((text) => [termsOf(text).sort().join(' '), text])).values()].filter((text) => text !== '' && !before.has(text));
   return unique.slice(0, SEARCHES_MAX).map((query) => ({ name: 'search_files', input: { query, limit: HITS } }));
 };
@@ -57,13 +72,23 @@ const otherwise = ({ terms }: Query): string[] => {
 
 const readsAround = ({ hits, excerpts, calls }: Observations): Call[] => {
   const reads: Call[] = [];
-  const asked = calls.filter(({ name }) => name === 'read_file').map(({ input }) => ({ file: String(input['file']), from: Number(input['from_line'] ?? 1), lines: Number(input['lines'] ?? 300) }));
+  const asked = calls
+    .filter(({ name }) => name === 'read_file')
+    .map(({ input }) => ({ file: String(input['file']), from: Number(input['from_line'] ?? 1), lines: Number(input['lines'] ?? 300) }));
   const isAsked = (file: string, line: number): boolean => asked.some((read) => read.file === file && line >= read.from && line < read.from + read.lines);
   for (const { file, from, lines, total } of hits) {
     if (reads.length >= READS_MAX) break;
     if (isAsked(file, from) && isAsked(file, from + lines.length - 1)) continue;
     const window = total <= SHORT_FILE ? { from_line: 1, lines: total } : { from_line: Math.max(1, from - LINES_BEFORE), lines: LINES_READ };
-    if (excerpts.some((excerpt) => excerpt.file === file && excerpt.from <= window.from_line && excerpt.from + excerpt.lines.length >= Math.min(total + 1, window.from_line + window.lines))) continue;
+    if (
+      excerpts.some(
+        (excerpt) =>
+          excerpt.file === file &&
+          excerpt.from <= window.from_line &&
+          excerpt.from + excerpt.lines.length >= Math.min(total + 1, window.from_line + window.lines),
+      )
+    )
+      continue;
     asked.push({ file, from: window.from_line, lines: window.lines });
     reads.push({ name: 'read_file', input: { file, ...window } });
   }

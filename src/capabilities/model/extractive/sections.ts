@@ -45,7 +45,8 @@ export const briefOf = ({ messages }: ModelRequest): Brief => {
   };
 };
 
-const textOf = (messages: readonly ChatMessage[], role: 'system' | 'user'): string[] => messages.filter((message) => message.role === role).map(({ text }) => text);
+const textOf = (messages: readonly ChatMessage[], role: 'system' | 'user'): string[] =>
+  messages.filter((message) => message.role === role).map(({ text }) => text);
 
 const sectionsOf = (texts: readonly string[]): { title: Title; body: string }[] => {
   const sections: { title: Title; lines: string[] }[] = [];

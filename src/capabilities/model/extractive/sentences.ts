@@ -1,6 +1,7 @@
 /** Prose as sentences. A full stop ends one only where a reader would say so: not in `e.g.`, `Dr.`, `v1.2` or `file.ts`. */
 const END = /([.!?]+["'”’)\]*_]*)\s+(?=["'“‘([*_`]*[\p{Lu}\p{N}`])|[。！？]/gu;
-const ABBREVIATION = /(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|incl|resp|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Fig|Sec|Ch|p|pp|Vol|Inc|Ltd|Co|Jr|Sr|a\.m|p\.m|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|[A-Z])|(?:^|\s)\d{1,2})\.$/;
+const ABBREVIATION =
+  /(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|incl|resp|Mr|Mrs|Ms|Dr|Prof|St|No|Nos|Fig|Sec|Ch|p|pp|Vol|Inc|Ltd|Co|Jr|Sr|a\.m|p\.m|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|[A-Z])|(?:^|\s)\d{1,2})\.$/;
 
 export type Span = { readonly start: number; readonly end: number };
 

@@ -28,7 +28,10 @@ const lineClaims = (line: string): Claim[] => {
   const attached = line.replace(/([.!?])(\s*(?:\[\d{1,3}\])+)/g, '$2$1').trim();
   const parts = attached.startsWith(NOT_FOUND) ? [attached] : sentencesOf(attached);
   const claims = parts.map((part): Claim => {
-    const bare = part.replace(MARKS, '').replace(/^\s*(?:[-*+]|\d{1,3}[.)])\s+/, '').trim();
+    const bare = part
+      .replace(MARKS, '')
+      .replace(/^\s*(?:[-*+]|\d{1,3}[.)])\s+/, '')
+      .trim();
     const code = /^`([^`]+)`$/.exec(bare)?.[1];
     return { text: code ?? bare, marks: marksIn(part), isCode: code !== undefined };
   });
@@ -45,11 +48,22 @@ export const sourcesOf = ({ marks }: Claim, citations: readonly Citation[]): Cit
 export const synthesise = ({ question, findings }: Pick<Brief, 'question' | 'findings'>): Answer => {
   const found = dedupe(findings.flatMap((finding) => statementsOf(finding)));
   const ordered = byRelevance(question, found);
-  const unanswered = findings.flatMap(({ text }) => text.split('\n').filter((line) => line.startsWith(NOT_FOUND)).map((line) => line.slice(NOT_FOUND.length).trim()));
-  const failed = findings.filter(({ text }) => text.startsWith('This step failed:')).map(({ step, text }) => `${step} (${text.slice('This step failed:'.length).trim()})`);
+  const unanswered = findings.flatMap(({ text }) =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith(NOT_FOUND))
+      .map((line) => line.slice(NOT_FOUND.length).trim()),
+  );
+  const failed = findings
+    .filter(({ text }) => text.startsWith('This step failed:'))
+    .map(({ step, text }) => `${step} (${text.slice('This step failed:'.length).trim()})`);
   const said = new Set(ordered.flatMap(({ text }) => termsOf(text)));
   const isOpen = (asked: string): boolean => ordered.length === 0 || overlap(contentTerms(asked), said) < 0.6;
-  return { statements: ordered.slice(0, STATEMENTS_MAX), missing: [...new Set([...unanswered.filter(isOpen), ...failed, ...(ordered.length + unanswered.length + failed.length === 0 ? [question] : [])])], coverage: 1 };
+  return {
+    statements: ordered.slice(0, STATEMENTS_MAX),
+    missing: [...new Set([...unanswered.filter(isOpen), ...failed, ...(ordered.length + unanswered.length + failed.length === 0 ? [question] : [])])],
+    coverage: 1,
+  };
 };
 
 const statementsOf = (told: Told): Statement[] => {
@@ -63,7 +77,9 @@ const dedupe = (statements: readonly Statement[]): Statement[] => {
   const kept: Statement[] = [];
   for (const statement of statements) {
     const terms = termsOf(statement.text);
-    const isKnown = kept.some(({ text }) => text === statement.text || (overlap(terms, new Set(termsOf(text))) > 0.85 && overlap(termsOf(text), new Set(terms)) > 0.7));
+    const isKnown = kept.some(
+      ({ text }) => text === statement.text || (overlap(terms, new Set(termsOf(text))) > 0.85 && overlap(termsOf(text), new Set(terms)) > 0.7),
+    );
     if (!isKnown) kept.push(statement);
   }
   return kept;

@@ -72,7 +72,11 @@ const draft = (file: string, { kind, headings }: Block, sources: readonly Citati
   return { kind, text: shown, sequence, terms: new Set(sequence), sources, headings, file, line: sources[0]!.line };
 };
 
-const piece = (file: string, line: number, quote: string): Citation => ({ file, line, quote: quote.length <= QUOTE_MAX ? quote : quote.slice(0, QUOTE_MAX).replace(/\s+\S*$/, '') });
+const piece = (file: string, line: number, quote: string): Citation => ({
+  file,
+  line,
+  quote: quote.length <= QUOTE_MAX ? quote : quote.slice(0, QUOTE_MAX).replace(/\s+\S*$/, ''),
+});
 
 const quoteOf = (file: string, line: number, text: string): Citation | undefined => (text.trim() === '' ? undefined : piece(file, line, text.trim()));
 
@@ -106,19 +110,33 @@ const rowUnit = (file: string, block: Block): Draft => {
   const source = piece(file, block.from, row.trim());
   const cells = cellsOf(row);
   const names = block.head ? cellsOf(block.head.text) : [];
-  if (!block.head || names.length !== cells.length || names.every((name) => name === '')) return draft(file, block, [source], cells.filter(Boolean).join(' | '));
+  if (!block.head || names.length !== cells.length || names.every((name) => name === ''))
+    return draft(file, block, [source], cells.filter(Boolean).join(' | '));
   const named = cells.map((cell, index) => (names[index] === '' || cell === '' ? cell : `${names[index]}: ${cell}`)).filter(Boolean);
   return draft(file, block, [source, piece(file, block.head.line, block.head.text.trim())], named.join('; '));
 };
 
-const cellsOf = (row: string): string[] => row.trim().replace(/^\||\|$/g, '').split(/(?<!\\)\|/).map((cell) => cell.trim());
+const cellsOf = (row: string): string[] =>
+  row
+    .trim()
+    .replace(/^\||\|$/g, '')
+    .split(/(?<!\\)\|/)
+    .map((cell) => cell.trim());
 
 const codeUnits = (file: string, block: Block): Draft[] => {
   const units: Draft[] = [];
   let group: { line: number; text: string }[] = [];
   const close = (): void => {
     group = trimmed(group);
-    if (group.length > 0) units.push(draft(file, block, group.map(({ line, text }) => piece(file, line, text.trim())), dedented(group.map(({ text }) => text))));
+    if (group.length > 0)
+      units.push(
+        draft(
+          file,
+          block,
+          group.map(({ line, text }) => piece(file, line, text.trim())),
+          dedented(group.map(({ text }) => text)),
+        ),
+      );
     group = [];
   };
   block.lines.forEach((text, index) => {
@@ -145,7 +163,7 @@ const COMMENT = /^\s*(?:\/\/+|\/?\*+|#+|--|;+|%|<!--|"""|''')\s?/;
 /** Comments in source files are prose; what is between them is code. */
 const sourceUnits = (file: string, block: Block): Draft[] => {
   const units: Draft[] = [];
-  for (let at = 0; at < block.lines.length; ) {
+  for (let at = 0; at < block.lines.length;) {
     const isComment = COMMENT.test(block.lines[at]!);
     let end = at + 1;
     while (end < block.lines.length && COMMENT.test(block.lines[end]!) === isComment) end++;
@@ -165,7 +183,9 @@ const commentUnits = (file: string, block: Block): Draft[] => {
     if (!starts[index]) return [];
     const next = starts.indexOf(true, index + 1);
     const paragraph = lines.slice(index, next < 0 ? undefined : next);
-    return proseUnits(file, { ...block, kind: 'paragraph', from: block.from + index, lines: paragraph }, /^\s*(?:@\w+\s*)?/).filter(({ text }) => /\p{L}{2}/u.test(text));
+    return proseUnits(file, { ...block, kind: 'paragraph', from: block.from + index, lines: paragraph }, /^\s*(?:@\w+\s*)?/).filter(({ text }) =>
+      /\p{L}{2}/u.test(text),
+    );
   });
 };
 

@@ -26,7 +26,13 @@ export const verdictOn = ({ question, task, report, evidence }: Brief): Verdict 
     covered += share;
     const shown = JSON.stringify(claim.text.slice(0, SHOWN_CHARS));
     if (sources.length === 0) reasons.push(`${shown} cites nothing: name the place, or leave it out`);
-    else if (share < COVERED) reasons.push(`${shown} says more than its sources: ${contentTerms(claim.text).filter((term) => !contentTerms(quotes).includes(term)).slice(0, 6).join(', ')} does not stand there`);
+    else if (share < COVERED)
+      reasons.push(
+        `${shown} says more than its sources: ${contentTerms(claim.text)
+          .filter((term) => !contentTerms(quotes).includes(term))
+          .slice(0, 6)
+          .join(', ')} does not stand there`,
+      );
     else if (numbersIn(claim.text).some((number) => !numbersIn(quotes).includes(number))) reasons.push(`${shown} holds a number that its sources do not`);
     else if (!claim.isCode && NEGATION.test(claim.text) !== NEGATION.test(quotes) && share < 0.95) reasons.push(`${shown} and its sources differ in a "not"`);
   }
@@ -49,10 +55,13 @@ const saysNothing = (text: string): Verdict =>
     : { verdict: 'revise', reasons: ['The report makes no statement: answer the question, or say what was not found.'], confidence: 0.9 };
 
 /** Leads and remarks claim nothing. */
-const isClaim = ({ text, isCode, marks }: Claim): boolean => isCode || marks.length > 0 || (contentTerms(text).length >= 3 && !/:$/.test(text) && !text.startsWith('(') && !/^#/.test(text));
+const isClaim = ({ text, isCode, marks }: Claim): boolean =>
+  isCode || marks.length > 0 || (contentTerms(text).length >= 3 && !text.endsWith(':') && !text.startsWith('(') && !text.startsWith('#'));
 
 const checkedIn = (evidence: string): Checked =>
-  new Map([...evidence.matchAll(/^\[(\d+)\] ((ok|moved|missing)\b.*)$/gm)].map(([, number, line, result]) => [Number(number), { result: result!, line: line! }]));
+  new Map(
+    [...evidence.matchAll(/^\[(\d+)\] ((ok|moved|missing)\b.*)$/gm)].map(([, number, line, result]) => [Number(number), { result: result!, line: line! }]),
+  );
 
 const numbersIn = (text: string): string[] => [...text.matchAll(/\d+(?:[.,]\d+)*/g)].map(([number]) => number);
 

@@ -36,8 +36,16 @@ const FILES = {
     'Dogs must be kept on a lead because the deck is shared.',
   ].join('\n'),
   'crew.txt': 'The ferry was built by Henrik Dahl in 1987.\nIts captain is Mette Lund.\n',
-  'tool/board.ts': ['export const columns = 4;', '/**', ' * Draws the departure board.', ' * A cancelled crossing blinks three times.', ' */', 'export const draw = () => blink(3);'].join('\n'),
-  'tool/readme.md': '# Timetable tool\n\nInstall it with npm:\n\n```sh\nnpm install marsk-timetable\n```\n\n### refreshMs\n\nDefault: `60000`. How often the board is fetched.\n',
+  'tool/board.ts': [
+    'export const columns = 4;',
+    '/**',
+    ' * Draws the departure board.',
+    ' * A cancelled crossing blinks three times.',
+    ' */',
+    'export const draw = () => blink(3);',
+  ].join('\n'),
+  'tool/readme.md':
+    '# Timetable tool\n\nInstall it with npm:\n\n```sh\nnpm install marsk-timetable\n```\n\n### refreshMs\n\nDefault: `60000`. How often the board is fetched.\n',
 };
 
 let folder: TestFolder;
@@ -74,7 +82,15 @@ describe('research', () => {
     expect(finish).toBe('stop');
   });
 
-  it.each(['Who is the mayor of Marsk?', 'What does the hotel charge for breakfast?', 'How do I configure TLS certificates?', 'How often is the engine serviced?', 'Who owns the hotel?', 'Does the captain walk the dogs during the public holidays?', 'What colour is the ferry?'])('says plainly that the documents do not answer: %s', async (question) => {
+  it.each([
+    'Who is the mayor of Marsk?',
+    'What does the hotel charge for breakfast?',
+    'How do I configure TLS certificates?',
+    'How often is the engine serviced?',
+    'Who owns the hotel?',
+    'Does the captain walk the dogs during the public holidays?',
+    'What colour is the ferry?',
+  ])('says plainly that the documents do not answer: %s', async (question) => {
     const { report, turns } = await ask(question);
     expect(report).toEqual({ text: `Not found in the documents: ${question}`, citations: [] });
     expect(turns).toBeLessThanOrEqual(5);
@@ -82,7 +98,9 @@ describe('research', () => {
 
   it('answers both halves of a question, and says which half it cannot', async () => {
     expect((await ask('Who built the ferry and how much does an adult pay?')).report.text).toMatch(/Henrik Dahl[^]*12 crowns/);
-    expect((await ask('Who built the ferry, and what is the password of the wireless network?')).report.text).toMatch(/Henrik Dahl[^]*Not found in the documents: what is the password/);
+    expect((await ask('Who built the ferry, and what is the password of the wireless network?')).report.text).toMatch(
+      /Henrik Dahl[^]*Not found in the documents: what is the password/,
+    );
   });
 
   it('searches first, then reads, then answers', async () => {
@@ -122,7 +140,13 @@ describe('research', () => {
   });
 
   it('quotes single lines, word for word, and its reports pass review', async () => {
-    for (const question of ['When does the ferry to Marsk leave?', 'How do I board with a bicycle?', 'How do I install the timetable tool?', 'What is the default of refreshMs?', 'How many times does a cancelled crossing blink?']) {
+    for (const question of [
+      'When does the ferry to Marsk leave?',
+      'How do I board with a bicycle?',
+      'How do I install the timetable tool?',
+      'What is the default of refreshMs?',
+      'How many times does a cancelled crossing blink?',
+    ]) {
       const { report } = await ask(question);
       for (const { file, line, quote } of report.citations) {
         const text = FILES[file.slice('island/'.length) as keyof typeof FILES].split('\n')[line - 1]!;
@@ -139,7 +163,10 @@ describe('research', () => {
 });
 
 describe('review', () => {
-  const report: Report = { text: 'The ferry was built by Henrik Dahl in 1987. [1]', citations: [{ file: 'island/crew.txt', line: 1, quote: 'The ferry was built by Henrik Dahl in 1987.' }] };
+  const report: Report = {
+    text: 'The ferry was built by Henrik Dahl in 1987. [1]',
+    citations: [{ file: 'island/crew.txt', line: 1, quote: 'The ferry was built by Henrik Dahl in 1987.' }],
+  };
 
   it('accepts what its sources carry', async () => {
     const verdict = await review(toolbox, 'Who built the ferry?', report);
@@ -152,7 +179,11 @@ describe('review', () => {
     ['a quote from another line', { ...report, citations: [{ ...report.citations[0]!, line: 2 }] }, /stands at line 1/],
     ['a number that the source does not hold', { ...report, text: 'The ferry was built by Henrik Dahl in 1988. [1]' }, /number/],
     ['a claim without a source', { ...report, text: `${report.text} The captain owns two more ferries.` }, /cites nothing/],
-    ['a claim that goes beyond its source', { ...report, text: 'The famous shipyard of Henrik Dahl won three prizes for this vessel. [1]' }, /says more than its sources/],
+    [
+      'a claim that goes beyond its source',
+      { ...report, text: 'The famous shipyard of Henrik Dahl won three prizes for this vessel. [1]' },
+      /says more than its sources/,
+    ],
     ['a claim that turns its source round', { ...report, text: 'The ferry was not built by Henrik Dahl in summer 1987. [1]' }, /"not"/],
   ])('sends back %s, with the reason', async (_, wrong, reason) => {
     const verdict = await review(toolbox, 'Who built the ferry?', wrong);
@@ -181,7 +212,13 @@ describe('planning', () => {
     const made = { ...team(agents), goal };
     const parsed = parseFormat('plan', (await say(supervisor.request(made.profile, supervisor.planning(made), 'plan'))).text);
     if (!parsed.ok) throw new Error(parsed.problem);
-    expect(draftProblems(parsed.value, agents.map(({ name }) => name), 4)).toEqual([]);
+    expect(
+      draftProblems(
+        parsed.value,
+        agents.map(({ name }) => name),
+        4,
+      ),
+    ).toEqual([]);
     return parsed.value.steps;
   };
 
@@ -202,7 +239,12 @@ describe('planning', () => {
 });
 
 describe('synthesis', () => {
-  const built: Finding = { step: 'a', agent: 'reader', text: 'The ferry was built by Henrik Dahl in 1987. [1]', citations: [{ file: 'island/crew.txt', line: 1, quote: 'The ferry was built by Henrik Dahl in 1987.' }] };
+  const built: Finding = {
+    step: 'a',
+    agent: 'reader',
+    text: 'The ferry was built by Henrik Dahl in 1987. [1]',
+    citations: [{ file: 'island/crew.txt', line: 1, quote: 'The ferry was built by Henrik Dahl in 1987.' }],
+  };
   const price: Finding = {
     step: 'b',
     agent: 'clerk',
@@ -210,7 +252,11 @@ describe('synthesis', () => {
     citations: [{ file: 'island/ferry.md', line: 10, quote: '| Adult | 12 crowns |' }, ...built.citations],
   };
   const synthesise = async (goal: string, findings: readonly Finding[]): Promise<Report> => {
-    const request: ModelRequest = { ...base, format: 'report', messages: [{ role: 'user', text: `# Question\n${goal}\n\n# Findings\n${findingLines(findings)}` }] };
+    const request: ModelRequest = {
+      ...base,
+      format: 'report',
+      messages: [{ role: 'user', text: `# Question\n${goal}\n\n# Findings\n${findingLines(findings)}` }],
+    };
     const parsed = parseFormat('report', (await say(request)).text);
     if (!parsed.ok) throw new Error(parsed.problem);
     return parsed.value;
@@ -239,9 +285,18 @@ const base: ModelRequest = { model: EXTRACTIVE_MODEL, messages: [], tools: [], m
 describe('the port', () => {
   const signal = new AbortController().signal;
   const findings = findingLines(
-    Array.from({ length: 6 }, (_, n) => ({ step: `s${n}`, agent: 'reader', text: `Pier number ${n} holds ${n + 2} boats near mark ${n * 7}. [1]`, citations: [{ file: 'island/piers.md', line: n + 1, quote: `Pier number ${n} holds ${n + 2} boats near mark ${n * 7}.` }] })),
+    Array.from({ length: 6 }, (_, n) => ({
+      step: `s${n}`,
+      agent: 'reader',
+      text: `Pier number ${n} holds ${n + 2} boats near mark ${n * 7}. [1]`,
+      citations: [{ file: 'island/piers.md', line: n + 1, quote: `Pier number ${n} holds ${n + 2} boats near mark ${n * 7}.` }],
+    })),
   );
-  const request: ModelRequest = { ...base, format: 'report', messages: [{ role: 'user', text: `# Question\nHow many boats does each pier hold?\n\n# Findings\n${findings}` }] };
+  const request: ModelRequest = {
+    ...base,
+    format: 'report',
+    messages: [{ role: 'user', text: `# Question\nHow many boats does each pier hold?\n\n# Findings\n${findings}` }],
+  };
 
   it('gives a shorter answer, and never broken JSON, when the cap is low', async () => {
     const full = await say(request);
@@ -267,7 +322,10 @@ describe('the port', () => {
     await model.call(request, once, { signal, tools: [] });
     await expect(model.call(request, once, { signal, tools: [] })).rejects.toMatchObject({ code: 'GRANT_USED' });
     await expect(model.call(request, grant(), { signal: AbortSignal.abort(), tools: [] })).rejects.toMatchObject({ code: 'MODEL_ABORTED', billing: 'none' });
-    await expect(model.call({ ...request, model: 'extractive/modern' }, grant(), { signal, tools: [] })).rejects.toMatchObject({ code: 'MODEL_REJECTED', billing: 'none' });
+    await expect(model.call({ ...request, model: 'extractive/modern' }, grant(), { signal, tools: [] })).rejects.toMatchObject({
+      code: 'MODEL_REJECTED',
+      billing: 'none',
+    });
   });
 
   it('gives its text in pieces, and stops between two of them', async () => {

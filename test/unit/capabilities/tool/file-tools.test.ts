@@ -7,7 +7,7 @@ import { parseExcerpts } from '../../../../src/capabilities/tool/excerpt.ts';
 import { FILE_BYTES_MAX } from '../../../../src/capabilities/tool/folder-files.ts';
 import { globMatcher } from '../../../../src/capabilities/tool/glob.ts';
 import { listFiles } from '../../../../src/capabilities/tool/list-files.ts';
-import type { Folder } from '../../../../src/capabilities/tool/port.ts';
+import type { Folder } from '../../../../src/protocols/tool.ts';
 import { readFileTool } from '../../../../src/capabilities/tool/read-file.ts';
 import { createSearchFiles } from '../../../../src/capabilities/tool/search-files.ts';
 import { createFolder, type TestFolder } from '../../../support/folder.ts';
@@ -68,7 +68,9 @@ describe('glob', () => {
 describe('read_file', () => {
   it('shows lines behind their numbers and says how to go on', async () => {
     const excerpt = await read('docs/guide.md', { from_line: 3, lines: 2 });
-    expect(readFileTool.render(excerpt)).toBe('docs/guide.md:3-4 of 9\n3| The ferry leaves at nine.\n4| It crosses in forty\nThe file goes on: ask with from_line 5 for more.');
+    expect(readFileTool.render(excerpt)).toBe(
+      'docs/guide.md:3-4 of 9\n3| The ferry leaves at nine.\n4| It crosses in forty\nThe file goes on: ask with from_line 5 for more.',
+    );
   });
 
   it('takes a bare path when one folder is open, and asks for the folder when there are more', async () => {
@@ -77,9 +79,12 @@ describe('read_file', () => {
     expect((await read('./more/guide.md', {}, docs, other)).lines).toEqual(['Another guide.']);
   });
 
-  it.each(['docs/../etc/passwd', '../docs/guide.md', '/etc/passwd', 'docs/deep/../../x', 'docs/.secret', 'docs/node_modules/x/readme.md'])('refuses %s (F1, F2)', async (file) => {
-    await expect(read(file)).rejects.toMatchObject({ code: 'FILE_OUTSIDE' });
-  });
+  it.each(['docs/../etc/passwd', '../docs/guide.md', '/etc/passwd', 'docs/deep/../../x', 'docs/.secret', 'docs/node_modules/x/readme.md'])(
+    'refuses %s (F1, F2)',
+    async (file) => {
+      await expect(read(file)).rejects.toMatchObject({ code: 'FILE_OUTSIDE' });
+    },
+  );
 
   it('does not follow a link that leads out, and follows one that stays inside (F1)', async () => {
     symlinkSync(join(other.path, 'guide.md'), join(docs.path, 'out.md'));
@@ -113,10 +118,17 @@ describe('read_file', () => {
 
   it('shows lines that can be read back without loss', () => {
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'grapheme' }).map((line) => line.replace(/[\r\n]/g, '')), { minLength: 1 }), fc.integer({ min: 1, max: 9_999 }), (lines, from) => {
-        const excerpt = { file: 'a b/c.md', from, lines, total: from + lines.length, headings: ['One (1)', 'Two'] };
-        expect(parseExcerpts(`[3] ${readFileTool.render(excerpt)}`)).toEqual([excerpt]);
-      }),
+      fc.property(
+        fc.array(
+          fc.string({ unit: 'grapheme' }).map((line) => line.replace(/[\r\n]/g, '')),
+          { minLength: 1 },
+        ),
+        fc.integer({ min: 1, max: 9_999 }),
+        (lines, from) => {
+          const excerpt = { file: 'a b/c.md', from, lines, total: from + lines.length, headings: ['One (1)', 'Two'] };
+          expect(parseExcerpts(`[3] ${readFileTool.render(excerpt)}`)).toEqual([excerpt]);
+        },
+      ),
       { examples: [[['one\u2028line', '', '12| not a number of ours'], 1]] },
     );
   });
@@ -125,7 +137,12 @@ describe('read_file', () => {
 describe('search_files', () => {
   it('finds a passage by other forms of its words, with its place and headings', async () => {
     const { hits } = await search('how much does one ticket cost?');
-    expect(hits[0]).toMatchObject({ file: 'docs/guide.md', from: 7, headings: ['Ferry', 'Tickets'], lines: ['## Tickets', '', 'A ticket costs 12 crowns. Children travel free.'] });
+    expect(hits[0]).toMatchObject({
+      file: 'docs/guide.md',
+      from: 7,
+      headings: ['Ferry', 'Tickets'],
+      lines: ['## Tickets', '', 'A ticket costs 12 crowns. Children travel free.'],
+    });
   });
 
   it('says which words stand nowhere', async () => {
@@ -152,15 +169,19 @@ describe('search_files', () => {
   it('shows passages as read_file shows lines', async () => {
     const tool = createSearchFiles();
     const result = await search('ticket', tool);
-    expect(parseExcerpts(tool.render(result))).toEqual(result.hits.map(({ score: _, ...excerpt }) => excerpt));
+    expect(parseExcerpts(tool.render(result))).toEqual(result.hits.map(({ file, from, lines, total, headings }) => ({ file, from, lines, total, headings })));
   });
 });
 
 describe('check_quotes', () => {
-  const check = async (line: number, quote: string, file = 'docs/guide.md') => (await checkQuotes.run({ citations: [{ file, line, quote }] }, context(docs)))[0]!;
+  const check = async (line: number, quote: string, file = 'docs/guide.md') =>
+    (await checkQuotes.run({ citations: [{ file, line, quote }] }, context(docs)))[0]!;
 
   it('accepts what stands word for word where it is said to stand', async () => {
-    expect(await check(3, 'The ferry leaves at nine.')).toMatchObject({ result: 'ok', around: { from: 2, lines: ['', 'The ferry leaves at nine.', 'It crosses in forty'] } });
+    expect(await check(3, 'The ferry leaves at nine.')).toMatchObject({
+      result: 'ok',
+      around: { from: 2, lines: ['', 'The ferry leaves at nine.', 'It crosses in forty'] },
+    });
     expect(await check(9, 'Children travel free.')).toMatchObject({ result: 'ok' });
   });
 

@@ -3,7 +3,29 @@ import { blocksOf } from '../../../../src/capabilities/tool/blocks.ts';
 import { passagesOf } from '../../../../src/capabilities/tool/passages.ts';
 import { contentTerms, termsOf } from '../../../../src/capabilities/tool/words.ts';
 
-const MARKDOWN = ['# One', '', 'A paragraph', 'in two lines.', '', '- an item', '  that goes on', '- another', '', '```sh', 'npm install', '', 'npm test', '```', '', 'Two', '---', '', '| a | b |', '|---|---|', '| 1 | 2 |'];
+const MARKDOWN = [
+  '# One',
+  '',
+  'A paragraph',
+  'in two lines.',
+  '',
+  '- an item',
+  '  that goes on',
+  '- another',
+  '',
+  '```sh',
+  'npm install',
+  '',
+  'npm test',
+  '```',
+  '',
+  'Two',
+  '---',
+  '',
+  '| a | b |',
+  '|---|---|',
+  '| 1 | 2 |',
+];
 
 describe('blocks', () => {
   it('are what a reader sees as one thing, under its headings', () => {

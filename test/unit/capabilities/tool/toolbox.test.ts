@@ -25,7 +25,12 @@ const refusing = tool('refusing', async () => {
 });
 const long = tool('long', async () => 'x'.repeat(TEXT_CHARS_MAX * 3));
 
-const box = createToolbox({ tools: [echo, never, broken, refusing, long], folders: [], allowed: { reader: ['echo', 'never', 'broken', 'refusing', 'long', 'gone'], writer: [] }, now: () => 42 });
+const box = createToolbox({
+  tools: [echo, never, broken, refusing, long],
+  folders: [],
+  allowed: { reader: ['echo', 'never', 'broken', 'refusing', 'long', 'gone'], writer: [] },
+  now: () => 42,
+});
 
 const run = async (name: string, input: Record<string, unknown> = {}, agent = 'reader', signal = new AbortController().signal) => {
   const record = await box.run({ call: { id: 'c1', name, input }, agent }, signal);
@@ -36,7 +41,14 @@ const run = async (name: string, input: Record<string, unknown> = {}, agent = 'r
 describe('the toolbox', () => {
   it('tells a model what a tool takes, as JSON Schema', () => {
     expect(box.specs(['echo'])).toEqual([
-      { name: 'echo', description: 'does echo', parameters: { type: 'object', properties: { count: { default: 1, description: 'how often', type: 'integer', maximum: Number.MAX_SAFE_INTEGER, minimum: Number.MIN_SAFE_INTEGER } } } },
+      {
+        name: 'echo',
+        description: 'does echo',
+        parameters: {
+          type: 'object',
+          properties: { count: { default: 1, description: 'how often', type: 'integer', maximum: Number.MAX_SAFE_INTEGER, minimum: Number.MIN_SAFE_INTEGER } },
+        },
+      },
     ]);
     expect(() => box.specs(['ecco'])).toThrow(/there is no tool "ecco"; there are: echo, never/);
   });
@@ -58,7 +70,11 @@ describe('the toolbox', () => {
   });
 
   it('gives what a tool threw as a result (T2)', async () => {
-    expect(await run('refusing')).toMatchObject({ ok: false, text: 'there is no file "x"; list_files shows what there is', failure: { code: 'FILE_NOT_FOUND' } });
+    expect(await run('refusing')).toMatchObject({
+      ok: false,
+      text: 'there is no file "x"; list_files shows what there is',
+      failure: { code: 'FILE_NOT_FOUND' },
+    });
     expect(await run('broken')).toMatchObject({ ok: false, text: 'broken failed: no such thing', failure: { code: 'TOOL_FAILED' } });
   });
 
