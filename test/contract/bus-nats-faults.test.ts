@@ -141,7 +141,7 @@ test('while the server sleeps an append fails at its deadline, and can be made a
   await bus.append('r-1.a', envelope('before'));
   server.pause();
   const outcomes = await Promise.allSettled([bus.append('r-1.a', envelope('x')), bus.append('r-2.a', envelope('x')), bus.put('k', 'v'), bus.offer('work', 'x', {})]);
-  for (const outcome of outcomes.slice(0, 3)) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'BUS_UNAVAILABLE', retryable: true } });
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'BUS_UNAVAILABLE', retryable: true } });
   server.resume();
   const retried = async (): Promise<Position> => {
     try {

@@ -530,12 +530,14 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         const before = following(a, 'r-9.>');
         await before.caughtUp;
         before.stop();
+        await a.append('r-7.a', envelope('settled'));
         await made.injectGarbage('r-9.a', Buffer.from('alone'));
         const sentinel = following(a, 'r-8.>');
         await b.append('r-8.a', envelope('sentinel'));
         await eventually('the sentinel', () => sentinel.seen.length === 1);
-        for (const bus of [a, b, a]) expect(await readAll(bus, 'r-9.>')).toEqual([]);
+        expect(await readAll(a, 'r-9.>')).toEqual([]);
         await eventually('the letter', async () => (await b.deadLetters()).length > 0);
+        expect(await readAll(b, 'r-9.>')).toEqual([]);
         expect(await a.deadLetters()).toMatchObject([{ source: 'r-9.a', body: 'alone' }]);
       });
 

@@ -50,7 +50,7 @@ export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsSe
     running.add(child);
     child.once('exit', () => running.delete(child));
     let said = '';
-    child.stderr!.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
+    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
     const ports = join(folder, `nats-server_${child.pid}.ports`);
     let url: string | undefined;
     await eventually('the server listens', async () => {

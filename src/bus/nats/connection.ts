@@ -148,6 +148,19 @@ export class Connection {
     }
   }
 
+  /** What a reader waits for: it goes on by itself when the server is back, but its caller is told at the deadline. */
+  async within<T>(result: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(this.unavailable('the server says nothing')), this.settings.deadlineMs);
+    });
+    try {
+      return await Promise.race([result, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   unavailable(cause: unknown): TroupeError {
     const why = cause instanceof Error ? cause.message : String(cause);
     return new TroupeError('BUS_UNAVAILABLE', `${this.settings.servers}: ${why}; it was tried for ${this.settings.deadlineMs} ms`, { retryable: true, cause });

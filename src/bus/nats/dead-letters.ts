@@ -27,23 +27,24 @@ export class DeadLetters {
   async all(): Promise<readonly DeadLetter[]> {
     const letters: DeadLetter[] = [];
     const { names } = this.#connection;
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        reader.stop();
-        resolve();
-      };
-      const reader = new StreamReader(this.#connection, {
-        stream: names.deadStream,
-        start: 1,
-        onMessage: ({ at, data, pending }) => {
-          letters.push({ at, ...(JSON.parse(Buffer.from(data).toString()) as Omit<DeadLetter, 'at'>) });
-          if (pending === 0) end();
-        },
-        onReady: (pending) => {
-          if (pending === 0 && letters.length === 0) end();
-        },
-      });
+    let end = (): void => {};
+    const read = new Promise<void>((resolve) => (end = resolve));
+    const reader = new StreamReader(this.#connection, {
+      stream: names.deadStream,
+      start: 1,
+      onMessage: ({ at, data, pending }) => {
+        letters.push({ at, ...(JSON.parse(Buffer.from(data).toString()) as Omit<DeadLetter, 'at'>) });
+        if (pending === 0) end();
+      },
+      onReady: (pending) => {
+        if (pending === 0) end();
+      },
     });
+    try {
+      await this.#connection.within(read);
+    } finally {
+      reader.stop();
+    }
     return letters;
   }
 }

@@ -427,7 +427,7 @@ export class Journal {
         else if (ended) return;
         else {
           queue.length = at = 0;
-          await new Promise<void>((resolve) => (wake = resolve));
+          await this.#connection.within(new Promise<void>((resolve) => (wake = resolve)));
         }
       }
     } finally {

@@ -121,7 +121,7 @@ class Queue {
   }
 
   async offer(id: string, data: Data): Promise<void> {
-    await this.#ready;
+    await this.#connection.within(this.#ready);
     if (this.#items.has(id)) return;
     const { names } = this.#connection;
     if (this.#items.size + this.#offering >= this.#maxItems) {

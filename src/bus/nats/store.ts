@@ -33,12 +33,14 @@ export class Store {
 
   async keys(prefix: string): Promise<readonly string[]> {
     const keys = new Map<string, boolean>();
-    await new Promise<void>((resolve) => {
-      const watch = this.#read(prefix, ({ key, value }) => keys.set(key, value !== undefined), () => {
-        watch.stop();
-        resolve();
-      });
-    });
+    let all = (): void => {};
+    const read = new Promise<void>((resolve) => (all = resolve));
+    const watch = this.#read(prefix, ({ key, value }) => keys.set(key, value !== undefined), all);
+    try {
+      await this.#connection.within(read);
+    } finally {
+      watch.stop();
+    }
     return [...keys].filter(([, isThere]) => isThere).map(([key]) => key);
   }
 
