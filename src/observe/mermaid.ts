@@ -32,7 +32,7 @@ type Edge = DirectedGraphNode['edges'][number];
 
 const labelOf = ({ label, transition }: Edge): string => {
   const { guard } = transition;
-  const asked = typeof guard === 'string' ? guard : typeof guard === 'object' && guard !== null && 'type' in guard ? String(guard.type) : undefined;
+  const asked = typeof guard === 'string' ? guard : typeof guard === 'object' && guard !== null && 'type' in guard ? guard.type : undefined;
   return `${eventInWords(label.text)}${asked === undefined ? '' : ` [${asked}]`}`;
 };
 

@@ -32,7 +32,6 @@ const byName = new Map<string, MessageType>(catalogue.map((entry) => [`${entry.t
 const names = new Set<string>(catalogue.map((entry) => entry.type));
 
 export const versionOf = (type: MessageName): number => catalogue.find((entry) => entry.type === type)!.v;
-export const isMessageName = (type: string): type is MessageName => names.has(type);
 
 export type DecodeResult = { readonly ok: true; readonly message: Decoded } | { readonly ok: false; readonly code: 'MESSAGE_UNKNOWN' | 'MESSAGE_INVALID'; readonly reason: string };
 

@@ -41,11 +41,3 @@ export const startEach = <Args, Input>(src: string, effects: (args: Args) => rea
       for (const { id, input } of effects(args as Args)) args.enqueue.spawnChild(src as never, { id, input } as never);
     }),
   );
-
-/** Stops effects by id; those that are not running are passed over. */
-export const stopEach = <Args>(ids: (args: Args) => readonly string[]): AnyAction =>
-  durable(
-    enqueueActions((args) => {
-      for (const id of ids(args as Args)) args.enqueue.stopChild(id);
-    }),
-  );

@@ -30,3 +30,13 @@ export const ToolRecord = z.object({
   time: z.number(),
 });
 export type ToolRecord = z.infer<typeof ToolRecord>;
+
+/** A folder that tools may read. A file in it is known to agents and people as `<label>/<path below the folder>`. */
+export type Folder = {
+  /** The input's name in the team file. */
+  readonly name: string;
+  /** Absolute, with links resolved. */
+  readonly path: string;
+  /** How people write it: the path as given, so that `label/guide.md:12` can be opened from where the run was started. */
+  readonly label: string;
+};

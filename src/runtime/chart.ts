@@ -105,7 +105,7 @@ const judgeBuiltIn = (action: ActionDefinition, what: string): string | undefine
   const kind = typeof action === 'function' ? action.type : undefined;
   if (kind === undefined) return `${what} is a plain function; use assign, emit, raise, or an effect`;
   if (kind === 'xstate.enqueueActions') {
-    return DURABLE in (action as object) ? undefined : `${what} uses enqueueActions; use emitEach, startEach or stopEach`;
+    return DURABLE in (action as object) ? undefined : `${what} uses enqueueActions; use emitEach or startEach`;
   }
   return PERFORMABLE.has(kind) ? undefined : `${what} is '${kind}', which a host cannot perform`;
 };

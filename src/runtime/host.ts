@@ -377,7 +377,7 @@ export class Host {
 
   #envelope(id: string, from: Address, type: MessageName, data: Readonly<Record<string, unknown>>, causation: string | undefined): Envelope {
     const time = this.#options.clock.now();
-    return { id, type, v: versionOf(type), from, ...(causation !== undefined && { causation }), correlation: runOf(from), time, data: data as Record<string, unknown> };
+    return { id, type, v: versionOf(type), from, ...(causation !== undefined && { causation }), correlation: runOf(from), time, data: data };
   }
 
   #append(log: Address, envelope: Envelope): void {

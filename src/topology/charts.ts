@@ -13,5 +13,3 @@ export const charts = {
   budget: defineChart('budget', 1, budgetMachine),
   approver: defineChart('approver', 1, approverMachine),
 } as const;
-
-export type ChartName = keyof typeof charts;

@@ -1,7 +1,7 @@
 /** The inputs of a run: what the file says, unless whoever starts the run says otherwise. */
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve } from 'node:path';
-import type { Folder } from '../capabilities/tool/port.ts';
+import type { Folder } from '../protocols/tool.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import type { Issue } from './problem.ts';
 import type { TeamFile } from './schema.ts';

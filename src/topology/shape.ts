@@ -103,7 +103,7 @@ const show = (value: unknown): string => {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a map';
-  const shown = JSON.stringify(value) ?? String(value);
+  const shown = JSON.stringify(value) ?? typeof value;
   return shown.length > 60 ? `${shown.slice(0, 57)}…"` : shown;
 };
 

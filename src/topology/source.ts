@@ -98,7 +98,7 @@ const valueOf = (doc: Document, problemAt: (offset: number, code: ProblemCode, m
 
 /** Where the value at `path` begins, or its key; for what is not there, the key of the deepest map or list that is. */
 const offsetOf = (doc: Document, path: Path, onKey: boolean): number => {
-  let node = doc.contents as Node | null;
+  let node = doc.contents;
   let keyOffset = 0;
   let valueOffset = 0;
   for (const key of path) {

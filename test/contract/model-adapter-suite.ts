@@ -10,7 +10,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ModelAdapter, ModelAnswer, ModelError, ToolSpec } from '../../src/capabilities/model/port.ts';
-import { TroupeError } from '../../src/protocols/failure.ts';
+import { type TroupeError } from '../../src/protocols/failure.ts';
 import { parseFormat } from '../../src/protocols/formats.ts';
 import { Grant } from '../../src/protocols/grant.ts';
 import { FinishReason, ModelReply, ModelRequest } from '../../src/protocols/model.ts';

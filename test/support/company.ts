@@ -149,7 +149,7 @@ export const runners = (provider: Provider, nowMs: () => number, { soon = async 
   tool: {
     run: ({ call }: ToolRequest, { address: at }: EffectContext): Promise<EffectResult> =>
       soon(`${at} uses ${call.name}`, () => {
-        const output: ToolRecord = { callId: call.id, tool: call.name, input: call.input, ok: true, text: `page ${String(call.input['page'] ?? '')}`, ms: 1, time: 0 };
+        const output: ToolRecord = { callId: call.id, tool: call.name, input: call.input, ok: true, text: `page ${JSON.stringify(call.input['page'] ?? '').replaceAll('"', '')}`, ms: 1, time: 0 };
         return { ok: true, output };
       }),
   },

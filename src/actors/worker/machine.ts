@@ -194,7 +194,7 @@ export const workerMachine = setup({
           on: {
             'xstate.done.actor.*': { actions: { type: 'observe', params: ({ event }) => (event as DoneActorEvent<ToolRecord>).output } },
             'xstate.error.actor.*': {
-              actions: { type: 'observeBroken', params: ({ event }) => ({ actorId: event.actorId, error: event.error as Failure, at: event.at ?? 0 }) },
+              actions: { type: 'observeBroken', params: ({ event }) => ({ actorId: event.actorId, error: event.error, at: event.at ?? 0 }) },
             },
           },
           always: { guard: 'allObserved', target: 'thinking', actions: 'read' },

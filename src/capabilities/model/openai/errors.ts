@@ -55,7 +55,7 @@ const refused = (thrown: APIError, status: number, context: ErrorContext): Model
   if (status === 429) {
     // An empty account is refused with the same status, and waiting does not fill it.
     if (thrown.code === 'insufficient_quota') return none('MODEL_REJECTED', '; the account at the provider has no credit left');
-    const retryAfterMs = retryAfter(thrown.headers as Headers | undefined, context.now());
+    const retryAfterMs = retryAfter(thrown.headers, context.now());
     return none('MODEL_RATE_LIMITED', '', true, retryAfterMs === undefined ? {} : { retryAfterMs });
   }
   if (status === 408 || status === 409) return none('MODEL_UNAVAILABLE', '', true);

@@ -50,7 +50,7 @@ const schemas = new Map<FormatName, Record<string, unknown>>();
 export const strictSchema = (format: FormatName): Record<string, unknown> => {
   const known = schemas.get(format);
   if (known) return known;
-  const made = kept(z.toJSONSchema(formats[format], { io: 'output' }) as Record<string, unknown>);
+  const made = kept(z.toJSONSchema(formats[format], { io: 'output' }));
   schemas.set(format, made);
   return made;
 };

@@ -5,7 +5,7 @@ import { ModelError, type Billing, type ModelAdapter } from '../../../../src/cap
 import { createPrices, ratesOf, type DollarRates } from '../../../../src/capabilities/model/prices.ts';
 import { createScriptedAdapter } from '../../../../src/capabilities/model/scripted/adapter.ts';
 import type { Script } from '../../../../src/capabilities/model/scripted/script.ts';
-import { failure, TroupeError } from '../../../../src/protocols/failure.ts';
+import { failure, type TroupeError } from '../../../../src/protocols/failure.ts';
 import { Grant } from '../../../../src/protocols/grant.ts';
 import { ModelRequest } from '../../../../src/protocols/model.ts';
 import { tokensCost, usageCost } from '../../../../src/protocols/money.ts';

@@ -39,7 +39,7 @@ describe('a chat-completions request', () => {
         let tokens = 3;
         for (const { role, content, ...rest } of body.messages) {
           tokens += 4 + count(role) + count(content as string | null ?? '');
-          if ('tool_calls' in rest) for (const { id, ...call } of rest.tool_calls!) tokens += 4 + count(id) + count(JSON.stringify('function' in call ? call.function : call));
+          if ('tool_calls' in rest) for (const { id, ...call } of rest.tool_calls) tokens += 4 + count(id) + count(JSON.stringify('function' in call ? call.function : call));
           if ('tool_call_id' in rest) tokens += count(rest.tool_call_id);
         }
         for (const sent of body.tools ?? []) tokens += 16 + count(JSON.stringify('function' in sent ? sent.function : sent));
