@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import type { WorkerContext } from '../../src/actors/worker/machine.ts';
+import type { Address } from '../../src/protocols/ids.ts';
+import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
+import type { ToolRecord } from '../../src/protocols/tool.ts';
+import { charts } from '../../src/topology/charts.ts';
+import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Moment, type Walk } from '../support/chart-walk.ts';
+
+const LEAD = 'r-model.supervisor' as Address;
+const TURNS = 3;
+const ATTEMPTS = 2;
+
+const reply = (text: string, toolNames: readonly string[] = []): ModelReply => ({
+  text,
+  toolCalls: toolNames.map((name) => ({ id: name, name, input: {} })),
+  finish: toolNames.length > 0 ? 'tools' : 'stop',
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
+
+const replies = {
+  'a report': reply('{"text": "It is so.", "citations": []}'),
+  'prose': reply('It is so.'),
+  'two calls': reply('', ['left', 'right']),
+};
+
+const record: ToolRecord = { callId: 'left', tool: 'left', input: {}, ok: true, text: 'read', ms: 1, time: 1 };
+
+const contextOf = (moment: Moment): WorkerContext => moment.state.snapshot.context as WorkerContext;
+
+const { chart, untaken } = watched(charts.worker);
+
+const walk: Walk = {
+  address: 'r-model.worker.reader.s1-1' as Address,
+  definition: {
+    chart,
+    input: {
+      profile: {
+        name: 'reader', role: 'a reader', goal: '', backstory: '', model: 'p/m', tools: ['left', 'right'],
+        limits: { turns: TURNS, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+      },
+    },
+    account: 'r-model.budget' as Address,
+  },
+  messages: () => [
+    hears('task.assign', LEAD, 'task.assign', { step: 's1', attempt: 1, goal: 'why', instructions: 'look', findings: [] }),
+    hears('task.cancel', LEAD, 'task.cancel', { reason: 'enough' }),
+  ],
+  results: ({ src }) => (src === 'model' ? replies : { 'a record': record }),
+  counters: (moment) => {
+    const { turn, attempt, repairs, records } = contextOf(moment);
+    return [turn, attempt, repairs, records.length];
+  },
+};
+
+const paths = pathsOf(walk);
+
+const modelStarts = (moment: Moment) => moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
+const asked = (moment: Moment): boolean => happened(moment, 'task.assign') && moment.taken[0]!.entry.message.type === 'task.assign';
+
+describe('the worker on every path', () => {
+  it('takes each of its transitions', () => {
+    expect(untaken()).toEqual([]);
+    expect(paths.length).toBeGreaterThan(100);
+  });
+
+  it('ends every task with exactly one of task.completed and task.failed, and says neither before (W1)', () => {
+    everyPath(paths, (moment) => {
+      expect(countSent(moment, 'task.completed', 'task.failed')).toBe(hasEnded(moment) && asked(moment) ? 1 : 0);
+    });
+  });
+
+  it('answers whoever assigned the task, about that step and attempt (W1)', () => {
+    everyPath(paths, (moment) => {
+      for (const { type, to, data } of sentIn(moment)) {
+        if (type.startsWith('task.')) expect({ to, step: data['step'], attempt: data['attempt'] }).toEqual({ to: LEAD, step: 's1', attempt: 1 });
+      }
+    });
+  });
+
+  it('has at most so many answers from its model as it has turns, and asks for the last one without tools (W2)', () => {
+    everyPath(paths, (moment) => {
+      expect(contextOf(moment).turn).toBeLessThanOrEqual(TURNS);
+      if (contextOf(moment).turn === TURNS - 1) {
+        const model = moment.state.effects['model'];
+        if (model) expect((model.input as ModelRequest).tools).toEqual([]);
+      }
+    });
+  });
+
+  it('makes at most so many tries at one model call as it has attempts (W2)', () => {
+    everyPath(paths, (moment) => {
+      expect(contextOf(moment).attempt).toBeLessThanOrEqual(ATTEMPTS);
+      expect(modelStarts(moment).filter((output) => output.kind === 'start' && output.effect.attempt === 1).length).toBeLessThanOrEqual(TURNS * ATTEMPTS);
+    });
+  });
+
+  it('never reports completion once it is cancelled (W3)', () => {
+    everyPath(paths, (moment) => {
+      const cancelled = moment.taken.findIndex(({ entry }) => entry.message.type === 'task.cancel');
+      if (cancelled < 0) return;
+      expect(hasEnded(moment)).toBe(true);
+      expect(countSent(moment, 'task.completed')).toBe(0);
+    });
+  });
+
+  it('reads a tool call that failed instead of giving up (W4)', () => {
+    everyPath(paths, (moment) => {
+      const last = moment.taken.at(-1)!;
+      if (last.entry.message.type === 'effect.failed' && last.happening.startsWith('tool.')) expect(hasEnded(moment)).toBe(false);
+    });
+  });
+
+  it('gives its model an answer to each call that it asked for (W4)', () => {
+    everyPath(paths, (moment) => {
+      const model = moment.state.effects['model'];
+      if (!model) return;
+      const { messages } = model.input as ModelRequest;
+      const calls = messages.flatMap((said) => (said.role === 'assistant' ? said.toolCalls.map(({ id }) => id) : []));
+      expect(messages.flatMap((said) => (said.role === 'tool' ? [said.callId] : []))).toEqual(calls);
+    });
+  });
+
+  it('ends by its time-out wherever it waits (W5)', () => {
+    everyPath(paths, (moment) => {
+      if (asked(moment)) expect(hasEnded(leftAlone(walk, moment))).toBe(true);
+    });
+  });
+
+  it('leaves no effect and no timer behind at its end', () => {
+    everyPath(paths, (moment) => {
+      if (hasEnded(moment)) expect([moment.state.effects, moment.state.timers]).toEqual([{}, {}]);
+    });
+  });
+});
