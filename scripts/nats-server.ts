@@ -39,7 +39,9 @@ const find = async (): Promise<string> => {
   const given = process.env['TROUPE_NATS_SERVER'];
   if (given !== undefined && given !== '') {
     if (await isUsable(given)) return given;
-    throw new Error(`TROUPE_NATS_SERVER=${given}: expected a nats-server ${OLDEST.join('.')} or newer, found ${(await versionOf(given))?.join('.') ?? 'none that runs'}`);
+    throw new Error(
+      `TROUPE_NATS_SERVER=${given}: expected a nats-server ${OLDEST.join('.')} or newer, found ${(await versionOf(given))?.join('.') ?? 'none that runs'}`,
+    );
   }
   const file = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
   const cached = join(cacheFolder(), file);
@@ -59,7 +61,10 @@ const find = async (): Promise<string> => {
 const cacheFolder = (): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'troupe');
 
 const versionOf = async (path: string): Promise<[number, number, number] | undefined> => {
-  const output = await run(path, ['--version']).then(({ stdout }) => stdout, () => '');
+  const output = await run(path, ['--version']).then(
+    ({ stdout }) => stdout,
+    () => '',
+  );
   const match = /v(\d+)\.(\d+)\.(\d+)/.exec(output);
   return match ? [Number(match[1]), Number(match[2]), Number(match[3])] : undefined;
 };

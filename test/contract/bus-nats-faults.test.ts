@@ -1,5 +1,4 @@
 /** What the contract cannot ask of every bus: a server that dies, sleeps, is too old or is not there, and a link that fails half-way. */
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { connect } from 'nats';
@@ -43,7 +42,9 @@ const readAll = async (bus: Bus, pattern: string): Promise<Entry[]> => {
 const pretended = async (info: Record<string, unknown>): Promise<string> => {
   const listener = createServer((socket) => {
     socket.on('error', () => {});
-    socket.write(`INFO ${JSON.stringify({ server_id: 'X', proto: 1, headers: true, max_payload: 2_097_152, jetstream: true, version: '2.10.27', ...info })}\r\n`);
+    socket.write(
+      `INFO ${JSON.stringify({ server_id: 'X', proto: 1, headers: true, max_payload: 2_097_152, jetstream: true, version: '2.10.27', ...info })}\r\n`,
+    );
     socket.on('data', (chunk) => {
       if (chunk.includes('PING')) socket.write('PONG\r\n');
     });
@@ -61,8 +62,14 @@ test('without a server it fails at once, and says where it looked and what to do
 });
 
 test('a server that cannot carry the bus is refused by name', async () => {
-  await expect(openNatsBus({ servers: await pretended({ version: '2.8.4' }) })).rejects.toMatchObject({ code: 'BUS_SERVER_TOO_OLD', message: expect.stringContaining('2.8.4') as string });
-  await expect(openNatsBus({ servers: await pretended({ max_payload: 65_536 }) })).rejects.toMatchObject({ code: 'BUS_SERVER_TOO_SMALL', message: expect.stringContaining('65536') as string });
+  await expect(openNatsBus({ servers: await pretended({ version: '2.8.4' }) })).rejects.toMatchObject({
+    code: 'BUS_SERVER_TOO_OLD',
+    message: expect.stringContaining('2.8.4') as string,
+  });
+  await expect(openNatsBus({ servers: await pretended({ max_payload: 65_536 }) })).rejects.toMatchObject({
+    code: 'BUS_SERVER_TOO_SMALL',
+    message: expect.stringContaining('65536') as string,
+  });
   await expect(openNatsBus({ servers: await pretended({ jetstream: false }) })).rejects.toMatchObject({ code: 'BUS_NO_JETSTREAM' });
   await expect(openNatsBus({ servers: 'nats://127.0.0.1:1', namespace: 'a.b' })).rejects.toMatchObject({ code: 'BUS_NAME_INVALID' });
 });
@@ -140,7 +147,12 @@ test('while the server sleeps an append fails at its deadline, and can be made a
   const bus = await opened({ servers: server.url, deadlineMs: 1_000, requestMs: 300 });
   await bus.append('r-1.a', envelope('before'));
   server.pause();
-  const outcomes = await Promise.allSettled([bus.append('r-1.a', envelope('x')), bus.append('r-2.a', envelope('x')), bus.put('k', 'v'), bus.offer('work', 'x', {})]);
+  const outcomes = await Promise.allSettled([
+    bus.append('r-1.a', envelope('x')),
+    bus.append('r-2.a', envelope('x')),
+    bus.put('k', 'v'),
+    bus.offer('work', 'x', {}),
+  ]);
   for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'BUS_UNAVAILABLE', retryable: true } });
   server.resume();
   const retried = async (): Promise<Position> => {

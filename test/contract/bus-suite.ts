@@ -24,7 +24,14 @@ export type BusWorld = {
   dispose(): Promise<void>;
 };
 
-const envelope = (id: string, data: Record<string, unknown> = {}): Envelope => ({ id, type: 'timer.fired', v: 1, from: 'r-test.worker' as Address, time: 1_700_000_000_000, data });
+const envelope = (id: string, data: Record<string, unknown> = {}): Envelope => ({
+  id,
+  type: 'timer.fired',
+  v: 1,
+  from: 'r-test.worker' as Address,
+  time: 1_700_000_000_000,
+  data,
+});
 
 /** An envelope whose JSON has exactly so many bytes. */
 const envelopeOfBytes = (id: string, bytes: number): Envelope => {
@@ -194,7 +201,9 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         const outcomes = await Promise.allSettled([a, b, a, b].map((bus, index) => bus.append('r-1.a', envelope(`next${index}`), { expect: last })));
         const won = outcomes.filter(({ status }) => status === 'fulfilled');
         expect(won).toHaveLength(1);
-        for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'BUS_CONFLICT', details: { last: (won[0] as PromiseFulfilledResult<Position>).value } });
+        for (const outcome of outcomes)
+          if (outcome.status === 'rejected')
+            expect(outcome.reason).toMatchObject({ code: 'BUS_CONFLICT', details: { last: (won[0] as PromiseFulfilledResult<Position>).value } });
         expect(await readAll(a, 'r-1.a')).toHaveLength(2);
       });
 
@@ -233,7 +242,15 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
 
       test('a pattern is a name, a prefix with > or a name with * for single tokens', async () => {
         const bus = await one();
-        const logs = ['r-1.worker.reader.s1', 'r-1.worker.reader.s2', 'r-1.worker.writer.s1', 'r-1.supervisor', 'r-2.worker.reader.s1', 'r-1x.supervisor', 'r-1'];
+        const logs = [
+          'r-1.worker.reader.s1',
+          'r-1.worker.reader.s2',
+          'r-1.worker.writer.s1',
+          'r-1.supervisor',
+          'r-2.worker.reader.s1',
+          'r-1x.supervisor',
+          'r-1',
+        ];
         for (const log of logs) await bus.append(log, envelope(log));
         const expected: Record<string, string[]> = {
           'r-1.supervisor': ['r-1.supervisor'],
@@ -330,7 +347,11 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
           if (inside) nested += 1;
           inside = true;
           const depth = data['depth'] as number;
-          if (depth < 6) for (const side of ['x', 'y']) appends.push(a.append(`r-1.${side}`, envelope(`${data['path'] as string}${side}`, { depth: depth + 1, path: `${data['path'] as string}${side}` })));
+          if (depth < 6)
+            for (const side of ['x', 'y'])
+              appends.push(
+                a.append(`r-1.${side}`, envelope(`${data['path'] as string}${side}`, { depth: depth + 1, path: `${data['path'] as string}${side}` })),
+              );
           inside = false;
         });
         const after = following(a, 'r-1.>');
@@ -412,7 +433,9 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
             const waiting: Promise<void>[] = [];
             for (const { by, log, id, pause } of appends) {
               const key = `${prefix}.l${log}/e${id}`;
-              const done = (by ? a : b).append(`${prefix}.l${log}`, envelope(`e${id}`)).then((position) => void given.set(key, (given.get(key) ?? new Set()).add(position)));
+              const done = (by ? a : b)
+                .append(`${prefix}.l${log}`, envelope(`e${id}`))
+                .then((position) => void given.set(key, (given.get(key) ?? new Set()).add(position)));
               waiting.push(done);
               if (pause) await done;
             }
@@ -569,7 +592,11 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         await Promise.all(numbered(30).map((id, n) => (n % 2 ? a : b).offer('work', id, { n })));
         await eventually('every item', () => handed.length >= 30);
         expect(new Set(await Promise.all(done))).toEqual(new Set([true]));
-        expect(handed.sort()).toEqual(numbered(30).map((id, n) => `${id} 1 ${n}`).sort());
+        expect(handed.sort()).toEqual(
+          numbered(30)
+            .map((id, n) => `${id} 1 ${n}`)
+            .sort(),
+        );
       });
 
       test('an item waits for a taker, also while nobody is there (B1)', async () => {
@@ -703,7 +730,11 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         await bus.offer('work.a', 'x', { q: 'a' });
         await bus.offer('work.b', 'x', { q: 'b' });
         await bus.offer('work', 'x', { q: 'work' });
-        for (const [queue, q] of [['work', 'work'], ['work.a', 'a'], ['work.b', 'b']] as const) {
+        for (const [queue, q] of [
+          ['work', 'work'],
+          ['work.a', 'a'],
+          ['work.b', 'b'],
+        ] as const) {
           const item = await taking(bus, queue).nth(1);
           expect(item.data).toEqual({ q });
           expect(await item.finish()).toBe(true);
@@ -718,7 +749,12 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         await bus.offer('elsewhere', 'more', {});
         const { nth } = taking(bus, 'work');
         expect(await (await nth(1)).finish()).toBe(true);
-        await eventually('room for one more', () => bus.offer('work', 'more', {}).then(() => true, () => false));
+        await eventually('room for one more', () =>
+          bus.offer('work', 'more', {}).then(
+            () => true,
+            () => false,
+          ),
+        );
       });
 
       test('a taker holds as many items as it may and no more, and a slot is free again when its item is done', async () => {
@@ -732,7 +768,12 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
           most = Math.max(most, held.size);
         });
         await Promise.all(numbered(8).map((id) => bus.offer('work', id, {})));
-        const ends: ((item: QueueItem) => Promise<unknown>)[] = [(item) => item.finish(), (item) => item.bury('bad'), (item) => item.return(60_000), (item) => item.finish()];
+        const ends: ((item: QueueItem) => Promise<unknown>)[] = [
+          (item) => item.finish(),
+          (item) => item.bury('bad'),
+          (item) => item.return(60_000),
+          (item) => item.finish(),
+        ];
         for (let done = 0; done < 8; done++) {
           await eventually('two are held, or the last one', () => held.size === Math.min(2, 8 - done));
           const [item] = held;
@@ -787,7 +828,12 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         const { stop } = a.answer('agents.info', async () => ({}));
         await answered(b, 'agents.info');
         stop();
-        await eventually('nobody answers any more', () => b.ask('agents.info', {}, 300).then(() => false, ({ code }: TroupeError) => code === 'BUS_NO_ANSWERER'));
+        await eventually('nobody answers any more', () =>
+          b.ask('agents.info', {}, 300).then(
+            () => false,
+            ({ code }: TroupeError) => code === 'BUS_NO_ANSWERER',
+          ),
+        );
       });
 
       test('a question has a deadline', async () => {
@@ -925,7 +971,19 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
 
       test('keys are found by what they begin with, and may hold any characters', async () => {
         const [a, b] = await two();
-        const keys = ['snapshot.r-1.supervisor', 'snapshot.r-1.worker.reader.s2-1', 'snapshot.r-12.supervisor', 'lease/r-1', 'with space', 'ünï→cødé', 'a..b', '.a', '*', '>', 'A=b%20_'];
+        const keys = [
+          'snapshot.r-1.supervisor',
+          'snapshot.r-1.worker.reader.s2-1',
+          'snapshot.r-12.supervisor',
+          'lease/r-1',
+          'with space',
+          'ünï→cødé',
+          'a..b',
+          '.a',
+          '*',
+          '>',
+          'A=b%20_',
+        ];
         for (const key of keys) await a.put(key, `value of ${key}`);
         for (const key of keys) expect(await b.get(key)).toMatchObject({ key, value: `value of ${key}` });
         const found = async (prefix: string): Promise<string[]> => [...(await b.keys(prefix))].sort();
@@ -951,7 +1009,10 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         await a.put('other', '2');
         await a.delete('presence.b');
         await eventually('every change', () => told.length >= 4);
-        expect(told.slice(1, 3)).toEqual([{ key: 'presence.b', value: '2', revision: second }, { key: 'presence.a', value: '3', revision: third }]);
+        expect(told.slice(1, 3)).toEqual([
+          { key: 'presence.b', value: '2', revision: second },
+          { key: 'presence.a', value: '3', revision: third },
+        ]);
         expect(told[3]).toMatchObject({ key: 'presence.b' });
         expect(told[3]).not.toHaveProperty('value');
         expect(told[3]!.revision).toBeGreaterThan(third);

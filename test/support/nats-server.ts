@@ -55,7 +55,10 @@ export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsSe
     let url: string | undefined;
     await eventually('the server listens', async () => {
       if (child.exitCode !== null) throw new Error(`${binary} ended with ${child.exitCode}:\n${said}`);
-      url = await readFile(ports, 'utf8').then((text) => (JSON.parse(text) as { nats: string[] }).nats[0], () => undefined);
+      url = await readFile(ports, 'utf8').then(
+        (text) => (JSON.parse(text) as { nats: string[] }).nats[0],
+        () => undefined,
+      );
       return url !== undefined;
     });
     return { child, url: url! };

@@ -42,7 +42,7 @@ const SPACE = 32;
 export const linesOf = (data: Uint8Array): Line[] => {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const lines: Line[] = [];
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     const found = bytes.indexOf(LINE_FEED, start);
     const end = found < 0 ? bytes.length : found;
     const line = bytes.subarray(start, end);
@@ -66,7 +66,10 @@ export const decodeLine = ({ body }: Line): Decoded => {
   }
   const parsed = Envelope.safeParse(value);
   if (parsed.success) return { ok: true, envelope: parsed.data };
-  return { ok: false, reason: `ENTRY_INVALID: the entry is no envelope: ${parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}` };
+  return {
+    ok: false,
+    reason: `ENTRY_INVALID: the entry is no envelope: ${parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`,
+  };
 };
 
 export const textOf = (body: string | Uint8Array): string => (typeof body === 'string' ? body : `base64:${Buffer.from(body).toString('base64')}`);

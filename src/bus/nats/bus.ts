@@ -36,9 +36,21 @@ const NAMESPACE = /^[a-z][a-z0-9_-]{0,40}$/;
 
 /** Errors: BUS_UNREACHABLE, BUS_NO_JETSTREAM, BUS_SERVER_TOO_OLD, BUS_SERVER_TOO_SMALL, BUS_NAME_INVALID. */
 export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
-  const { servers, name = 'troupe', namespace = 'troupe', security = {}, limits: { entriesPerLog = MAX_LOG_ENTRIES, queueItems = MAX_QUEUE_ITEMS, knownIds = MAX_KNOWN_IDS } = {}, deadlineMs = 60_000, requestMs = 5_000, replicas = 1 } = options;
+  const {
+    servers,
+    name = 'troupe',
+    namespace = 'troupe',
+    security = {},
+    limits: { entriesPerLog = MAX_LOG_ENTRIES, queueItems = MAX_QUEUE_ITEMS, knownIds = MAX_KNOWN_IDS } = {},
+    deadlineMs = 60_000,
+    requestMs = 5_000,
+    replicas = 1,
+  } = options;
   if (!NAMESPACE.test(namespace)) {
-    throw new TroupeError('BUS_NAME_INVALID', `namespace ${JSON.stringify(namespace)}: expected small letters, digits, - and _, beginning with a letter (41 at most)`);
+    throw new TroupeError(
+      'BUS_NAME_INVALID',
+      `namespace ${JSON.stringify(namespace)}: expected small letters, digits, - and _, beginning with a letter (41 at most)`,
+    );
   }
   const connection = await Connection.open({ servers, name, namespace, security, deadlineMs, requestMs, replicas });
   const deadLetters = new DeadLetters(connection);

@@ -87,7 +87,10 @@ export class Connection {
       ignoreClusterUpdates: false,
     }).catch((cause: unknown) => {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new TroupeError('BUS_UNREACHABLE', `no NATS server answers at ${servers} (${why}); start one with: nats-server -c nats.conf`, { retryable: true, cause });
+      throw new TroupeError('BUS_UNREACHABLE', `no NATS server answers at ${servers} (${why}); start one with: nats-server -c nats.conf`, {
+        retryable: true,
+        cause,
+      });
     });
     const connection = new Connection(nats, settings);
     try {
@@ -167,7 +170,12 @@ export class Connection {
   }
 
   /** Stores one message and gives its sequence. `expect`: the sequence of its subject's last message. Throws `Refused` (`isConflict`) or BUS_UNAVAILABLE. */
-  store(stream: string, subject: string, payload: string, { expect, set = {} }: { expect?: number; set?: Readonly<Record<string, string>> } = {}): Promise<number> {
+  store(
+    stream: string,
+    subject: string,
+    payload: string,
+    { expect, set = {} }: { expect?: number; set?: Readonly<Record<string, string>> } = {},
+  ): Promise<number> {
     const mark = randomUUID();
     const head = headers();
     head.set('Nats-Msg-Id', mark);
@@ -189,7 +197,11 @@ export class Connection {
     try {
       const { message } = await this.api<{ message: { seq: number; data?: string; hdrs?: string } }>(`STREAM.MSG.GET.${stream}`, { last_by_subj: subject });
       const head = Buffer.from(message.hdrs ?? '', 'base64').toString();
-      return { seq: message.seq, data: Buffer.from(message.data ?? '', 'base64'), header: (name) => new RegExp(`^${name}: ?(.*?)\r?$`, 'm').exec(head)?.[1] ?? '' };
+      return {
+        seq: message.seq,
+        data: Buffer.from(message.data ?? '', 'base64'),
+        header: (name) => new RegExp(`^${name}: ?(.*?)\r?$`, 'm').exec(head)?.[1] ?? '',
+      };
     } catch (thrown) {
       if (thrown instanceof Refused && thrown.errorCode === NO_MESSAGE) return undefined;
       throw thrown;
@@ -254,7 +266,14 @@ export class Connection {
     } catch (thrown) {
       if (!(thrown instanceof Refused)) throw thrown;
       if (thrown.errorCode !== NO_STREAM) throw noJetStream(servers, thrown);
-      await this.api(`STREAM.CREATE.${config.name}`, { ...config, num_replicas, storage: 'file', retention: 'limits', discard: 'new', duplicate_window: DUPLICATE_WINDOW_NANOS }).catch((refused: unknown) => {
+      await this.api(`STREAM.CREATE.${config.name}`, {
+        ...config,
+        num_replicas,
+        storage: 'file',
+        retention: 'limits',
+        discard: 'new',
+        duplicate_window: DUPLICATE_WINDOW_NANOS,
+      }).catch((refused: unknown) => {
         if (!(refused instanceof Refused && refused.errorCode === STREAM_EXISTS)) throw refused;
       });
     }
@@ -280,4 +299,6 @@ export const closedError = (): TroupeError => new TroupeError('BUS_CLOSED', 'thi
 export const pause = (attempt: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.min(500, 20 * 2 ** attempt)));
 
 const noJetStream = (servers: string, cause?: unknown): TroupeError =>
-  new TroupeError('BUS_NO_JETSTREAM', `${servers} has no JetStream, or this account may not use it; start the server with: nats-server -c nats.conf`, { cause });
+  new TroupeError('BUS_NO_JETSTREAM', `${servers} has no JetStream, or this account may not use it; start the server with: nats-server -c nats.conf`, {
+    cause,
+  });

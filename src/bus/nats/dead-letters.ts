@@ -18,7 +18,12 @@ export class DeadLetters {
   async bury({ source, reason, body }: Omit<DeadLetter, 'at'>, token: string = randomUUID()): Promise<void> {
     const { names } = this.#connection;
     try {
-      await this.#connection.store(names.deadStream, names.dead(token), JSON.stringify({ source, reason, body: body.length <= MAX_BODY ? body : `${body.slice(0, MAX_BODY)}… (${body.length} characters)` }), { expect: 0 });
+      await this.#connection.store(
+        names.deadStream,
+        names.dead(token),
+        JSON.stringify({ source, reason, body: body.length <= MAX_BODY ? body : `${body.slice(0, MAX_BODY)}… (${body.length} characters)` }),
+        { expect: 0 },
+      );
     } catch (thrown) {
       if (!isConflict(thrown)) throw thrown;
     }

@@ -79,7 +79,16 @@ export class Journal {
   readonly #maxEntries: number;
   readonly #deadLetters: DeadLetters;
   readonly #known: KnownLogs;
-  readonly #shards: readonly Shard[] = Array.from({ length: SHARDS }, (_, number) => ({ number, queue: [], name: '', sent: [], busy: false, last: 0, noting: false, learned: undefined }));
+  readonly #shards: readonly Shard[] = Array.from({ length: SHARDS }, (_, number) => ({
+    number,
+    queue: [],
+    name: '',
+    sent: [],
+    busy: false,
+    last: 0,
+    noting: false,
+    learned: undefined,
+  }));
   readonly #writer = randomUUID();
   readonly #own = new Map<string, readonly Waiting[]>();
   #batches = 0;
@@ -110,7 +119,18 @@ export class Journal {
     return new Promise((resolve, reject) => {
       const shard = this.#shards[shardOf(log)]!;
       const deadline = Date.now() + this.#connection.settings.deadlineMs;
-      shard.queue.push({ log, envelope, line: lineOf(log, json), bytes: bytes + log.length + 2, expect, deadline, resolve, reject, checked: false, settled: false });
+      shard.queue.push({
+        log,
+        envelope,
+        line: lineOf(log, json),
+        bytes: bytes + log.length + 2,
+        expect,
+        deadline,
+        resolve,
+        reject,
+        checked: false,
+        settled: false,
+      });
       if (!shard.busy) this.#pump(shard);
     });
   }
@@ -120,7 +140,7 @@ export class Journal {
     this.#deadlines ??= setInterval(() => this.#expire(), DEADLINE_CHECK_MS);
     // What else is appended in this turn travels along.
     setImmediate(async () => {
-      for (let failures = 0; shard.queue.length > 0; ) {
+      for (let failures = 0; shard.queue.length > 0;) {
         try {
           await this.#learn(shard);
           await this.#write(shard, this.#batch(shard));
@@ -170,7 +190,10 @@ export class Journal {
       if (expect !== undefined && expect !== (known?.last ?? 0)) {
         if (waiting.checked) {
           const last = known?.last ?? 0;
-          reject(waiting, new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${last}`, { retryable: true, details: { last } }));
+          reject(
+            waiting,
+            new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${last}`, { retryable: true, details: { last } }),
+          );
         } else {
           stale.push(waiting);
           blocked.add(log);
@@ -304,7 +327,11 @@ export class Journal {
       .then((seq) => {
         if (this.#closed) throw closedError();
         this.#tailSeq = seq;
-        this.#tail = new StreamReader(this.#connection, { stream: this.#connection.names.logStream, start: seq + 1, onMessage: (message) => this.#takeTail(message) });
+        this.#tail = new StreamReader(this.#connection, {
+          stream: this.#connection.names.logStream,
+          start: seq + 1,
+          onMessage: (message) => this.#takeTail(message),
+        });
       })
       .catch((thrown: unknown) => {
         this.#tailStarted = undefined;
@@ -419,7 +446,7 @@ export class Journal {
     });
     const leave = this.#onClose(() => wake());
     try {
-      for (let at = 0; ; ) {
+      for (let at = 0; ;) {
         if (this.#closed) throw closedError();
         const next = queue[at++];
         if (typeof next === 'function') next();

@@ -51,7 +51,9 @@ const LONGEST_TOKEN = 300;
  * `[A-Za-z0-9_-]` is `=` and two hex digits; what would be too long is its hash, marked by a leading `=`.
  */
 export const tokenOf = (text: string): string => {
-  const token = text.replaceAll(/[^A-Za-z0-9_-]/gu, (character) => [...Buffer.from(character)].map((byte) => `=${byte.toString(16).padStart(2, '0')}`).join(''));
+  const token = text.replaceAll(/[^A-Za-z0-9_-]/gu, (character) =>
+    [...Buffer.from(character)].map((byte) => `=${byte.toString(16).padStart(2, '0')}`).join(''),
+  );
   if (token !== '' && token.length <= LONGEST_TOKEN) return token;
   return `==${createHash('sha256').update(text).digest('base64url')}`;
 };

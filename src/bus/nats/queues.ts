@@ -126,7 +126,9 @@ class Queue {
     const { names } = this.#connection;
     if (this.#items.size + this.#offering >= this.#maxItems) {
       if (await this.#connection.last(names.queueStream, names.item(this.#name, id))) return;
-      throw new TroupeError('BUS_QUEUE_FULL', `${this.#name} holds ${this.#items.size} items, its bound: add takers, or offer again later`, { retryable: true });
+      throw new TroupeError('BUS_QUEUE_FULL', `${this.#name} holds ${this.#items.size} items, its bound: add takers, or offer again later`, {
+        retryable: true,
+      });
     }
     this.#offering += 1;
     try {
@@ -158,7 +160,9 @@ class Queue {
     try {
       state = JSON.parse(Buffer.from(data).toString()) as State;
     } catch (thrown) {
-      void this.#deadLetters.bury({ source: this.#name, reason: `ITEM_INVALID: ${(thrown as Error).message}`, body: Buffer.from(data).toString() }, subject).catch(() => {});
+      void this.#deadLetters
+        .bury({ source: this.#name, reason: `ITEM_INVALID: ${(thrown as Error).message}`, body: Buffer.from(data).toString() }, subject)
+        .catch(() => {});
       return;
     }
     this.#note(seq, state, Date.now() - at);

@@ -75,7 +75,8 @@ export class Store {
   /** A deleted key is there for the server and 0 for who expects it, so its last sequence is looked up then. */
   async #write(stored: Stored, expect: number | undefined): Promise<number> {
     const { names } = this.#connection;
-    const store = (seq: number | undefined) => this.#connection.store(names.storeStream, names.key(stored.key), JSON.stringify(stored), seq === undefined ? {} : { expect: seq });
+    const store = (seq: number | undefined) =>
+      this.#connection.store(names.storeStream, names.key(stored.key), JSON.stringify(stored), seq === undefined ? {} : { expect: seq });
     try {
       return await store(expect);
     } catch (thrown) {
@@ -90,7 +91,10 @@ export class Store {
       }
       const now = await this.#last(stored.key);
       const found = now?.value === undefined ? 0 : now.revision;
-      throw new TroupeError('BUS_CONFLICT', `${stored.key}: expected its revision to be ${expect}, found ${found}`, { retryable: true, details: { revision: found } });
+      throw new TroupeError('BUS_CONFLICT', `${stored.key}: expected its revision to be ${expect}, found ${found}`, {
+        retryable: true,
+        details: { revision: found },
+      });
     }
   }
 

@@ -100,22 +100,25 @@ export class StreamReader {
     const subscription = this.#connection.nats.subscribe(inbox, { callback: (error, message) => void (error ?? this.#take(subscription, message)) });
     this.#subscription = subscription;
     // What was sent before the answer was written is no longer pending, but not here yet either.
-    const { num_pending: pending, delivered } = await this.#connection.apiOnce<{ num_pending: number; delivered: { consumer_seq: number } }>(`CONSUMER.CREATE.${stream}`, {
-      stream_name: stream,
-      config: {
-        deliver_subject: inbox,
-        ...(filter !== undefined && { filter_subject: filter }),
-        deliver_policy: 'by_start_sequence',
-        opt_start_seq: this.#next,
-        ack_policy: 'none',
-        max_deliver: 1,
-        flow_control: true,
-        idle_heartbeat: nanos(HEARTBEAT_MS),
-        inactive_threshold: nanos(60_000),
-        mem_storage: true,
-        num_replicas: 1,
+    const { num_pending: pending, delivered } = await this.#connection.apiOnce<{ num_pending: number; delivered: { consumer_seq: number } }>(
+      `CONSUMER.CREATE.${stream}`,
+      {
+        stream_name: stream,
+        config: {
+          deliver_subject: inbox,
+          ...(filter !== undefined && { filter_subject: filter }),
+          deliver_policy: 'by_start_sequence',
+          opt_start_seq: this.#next,
+          ack_policy: 'none',
+          max_deliver: 1,
+          flow_control: true,
+          idle_heartbeat: nanos(HEARTBEAT_MS),
+          inactive_threshold: nanos(60_000),
+          mem_storage: true,
+          num_replicas: 1,
+        },
       },
-    });
+    );
     this.#heardAt = Date.now();
     return pending + delivered.consumer_seq;
   }
