@@ -87,6 +87,17 @@ test('namespaces on one server know nothing of each other', async () => {
   expect(await readAll(a, '>')).toHaveLength(1);
 });
 
+test('every connected process answers discovery with its name', async () => {
+  const { url } = await started();
+  for (const name of ['writer-1', 'writer-2']) await opened({ servers: url, name, namespace: 'found' });
+  const nats = await connect({ servers: url });
+  onTestFinished(() => nats.close());
+  const answers: unknown[] = [];
+  for await (const { metadata } of await nats.services.client().info('troupe')) answers.push(metadata);
+  expect(answers).toHaveLength(2);
+  expect(answers).toEqual(expect.arrayContaining(['writer-1', 'writer-2'].map((process) => ({ process, namespace: 'found' }))));
+});
+
 test('what was acknowledged is there once and in order, however often the server is killed (B1, B2, B4)', async () => {
   const server = await started();
   const [a, b] = [await opened({ servers: server.url }), await opened({ servers: server.url })];

@@ -29,6 +29,9 @@ export type NatsBusOptions = {
   readonly replicas?: number;
 };
 
+/** Of what is stored and said on the server, not of the package. */
+const SERVICE_VERSION = '1.0.0';
+
 /** About a hundred bytes each. */
 const MAX_KNOWN_IDS = 500_000;
 
@@ -58,6 +61,14 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
   const queues = new Queues(connection, queueItems, deadLetters);
   const store = new Store(connection);
   const talk = new Talk(connection);
+
+  // For discovery: `nats micro ls` lists every process that is connected.
+  await connection.nats.services.add({
+    name: 'troupe',
+    version: SERVICE_VERSION,
+    description: 'hosts or watches agents',
+    metadata: { process: name, namespace },
+  });
 
   const underWay = new Set<Promise<unknown>>();
   let closing: Promise<void> | undefined;
