@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import type { ReviewerContext } from '../../src/actors/reviewer/machine.ts';
+import type { Verdict } from '../../src/protocols/formats.ts';
+import type { Address } from '../../src/protocols/ids.ts';
+import type { ModelReply } from '../../src/protocols/model.ts';
+import type { ToolRecord } from '../../src/protocols/tool.ts';
+import { charts } from '../../src/topology/charts.ts';
+import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Moment, type Walk } from '../support/chart-walk.ts';
+
+const LEAD = 'r-model.supervisor' as Address;
+const APPROVER = 'r-model.approver' as Address;
+const ATTEMPTS = 2;
+const ASK_BELOW = 0.5;
+
+const reply = (text: string): ModelReply => ({
+  text,
+  toolCalls: [],
+  finish: 'stop',
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
+
+const replies = {
+  'a sure verdict': reply('{"verdict": "revise", "reasons": ["cite it"], "confidence": 0.9}'),
+  'an unsure verdict': reply('{"verdict": "accept", "reasons": ["who knows"], "confidence": 0.2}'),
+  'prose': reply('Good work.'),
+};
+
+const evidence: ToolRecord = { callId: 'evidence', tool: 'check_quotes', input: {}, ok: true, text: 'all quotes stand', ms: 1, time: 1 };
+const citation = { file: 'a.md', line: 1, quote: 'so it is' };
+
+const contextOf = (moment: Moment): ReviewerContext => moment.state.snapshot.context as ReviewerContext;
+
+const { chart, untaken } = watched(charts.reviewer);
+
+const walk: Walk = {
+  address: 'r-model.reviewer.checker.s1-1' as Address,
+  definition: {
+    chart,
+    input: {
+      profile: {
+        name: 'checker', role: 'a reviewer', goal: '', backstory: '', model: 'p/m', tools: ['check_quotes'],
+        limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+      },
+      approver: APPROVER,
+      askBelow: ASK_BELOW,
+      askMs: 5_000,
+    },
+    account: 'r-model.budget' as Address,
+  },
+  messages: () => {
+    const work = { step: 's1', attempt: 1, goal: 'why', instructions: 'look', text: 'It is so [1].' };
+    const approval = 'review-s1-1';
+    return [
+      hears('a report with sources', LEAD, 'review.request', { ...work, citations: [citation] }),
+      hears('a report without', LEAD, 'review.request', { ...work, citations: [] }),
+      hears('task.cancel', LEAD, 'task.cancel', { reason: 'enough' }),
+      hears('a person approves', APPROVER, 'approval.decided', { approval, decision: 'approve', by: 'ann', note: '' }),
+      hears('a person denies', APPROVER, 'approval.decided', { approval, decision: 'deny', by: 'ann', note: 'not so' }),
+    ];
+  },
+  results: ({ src }) => (src === 'model' ? replies : { evidence }),
+  counters: (moment) => {
+    const { attempt, repaired, work, verdict } = contextOf(moment);
+    return [attempt, repaired, work.citations.length, verdict?.verdict];
+  },
+};
+
+const paths = pathsOf(walk);
+
+const asked = (moment: Moment): boolean => moment.state.snapshot.value !== 'dismissed' && happened(moment, 'review.request');
+const verdictOf = (moment: Moment): Verdict | undefined => sentIn(moment).find(({ type }) => type === 'review.verdict')?.data as Verdict | undefined;
+
+describe('the reviewer on every path', () => {
+  it('takes each of its transitions', () => {
+    expect(untaken()).toEqual([]);
+    expect(paths.length).toBeGreaterThan(100);
+  });
+
+  it('ends every request with exactly one of review.verdict and review.failed, and says neither before (V1)', () => {
+    everyPath(paths, (moment) => {
+      expect(countSent(moment, 'review.verdict', 'review.failed')).toBe(hasEnded(moment) && asked(moment) ? 1 : 0);
+    });
+  });
+
+  it('answers whoever asked, about that step and attempt (V1)', () => {
+    everyPath(paths, (moment) => {
+      for (const { type, to, data } of sentIn(moment)) {
+        if (type.startsWith('review.')) expect({ to, step: data['step'], attempt: data['attempt'] }).toEqual({ to: LEAD, step: 's1', attempt: 1 });
+      }
+    });
+  });
+
+  it('has its model answer twice at most, with so many tries at each (V2)', () => {
+    everyPath(paths, (moment) => {
+      const answers = moment.taken.filter(({ happening }) => happening.startsWith('model gives')).length;
+      const tries = moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.child === 'model' && output.effect.attempt === 1).length;
+      expect(answers).toBeLessThanOrEqual(2);
+      expect(tries).toBeLessThanOrEqual(2 * ATTEMPTS);
+    });
+  });
+
+  it('never gives a verdict of its model that is below the threshold (V3)', () => {
+    everyPath(paths, (moment) => {
+      const given = verdictOf(moment);
+      if (!given) return;
+      const person = moment.taken.findLast(({ entry }) => entry.message.type === 'approval.decided' && moment.taken.some(({ outputs }) => outputs.some((output) => output.kind === 'send' && output.type === 'approval.request')));
+      const unsure = moment.taken.some(({ happening }) => happening === 'model gives an unsure verdict');
+      expect(unsure).toBe(given.reasons.includes('decided by ann'));
+      if (unsure) expect(given.verdict).toBe(person!.happening === 'a person approves' ? 'accept' : 'revise');
+      else expect(given.confidence).toBeGreaterThanOrEqual(ASK_BELOW);
+    });
+  });
+
+  it('asks a person once, and only when its model was not sure (V3)', () => {
+    everyPath(paths, (moment) => {
+      const unsure = moment.taken.filter(({ happening }) => happening === 'model gives an unsure verdict').length;
+      expect(countSent(moment, 'approval.request')).toBe(unsure);
+    });
+  });
+
+  it('never gives a verdict once it is cancelled', () => {
+    everyPath(paths, (moment) => {
+      if (!happened(moment, 'task.cancel')) return;
+      expect(hasEnded(moment)).toBe(true);
+      expect(verdictOf(moment)).toBeUndefined();
+    });
+  });
+
+  it('ends by a time-out wherever it waits (V4)', () => {
+    everyPath(paths, (moment) => {
+      if (asked(moment)) expect(hasEnded(leftAlone(walk, moment))).toBe(true);
+    });
+  });
+});

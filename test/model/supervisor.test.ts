@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import type { SupervisorContext, SupervisorInput } from '../../src/actors/supervisor/machine.ts';
+import type { OnFailure, PlannedStep } from '../../src/actors/supervisor/plan.ts';
+import { failure } from '../../src/protocols/failure.ts';
+import type { Address, RunId } from '../../src/protocols/ids.ts';
+import type { ModelReply } from '../../src/protocols/model.ts';
+import { charts } from '../../src/topology/charts.ts';
+import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Happening, type Moment, type Walk } from '../support/chart-walk.ts';
+
+const CLIENT = 'r-model.client' as Address;
+const ACCOUNT = 'r-model.budget' as Address;
+const APPROVER = 'r-model.approver' as Address;
+const AGENT = 'r-model.worker.reader.any' as Address;
+const ATTEMPTS = 2;
+
+const reply = (body: unknown): ModelReply => ({
+  text: typeof body === 'string' ? body : JSON.stringify(body),
+  toolCalls: [],
+  finish: 'stop',
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
+
+const brought = { file: 'a.md', line: 1, quote: 'so it is' };
+const invented = { file: 'b.md', line: 9, quote: 'never read' };
+
+const drafts = {
+  'a plan of one step': reply({ steps: [{ id: 'only', agent: 'reader', task: 'look' }] }),
+  'a plan of two steps': reply({ steps: [{ id: 'left', agent: 'reader', task: 'look' }, { id: 'right', agent: 'reader', task: 'compare', needs: ['left'] }] }),
+  'a plan for nobody': reply({ steps: [{ id: 'only', agent: 'ghost', task: 'look' }] }),
+};
+
+const answers = {
+  'an answer': reply({ text: 'So it is [1], and more [2].', citations: [invented, brought] }),
+  'prose': reply('So it is.'),
+};
+
+const contextOf = (moment: Moment): SupervisorContext => moment.state.snapshot.context as SupervisorContext;
+
+const { chart, untaken } = watched(charts.supervisor);
+
+/** What may be said about each step now, and about an attempt that is not the present one. */
+const words = (moment: Moment): Happening[] =>
+  contextOf(moment).steps.flatMap(({ id, status, attempt }): Happening[] => {
+    const said = { step: id, attempt };
+    const stale = { step: id, attempt: attempt + 1 };
+    switch (status) {
+      case 'running':
+        return [
+          hears(`${id} is completed`, AGENT, 'task.completed', { ...said, text: 'found [1]', citations: [brought], turns: 1 }),
+          hears(`${id} fails`, AGENT, 'task.failed', { ...said, failure: failure('TASK_TIMEOUT', 'too slow') }),
+          hears(`${id} finds no money`, AGENT, 'task.failed', { ...said, failure: failure('BUDGET_EXHAUSTED', 'no money') }),
+          hears(`another attempt at ${id} is completed`, AGENT, 'task.completed', { ...stale, text: 'stale', citations: [], turns: 1 }),
+          hears(`another attempt at ${id} is accepted`, AGENT, 'review.verdict', { ...stale, verdict: 'accept', reasons: [], confidence: 1 }),
+        ];
+      case 'reviewing':
+        return [
+          hears(`${id} is accepted`, AGENT, 'review.verdict', { ...said, verdict: 'accept', reasons: [], confidence: 1 }),
+          hears(`${id} is to be revised`, AGENT, 'review.verdict', { ...said, verdict: 'revise', reasons: ['cite it'], confidence: 1 }),
+          hears(`${id} cannot be reviewed`, AGENT, 'review.failed', { ...said, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
+          hears(`${id} is completed again`, AGENT, 'task.completed', { ...said, text: 'twice', citations: [], turns: 1 }),
+        ];
+      case 'asking':
+        return (['approve', 'deny'] as const).map((decision) =>
+          hears(`a person says ${decision} of ${id}`, APPROVER, 'approval.decided', { approval: `step-${id}-${attempt}`, decision, by: 'ann', note: '' }),
+        );
+      default:
+        return [];
+    }
+  });
+
+const planned = (id: string, onFailure: OnFailure, ...needs: string[]): PlannedStep => ({ id, agent: 'reader', task: `do ${id}`, needs, onFailure });
+
+const walkOf = (team: Partial<SupervisorInput>): Walk => ({
+  address: 'r-model.supervisor' as Address,
+  definition: {
+    chart,
+    input: {
+      run: 'r-model' as RunId,
+      profile: {
+        name: 'lead', role: 'a lead', goal: '', backstory: '', model: 'p/m', tools: [],
+        limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+      },
+      agents: [{ name: 'reader', description: 'reads' }],
+      reviewer: undefined,
+      plan: undefined,
+      maxSteps: 2,
+      concurrency: 2,
+      reviewRounds: 1,
+      onRejected: 'ask',
+      deadlineMs: 600_000,
+      askMs: 1_000,
+      account: ACCOUNT,
+      approver: APPROVER,
+      ...team,
+    } satisfies SupervisorInput,
+    account: ACCOUNT,
+  },
+  messages: (moment) => [
+    hears('run.start', CLIENT, 'run.start', { goal: 'why?' }),
+    hears('run.cancel', CLIENT, 'run.cancel', { reason: 'enough' }),
+    hears('budget.closed', ACCOUNT, 'budget.closed', { limitNanos: '9', spentNanos: '7', heldNanos: '0' }),
+    ...words(moment),
+  ],
+  results: ({ child }) => (child === 'plan' ? drafts : answers),
+  counters: (moment) => {
+    const { steps, attempt, repaired, failure: why, answer } = contextOf(moment);
+    return [attempt, repaired, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code])];
+  },
+});
+
+const teams = {
+  'that plans by itself': walkOf({}),
+  'with one step that is reviewed': walkOf({ plan: [planned('only', 'fail')], reviewer: 'checker' }),
+  'with reviewed steps that takes work with a note': walkOf({ plan: [planned('left', 'continue'), planned('right', 'continue', 'left')], reviewer: 'checker', onRejected: 'accept_with_note' }),
+  'with steps that need each other': walkOf({ plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')], concurrency: 1 }),
+} satisfies Record<string, Walk>;
+
+const walked = Object.entries(teams).map(([team, walk]) => ({ team, walk, paths: pathsOf(walk) }));
+
+const started = (moment: Moment): boolean => happened(moment, 'run.start');
+
+describe('the supervisor on every path', () => {
+  it('takes each of its transitions', () => {
+    expect(untaken()).toEqual([]);
+  });
+});
+
+describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => {
+  it('ends with exactly one of run.completed and run.failed, and says neither before (S1)', () => {
+    everyPath(paths, (moment) => {
+      expect(countSent(moment, 'run.completed', 'run.failed')).toBe(hasEnded(moment) ? 1 : 0);
+      for (const { type, to } of sentIn(moment)) if (type.startsWith('run.')) expect(to).toBe(CLIENT);
+    });
+  });
+
+  it('asks its account to close, once, before it says how the run ended (S1)', () => {
+    everyPath(paths, (moment) => {
+      const types = sentIn(moment).map(({ type }) => type);
+      const closing = types.indexOf('budget.close');
+      expect(types.lastIndexOf('budget.close')).toBe(closing);
+      const said = types.findIndex((type) => type.startsWith('run.'));
+      if (said >= 0) expect(closing >= 0 && closing < said).toBe(true);
+    });
+  });
+
+  it('assigns nothing after it asked its account to close (S1)', () => {
+    everyPath(paths, (moment) => {
+      const types = sentIn(moment).map(({ type }) => type);
+      const closing = types.indexOf('budget.close');
+      if (closing >= 0) expect(types.slice(closing).filter((type) => type === 'task.assign' || type === 'review.request')).toEqual([]);
+    });
+  });
+
+  it('lets its model put an answer right once, and assigns no step of a plan that does not fit (S2)', () => {
+    everyPath(paths, (moment) => {
+      const misfits = (child: string, misfit: string) => moment.taken.filter(({ happening }) => happening === `${child} gives ${misfit}`).length;
+      expect(misfits('plan', 'a plan for nobody')).toBeLessThanOrEqual(2);
+      expect(misfits('answer', 'prose')).toBeLessThanOrEqual(2);
+      for (const { type, to } of sentIn(moment)) if (type === 'task.assign') expect(to).toMatch(/^r-model\.worker\.reader\./);
+    });
+  });
+
+  it('runs a step only when all that it needs has ended, and never more at once than it may (S3, P1)', () => {
+    everyPath(paths, (moment) => {
+      const { steps, concurrency } = contextOf(moment);
+      const active = steps.filter(({ status }) => status === 'running' || status === 'reviewing' || status === 'asking');
+      expect(active.length).toBeLessThanOrEqual(concurrency);
+      for (const step of active) {
+        for (const need of step.needs) expect(['completed', 'failed']).toContain(steps.find(({ id }) => id === need)!.status);
+      }
+    });
+  });
+
+  it('leaves no step waiting when the run is completed (S3, P2)', () => {
+    everyPath(paths, (moment) => {
+      if (countSent(moment, 'run.completed') === 0) return;
+      for (const { status } of contextOf(moment).steps) expect(['completed', 'failed', 'skipped']).toContain(status);
+    });
+  });
+
+  it('assigns a step once and once more for each round of review (S3, P3)', () => {
+    everyPath(paths, (moment) => {
+      const { steps, reviewRounds } = contextOf(moment);
+      for (const { id, attempt } of steps) {
+        const attempts = sentIn(moment).filter(({ type, data }) => type === 'task.assign' && data['step'] === id).map(({ data }) => data['attempt']);
+        expect(attempts).toEqual(Array.from({ length: attempt }, (_, index) => index + 1));
+        expect(attempt).toBeLessThanOrEqual(1 + reviewRounds);
+      }
+    });
+  });
+
+  it('does not listen to what is said about another attempt (S3, P4)', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      if (happening.startsWith('another attempt') || happening.endsWith('again')) expect(outputs).toEqual([]);
+    });
+  });
+
+  it('cites no source but those that its steps brought (S4)', () => {
+    everyPath(paths, (moment) => {
+      const said = sentIn(moment).find(({ type }) => type === 'run.completed');
+      if (!said) return;
+      expect(said.data['citations']).toEqual(contextOf(moment).steps.some(({ status }) => status === 'completed') ? [brought] : []);
+      expect(said.data['answer']).not.toContain('[2]');
+    });
+  });
+
+  it('ends by its deadline wherever it waits (S5)', () => {
+    everyPath(paths, (moment) => {
+      if (started(moment)) expect(hasEnded(leftAlone(walk, moment))).toBe(true);
+    });
+  });
+
+  it('calls everybody back who is at work when it is cancelled (S5)', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      if (happening !== 'run.cancel' || outputs.length === 0) return;
+      const cancelled = outputs.flatMap((output) => (output.kind === 'send' && output.type === 'task.cancel' ? [output.to] : []));
+      const atWork = contextOf(moment).steps.flatMap(({ id, status, attempt }) => (status === 'running' ? [`r-model.worker.reader.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : []));
+      expect(cancelled).toEqual(atWork);
+    });
+  });
+});
