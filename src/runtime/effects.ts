@@ -21,7 +21,11 @@ export type EffectResult =
   | { readonly ok: false; readonly failure: Failure; readonly bill?: Bill; /** The call was never made: its grant goes back. */ readonly unused?: true };
 
 /** Effects that cost nothing. Whatever it throws becomes a failure of the effect. */
-export type FreeRunner = { readonly run: (input: never, context: EffectContext) => Promise<EffectResult> };
+export type FreeRunner = {
+  readonly run: (input: never, context: EffectContext) => Promise<EffectResult>;
+  /** Whether this one only looks at the world: it need not wait until what led to it is durable. */
+  readonly readOnly?: (input: never, address: Address) => boolean;
+};
 
 /** Effects that cost money: a bound before, a grant during, a bill after. `quote` is pure and may throw a `TroupeError`. */
 export type PaidRunner = {

@@ -48,6 +48,13 @@ type Unit = {
   waiting: Entry[] | undefined;
   /** Where the host does not follow everything at once. */
   following: Following | undefined;
+  readonly instances: Map<Address, Instance>;
+  readonly retired: Map<Address, Retired>;
+  readonly timers: Map<string, { readonly cancel: () => void }>;
+  /** Calls that are being made, by grant or attempt. */
+  readonly running: Map<string, { readonly abort: AbortController; readonly end: Promise<void> }>;
+  readonly appends: Set<Promise<void>>;
+  readonly sinceSnapshot: Map<Address, number>;
   /** Messages that history gave, by id: said again at the end unless their addressee has them. */
   readonly unheard: Map<string, { readonly from: Address; readonly cause: FoldEntry | undefined; readonly output: Output & { kind: 'send' } }>;
 };
@@ -55,14 +62,9 @@ type Unit = {
 export class Host {
   readonly #options: HostOptions;
   readonly #units = new Map<string, Unit>();
-  readonly #instances = new Map<Address, Instance>();
-  readonly #retired = new Map<Address, Retired>();
+  /** Of all units, until somebody takes them away: who waits for an end waits before it is adopted. */
   readonly #inboxes = new Map<Address, Inbox>();
-  readonly #running = new Map<string, { readonly address: Address; readonly abort: AbortController; readonly end: Promise<void> }>();
-  readonly #timers = new Map<string, { readonly address: Address; readonly cancel: () => void }>();
   readonly #own = new WeakSet<Envelope>();
-  readonly #appends = new Set<Promise<void>>();
-  readonly #sinceSnapshot = new Map<Address, number>();
   #following: Following | undefined;
   #stopped = false;
   #broken!: (reason: unknown) => void;
@@ -84,7 +86,7 @@ export class Host {
   /** Takes a unit over: folds what its logs hold, then takes up what was pending. `fresh`: its logs are known to be empty. */
   async adopt(prefix: string, { fresh = false, holds = () => true }: { fresh?: boolean; holds?: () => boolean } = {}): Promise<void> {
     const { bus } = this.#options;
-    const unit: Unit = { prefix, holds, waiting: [], unheard: new Map(), following: undefined };
+    const unit = newUnit(prefix, holds);
     this.#units.set(prefix, unit);
     if (!this.#following) unit.following = bus.follow(`${prefix}.>`, fresh ? 0 : await bus.head(), (entry) => this.#receive(entry));
     if (!fresh) {
@@ -100,20 +102,17 @@ export class Host {
     this.#takeUp(unit);
   }
 
-  /** Lets a unit go: performs nothing more for it. What is in flight is aborted, and its bill is still written (H4). */
-  release(prefix: string): void {
-    this.#units.get(prefix)?.following?.stop();
+  /**
+   * Lets a unit go: performs nothing more for it. What is in flight is aborted, and its bill is still written (H4): resolves
+   * when it is.
+   */
+  async release(prefix: string): Promise<void> {
+    const unit = this.#units.get(prefix);
+    if (!unit) return;
     this.#units.delete(prefix);
-    const inside = (address: Address) => address.startsWith(`${prefix}.`);
-    for (const [key, { address, cancel }] of this.#timers) {
-      if (!inside(address)) continue;
-      cancel();
-      this.#timers.delete(key);
-    }
-    for (const { address, abort } of this.#running.values()) if (inside(address)) abort.abort();
-    for (const address of this.#instances.keys()) if (inside(address)) this.#forget(address);
-    for (const address of this.#retired.keys()) if (inside(address)) this.#retired.delete(address);
-    for (const address of this.#inboxes.keys()) if (inside(address)) this.#inboxes.delete(address);
+    halt(unit);
+    for (const address of this.#inboxes.keys()) if (address.startsWith(`${prefix}.`)) this.#inboxes.delete(address);
+    await Promise.race([settled(unit), this.failed.catch(() => {})]);
   }
 
   /** Hands over the entries of an address at which no chart lives. */
@@ -122,11 +121,12 @@ export class Host {
   }
 
   instance(address: Address): Instance | undefined {
-    return this.#instances.get(address);
+    return this.#unitOf(address)?.instances.get(address);
   }
 
-  get instances(): IterableIterator<Instance> {
-    return this.#instances.values();
+  /** Every actor of a unit that has not ended. */
+  instancesOf(prefix: string): Iterable<Instance> {
+    return this.#units.get(prefix)?.instances.values() ?? [];
   }
 
   /** Says a message from outside. Durable when it resolves; the same id again changes nothing. */
@@ -134,17 +134,15 @@ export class Host {
     await this.#options.bus.append(to, this.#envelope(id, from, type, data, undefined));
   }
 
-  /** Resolves when no effect and no append of this host is under way. */
-  async settled(): Promise<void> {
-    while (this.#running.size + this.#appends.size > 0) {
-      await Promise.all([...[...this.#running.values()].map(({ end }) => end), ...this.#appends]);
-    }
+  /** Resolves when no effect and no append of a unit is under way. */
+  async settled(prefix: string): Promise<void> {
+    const unit = this.#units.get(prefix);
+    if (unit) await settled(unit);
   }
 
   /** Stops taking part: releases every unit and waits for what is in flight. */
   async stop(): Promise<void> {
-    for (const prefix of this.#units.keys()) this.release(prefix);
-    await Promise.race([this.settled(), this.failed.catch(() => {})]);
+    await Promise.all([...this.#units.keys()].map((prefix) => this.release(prefix)));
     this.#stopped = true;
     this.#following?.stop();
   }
@@ -154,7 +152,7 @@ export class Host {
   #receive(entry: Entry): void {
     const unit = this.#unitOf(entry.log);
     if (!unit || this.#stopped) return;
-    if (!unit.holds()) return this.release(unit.prefix);
+    if (!unit.holds()) return void this.release(unit.prefix);
     if (unit.waiting) unit.waiting.push(entry);
     else this.#fold(entry, unit, undefined);
   }
@@ -173,24 +171,24 @@ export class Host {
 
   #fold(raw: Entry, unit: Unit, snapshots: ReadonlyMap<string, string> | undefined): void {
     const address = raw.log as Address;
-    const entry = this.#decode(raw);
+    const entry = this.#decode(raw, unit);
     if (!entry) return;
     const inbox = this.#inboxes.get(address);
     if (inbox) return inbox(entry);
-    const retired = this.#retired.get(address);
+    const retired = unit.retired.get(address);
     if (retired) return this.#sends(address, entry, retired.apply(entry), unit);
-    const instance = this.#instances.get(address) ?? this.#begin(address, entry, unit, snapshots);
-    if (!instance) return this.#bury(raw, `nobody lives at ${address}`);
+    const instance = unit.instances.get(address) ?? this.#begin(address, entry, unit, snapshots);
+    if (!instance) return this.#bury(raw, unit, `nobody lives at ${address}`);
     let outputs: Output[];
     try {
       outputs = instance.apply(entry);
     } catch (thrown) {
-      return this.#bury(raw, `${instance.definition.chart.name} could not take it: ${failureOf(thrown).message}`);
+      return this.#bury(raw, unit, `${instance.definition.chart.name} could not take it: ${failureOf(thrown).message}`);
     }
     this.#options.observe?.({ instance, entry, outputs, replayed: unit.waiting !== undefined });
     this.#give(instance, entry, outputs, unit);
-    if (instance.ended) this.#retire(instance);
-    else if (!unit.waiting) this.#mayFreeze(instance);
+    if (instance.ended) retire(instance, unit);
+    else if (!unit.waiting) this.#mayFreeze(instance, unit);
   }
 
   #begin(address: Address, entry: FoldEntry, unit: Unit, snapshots: ReadonlyMap<string, string> | undefined): Instance | undefined {
@@ -199,61 +197,50 @@ export class Host {
     const frozen = snapshots?.get(address);
     const thawed = frozen === undefined ? undefined : Instance.thaw(address, definition, frozen);
     if (thawed) {
-      this.#instances.set(address, thawed);
+      unit.instances.set(address, thawed);
       return thawed;
     }
     const [instance, outputs] = Instance.begin(address, definition, entry.at);
-    this.#instances.set(address, instance);
+    unit.instances.set(address, instance);
     this.#give(instance, undefined, outputs, unit);
     return instance;
   }
 
-  #decode(raw: Entry): FoldEntry | undefined {
+  #decode(raw: Entry, unit: Unit): FoldEntry | undefined {
     const { envelope } = raw;
     const { position, at } = raw;
     // What this host wrote itself and gets back as the same object needs no second look.
     if (this.#own.has(envelope)) return { position, at, id: envelope.id, from: envelope.from, message: envelope as unknown as FoldEntry['message'] };
     const decoded = decode(envelope);
     if (decoded.ok) return { position, at, id: envelope.id, from: envelope.from, message: decoded.message };
-    this.#bury(raw, `${decoded.code}: ${decoded.reason}`);
+    this.#bury(raw, unit, `${decoded.code}: ${decoded.reason}`);
     return undefined;
   }
 
-  #bury(raw: Entry, reason: string): void {
-    this.#track(this.#options.bus.bury({ source: raw.log, reason, body: JSON.stringify(raw.envelope) }));
-  }
-
-  #retire(instance: Instance): void {
-    this.#forget(instance.address);
-    this.#retired.set(instance.address, instance.retire());
-  }
-
-  #forget(address: Address): void {
-    this.#instances.delete(address);
-    this.#sinceSnapshot.delete(address);
+  #bury(raw: Entry, unit: Unit, reason: string): void {
+    this.#track(unit, this.#options.bus.bury({ source: raw.log, reason, body: JSON.stringify(raw.envelope) }));
   }
 
   // --- taking over ---------------------------------------------------------------------------------------------------------
 
   #takeUp(unit: Unit): void {
     for (const [id, { from, cause, output }] of unit.unheard) {
-      if (!(this.#instances.get(output.to) ?? this.#retired.get(output.to))?.has(id)) this.#send(from, cause, output);
+      if (!(unit.instances.get(output.to) ?? unit.retired.get(output.to))?.has(id)) this.#send(unit, from, cause, output);
     }
     unit.unheard.clear();
-    for (const instance of this.#instances.values()) {
-      if (this.#unitOf(instance.address) !== unit) continue;
-      for (const effect of Object.values(instance.state.effects)) this.#resume(instance, effect);
-      for (const timer of Object.values(instance.state.timers)) this.#arm(instance.address, timer);
+    for (const instance of unit.instances.values()) {
+      for (const effect of Object.values(instance.state.effects)) this.#resume(unit, instance, effect);
+      for (const timer of Object.values(instance.state.timers)) this.#arm(unit, instance.address, timer);
     }
   }
 
-  #resume(instance: Instance, effect: Effect): void {
-    if (effect.phase === 'asked') this.#start(instance, effect);
-    else if (effect.phase === 'granted') this.#claim(instance, effect);
+  #resume(unit: Unit, instance: Instance, effect: Effect): void {
+    if (effect.phase === 'asked') this.#start(unit, instance, effect);
+    else if (effect.phase === 'granted') this.#claim(unit, instance, effect);
     else if (effect.claimedBy !== this.#options.id) {
       // H3: its host is gone, or no longer the owner. It may have been paid; another attempt needs a grant of its own.
       const { key, attempt, claimedBy } = effect;
-      this.#write(instance.address, `${grantId(key, attempt)}/lost`, 'effect.lost', { effect: key, attempt, host: claimedBy! });
+      this.#write(unit, instance.address, `${grantId(key, attempt)}/lost`, 'effect.lost', { effect: key, attempt, host: claimedBy! });
     }
   }
 
@@ -261,7 +248,7 @@ export class Host {
 
   #give(instance: Instance, cause: FoldEntry | undefined, outputs: readonly Output[], unit: Unit): void {
     if (unit.waiting) this.#sends(instance.address, cause, outputs, unit);
-    else for (const output of outputs) this.#perform(instance, cause, output);
+    else for (const output of outputs) this.#perform(unit, instance, cause, output);
   }
 
   /** Of outputs that were given before: only messages may have gone unheard, everything else is in the state. */
@@ -269,78 +256,79 @@ export class Host {
     for (const output of outputs) {
       if (output.kind !== 'send') continue;
       if (unit.waiting) unit.unheard.set(output.id, { from, cause, output });
-      else this.#send(from, cause, output);
+      else this.#send(unit, from, cause, output);
     }
   }
 
-  #perform(instance: Instance, cause: FoldEntry | undefined, output: Output): void {
+  #perform(unit: Unit, instance: Instance, cause: FoldEntry | undefined, output: Output): void {
     switch (output.kind) {
       case 'send':
-        return this.#send(instance.address, cause, output);
+        return this.#send(unit, instance.address, cause, output);
       case 'start':
-        return this.#start(instance, output.effect);
+        return this.#start(unit, instance, output.effect);
       case 'claim':
-        return this.#claim(instance, output.effect);
+        return this.#claim(unit, instance, output.effect);
       case 'run':
-        if (output.effect.claimedBy === this.#options.id) this.#run(instance, output.effect);
+        if (output.effect.claimedBy === this.#options.id) this.#run(unit, instance, output.effect);
         return;
       case 'stop':
-        this.#running.get(grantId(output.effect.key, output.effect.attempt))?.abort.abort();
+        unit.running.get(grantId(output.effect.key, output.effect.attempt))?.abort.abort();
         return;
       case 'arm':
-        return this.#arm(instance.address, output.timer);
+        return this.#arm(unit, instance.address, output.timer);
       case 'disarm':
-        this.#timers.get(output.timer.key)?.cancel();
-        this.#timers.delete(output.timer.key);
+        unit.timers.get(output.timer.key)?.cancel();
+        unit.timers.delete(output.timer.key);
         return;
     }
   }
 
-  #send(from: Address, cause: FoldEntry | undefined, { id, to, type, data }: Output & { kind: 'send' }): void {
-    this.#append(to, this.#envelope(id, from, type, data, cause?.id));
+  #send(unit: Unit, from: Address, cause: FoldEntry | undefined, { id, to, type, data }: Output & { kind: 'send' }): void {
+    this.#append(unit, to, this.#envelope(id, from, type, data, cause?.id));
   }
 
-  #start(instance: Instance, effect: Effect): void {
+  #start(unit: Unit, instance: Instance, effect: Effect): void {
     const runner = this.#options.runners[effect.src];
-    if (!runner) return this.#refuse(instance, effect, new TroupeError('EFFECT_UNKNOWN', `no runner stands behind the effect '${effect.src}'`));
-    if (!isPaid(runner)) return this.#run(instance, effect);
+    if (!runner) return this.#refuse(unit, instance, effect, new TroupeError('EFFECT_UNKNOWN', `no runner stands behind the effect '${effect.src}'`));
+    if (!isPaid(runner)) return this.#run(unit, instance, effect);
     const { account } = instance.definition;
-    if (!account) return this.#refuse(instance, effect, new TroupeError('BUDGET_NONE', `${instance.address} has no account to pay '${effect.src}' from`));
+    if (!account) return this.#refuse(unit, instance, effect, new TroupeError('BUDGET_NONE', `${instance.address} has no account to pay '${effect.src}' from`));
     const grant = grantId(effect.key, effect.attempt);
     try {
       const quote = runner.quote(effect.input as never, instance.address);
-      this.#append(account, this.#envelope(`${grant}/reserve`, instance.address, 'budget.reserve', { grant, quote }, undefined));
+      this.#append(unit, account, this.#envelope(`${grant}/reserve`, instance.address, 'budget.reserve', { grant, quote }, undefined));
     } catch (thrown) {
-      this.#refuse(instance, effect, thrown);
+      this.#refuse(unit, instance, effect, thrown);
     }
   }
 
-  #refuse(instance: Instance, effect: Effect, thrown: unknown): void {
-    this.#finish(instance.address, effect, { ok: false, failure: failureOf(thrown) });
+  #refuse(unit: Unit, instance: Instance, effect: Effect, thrown: unknown): void {
+    this.#finish(unit, instance.address, effect, { ok: false, failure: failureOf(thrown) });
   }
 
-  #claim(instance: Instance, effect: Effect): void {
+  #claim(unit: Unit, instance: Instance, effect: Effect): void {
     const { id: host } = this.#options;
-    this.#write(instance.address, `${grantId(effect.key, effect.attempt)}/claim/${host}`, 'effect.claimed', { effect: effect.key, attempt: effect.attempt, host });
+    this.#write(unit, instance.address, `${grantId(effect.key, effect.attempt)}/claim/${host}`, 'effect.claimed', { effect: effect.key, attempt: effect.attempt, host });
   }
 
-  #run(instance: Instance, effect: Effect): void {
+  #run(unit: Unit, instance: Instance, effect: Effect): void {
     const attempt = grantId(effect.key, effect.attempt);
-    if (this.#running.has(attempt)) return;
+    if (unit.running.has(attempt)) return;
     const abort = new AbortController();
     const { address } = instance;
-    const end = this.#call(address, effect, abort.signal).then((result) => {
-      this.#running.delete(attempt);
-      this.#finish(address, effect, result);
+    const end = this.#call(unit, address, effect, abort.signal).then((result) => {
+      unit.running.delete(attempt);
+      this.#finish(unit, address, effect, result);
     });
-    this.#running.set(attempt, { address, abort, end });
+    unit.running.set(attempt, { abort, end });
   }
 
-  async #call(address: Address, effect: Effect, signal: AbortSignal): Promise<EffectResult> {
+  async #call(unit: Unit, address: Address, effect: Effect, signal: AbortSignal): Promise<EffectResult> {
     try {
-      await this.#options.bus.durable(); // H1
-      if (signal.aborted || this.#unitOf(address)?.holds() !== true) return stopped(effect);
       const runner = this.#options.runners[effect.src]!;
+      const looksOnly = !isPaid(runner) && runner.readOnly?.(effect.input as never, address) === true;
+      await (looksOnly ? undefined : this.#options.bus.durable()); // H1
+      if (signal.aborted || !unit.holds()) return stopped(effect);
       const context = { address, signal };
       if (!isPaid(runner)) return await runner.run(effect.input as never, context);
       return await runner.run(effect.input as never, context, Grant.from(effect.grant!));
@@ -350,29 +338,29 @@ export class Host {
     }
   }
 
-  #finish(address: Address, effect: Effect, result: EffectResult): void {
+  #finish(unit: Unit, address: Address, effect: Effect, result: EffectResult): void {
     const { key, attempt } = effect;
     const id = `${grantId(key, attempt)}/end`;
     const bill = result.bill === undefined ? {} : { bill: result.bill };
-    if (result.ok) return this.#write(address, id, 'effect.completed', { effect: key, attempt, output: result.output, ...bill });
+    if (result.ok) return this.#write(unit, address, id, 'effect.completed', { effect: key, attempt, output: result.output, ...bill });
     const unused = result.unused === true ? { unused: grantId(key, attempt) } : {};
-    this.#write(address, id, 'effect.failed', { effect: key, attempt, failure: result.failure, ...bill, ...unused });
+    this.#write(unit, address, id, 'effect.failed', { effect: key, attempt, failure: result.failure, ...bill, ...unused });
   }
 
-  #arm(address: Address, timer: Timer): void {
-    if (this.#timers.has(timer.key)) return;
+  #arm(unit: Unit, address: Address, timer: Timer): void {
+    if (unit.timers.has(timer.key)) return;
     const { clock } = this.#options;
     const cancel = clock.after(Math.max(0, timer.due - clock.now()), () => {
-      this.#timers.delete(timer.key);
-      this.#write(address, `${timer.key}/fired`, 'timer.fired', { timer: timer.key });
+      unit.timers.delete(timer.key);
+      this.#write(unit, address, `${timer.key}/fired`, 'timer.fired', { timer: timer.key });
     });
-    this.#timers.set(timer.key, { address, cancel });
+    unit.timers.set(timer.key, { cancel });
   }
 
   // --- writing -------------------------------------------------------------------------------------------------------------
 
-  #write(log: Address, id: string, type: MessageName, data: Readonly<Record<string, unknown>>): void {
-    this.#append(log, this.#envelope(id, log, type, data, undefined));
+  #write(unit: Unit, log: Address, id: string, type: MessageName, data: Readonly<Record<string, unknown>>): void {
+    this.#append(unit, log, this.#envelope(id, log, type, data, undefined));
   }
 
   #envelope(id: string, from: Address, type: MessageName, data: Readonly<Record<string, unknown>>, causation: string | undefined): Envelope {
@@ -380,21 +368,21 @@ export class Host {
     return { id, type, v: versionOf(type), from, ...(causation !== undefined && { causation }), correlation: runOf(from), time, data: data };
   }
 
-  #append(log: Address, envelope: Envelope): void {
+  #append(unit: Unit, log: Address, envelope: Envelope): void {
     if (this.#stopped) return;
     this.#own.add(envelope);
-    this.#track(this.#options.bus.append(log, envelope));
+    this.#track(unit, this.#options.bus.append(log, envelope));
   }
 
-  #track(writing: Promise<unknown>): void {
+  #track(unit: Unit, writing: Promise<unknown>): void {
     const done: Promise<void> = writing.then(
-      () => void this.#appends.delete(done),
+      () => void unit.appends.delete(done),
       (thrown: unknown) => {
-        this.#appends.delete(done);
+        unit.appends.delete(done);
         this.#fail(thrown);
       },
     );
-    this.#appends.add(done);
+    unit.appends.add(done);
   }
 
   /** Crash-only: what could not be written may be what others wait for, so this host performs nothing more. */
@@ -402,9 +390,7 @@ export class Host {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#following?.stop();
-    for (const { following } of this.#units.values()) following?.stop();
-    for (const { cancel } of this.#timers.values()) cancel();
-    for (const { abort } of this.#running.values()) abort.abort();
+    for (const unit of this.#units.values()) halt(unit);
     this.#broken(thrown);
   }
 
@@ -421,18 +407,51 @@ export class Host {
   }
 
   /** Messages that led up to a snapshot would not be said again, so it is stored only once they are durable. */
-  #mayFreeze(instance: Instance): void {
+  #mayFreeze(instance: Instance, unit: Unit): void {
     const every = this.#options.snapshotEvery ?? 0;
     if (every === 0) return;
     const { address } = instance;
-    const count = (this.#sinceSnapshot.get(address) ?? 0) + 1;
-    this.#sinceSnapshot.set(address, count < every ? count : 0);
+    const count = (unit.sinceSnapshot.get(address) ?? 0) + 1;
+    unit.sinceSnapshot.set(address, count < every ? count : 0);
     if (count < every) return;
     const frozen = instance.freeze();
-    const said = Promise.all([...this.#appends]);
-    this.#track(said.then(async () => void (this.#stopped || (await this.#options.bus.put(`snapshot.${address}`, frozen)))));
+    const said = Promise.all(unit.appends);
+    this.#track(unit, said.then(async () => void (this.#stopped || (await this.#options.bus.put(`snapshot.${address}`, frozen)))));
   }
 }
+
+const newUnit = (prefix: string, holds: () => boolean): Unit => ({
+  prefix,
+  holds,
+  waiting: [],
+  unheard: new Map(),
+  following: undefined,
+  instances: new Map(),
+  retired: new Map(),
+  timers: new Map(),
+  running: new Map(),
+  appends: new Set(),
+  sinceSnapshot: new Map(),
+});
+
+const retire = (instance: Instance, { instances, retired, sinceSnapshot }: Unit): void => {
+  const { address } = instance;
+  instances.delete(address);
+  sinceSnapshot.delete(address);
+  retired.set(address, instance.retire());
+};
+
+/** Nothing more is heard, timed or called for the unit. */
+const halt = ({ following, timers, running }: Unit): void => {
+  following?.stop();
+  for (const { cancel } of timers.values()) cancel();
+  timers.clear();
+  for (const { abort } of running.values()) abort.abort();
+};
+
+const settled = async ({ running, appends }: Unit): Promise<void> => {
+  while (running.size + appends.size > 0) await Promise.all([...[...running.values()].map(({ end }) => end), ...appends]);
+};
 
 const stopped = (effect: Effect): EffectResult => {
   const said: Failure = { code: 'EFFECT_STOPPED', message: `${effect.src} was stopped before it began`, retryable: false, details: {} };

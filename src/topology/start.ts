@@ -82,7 +82,11 @@ export type Run = {
 const RunRecord = z.object({ team: Team, models: z.record(z.string(), z.string()), startedAt: z.number() });
 type RunRecord = z.infer<typeof RunRecord>;
 
-type Hosted = { readonly definitionOf: (at: Address) => Definition | undefined; readonly gateway: ModelGateway; readonly toolbox: Toolbox };
+type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox };
+type Hosted = Parts & { readonly definitionOf: (at: Address) => Definition | undefined };
+
+/** Teams whose parts are kept. */
+const PARTS_MAX = 32;
 
 export class Troupe {
   readonly #options: TroupeOptions;
@@ -90,6 +94,7 @@ export class Troupe {
   readonly #id: string;
   readonly #host: Host;
   readonly #hosted = new Map<RunId, Hosted>();
+  readonly #parts = new Map<string, Parts>();
   readonly #waiters = new Map<RunId, () => void>();
   readonly #open = new Set<Run>();
 
@@ -120,8 +125,8 @@ export class Troupe {
     if (!started.success) throw new TroupeError('TASK_INVALID', `the task of team ${team.name}: ${started.error.issues[0]!.message}`);
     const id = newRunId(this.#clock.now(), Math.random);
     const record: RunRecord = { team, models: this.#chooseModels(team), startedAt: this.#clock.now() };
-    await this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
-    const run = await this.#take(id, record, { fresh: true });
+    const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
+    const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]);
     await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', started.data);
     return run;
   }
@@ -143,7 +148,7 @@ export class Troupe {
   async #take(id: RunId, record: RunRecord, { fresh, wait = true }: { fresh: boolean; wait?: boolean }): Promise<Run> {
     const { team, models, startedAt } = record;
     const { bus } = this.#options;
-    const lease = await takeLease(id, { bus, clock: this.#clock, id: this.#id }, { wait });
+    const lease = await takeLease(id, { bus, clock: this.#clock, id: this.#id }, { fresh, wait });
     this.#hosted.set(id, this.#hostedOf(id, team, models));
     const { promise: result, resolve, reject } = Promise.withResolvers<RunResult>();
     const { promise: waiting, resolve: nowWaiting } = Promise.withResolvers<Waiting>();
@@ -153,8 +158,7 @@ export class Troupe {
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(run)) return;
       this.#waiters.delete(id);
-      this.#host.release(id);
-      await Promise.race([this.#host.settled(), this.#host.failed.catch(() => {})]);
+      await this.#host.release(id);
       this.#hosted.delete(id);
       await lease.release();
       reject(new TroupeError('RUN_LEFT', `this process hosts ${id} no longer; go on with: troupe run --resume ${id}`));
@@ -209,9 +213,9 @@ export class Troupe {
 
   /** When all that is left to wait for is a person. */
   async #whenIdle(id: RunId, nowWaiting: (waiting: Waiting) => void): Promise<void> {
-    await this.#host.settled();
+    await this.#host.settled(id);
     const questions = this.#questionsOf(id);
-    const busy = [...this.#host.instances].some(({ address, state }) => runOf(address) === id && Object.keys(state.effects).length > 0);
+    const busy = [...this.#host.instancesOf(id)].some(({ state }) => Object.keys(state.effects).length > 0);
     if (questions.length > 0 && !busy && this.#waiters.has(id)) nowWaiting({ status: 'waiting', run: id, questions });
   }
 
@@ -225,23 +229,28 @@ export class Troupe {
   }
 
   #hostedOf(id: RunId, team: Team, models: Models): Hosted {
+    return { definitionOf: castTeam(id, team, models), ...this.#partsOf(team) };
+  }
+
+  /** What all runs of one team share. */
+  #partsOf(team: Team): Parts {
+    const known = this.#parts.get(team.hash);
+    if (known) return known;
     const toolbox = createToolbox({
       tools: this.#options.tools,
       folders: team.folders,
       allowed: Object.fromEntries(Object.values(team.agents).map(({ name, tools }) => [name, tools])),
       now: () => this.#clock.now(),
     });
-    return { definitionOf: castTeam(id, team, models), toolbox, gateway: this.#gatewayOf(team, toolbox) };
-  }
-
-  #gatewayOf(team: Team, toolbox: Toolbox): ModelGateway {
-    return createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
+    const gateway = createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
+    if (this.#parts.size >= PARTS_MAX) this.#parts.delete(this.#parts.keys().next().value!);
+    this.#parts.set(team.hash, { toolbox, gateway });
+    return { toolbox, gateway };
   }
 
   /** The first of each agent's models that can be called as things stand. */
   #chooseModels(team: Team): Models {
-    const toolbox = createToolbox({ tools: this.#options.tools, folders: [], allowed: {}, now: () => 0 });
-    const gateway = this.#gatewayOf(team, toolbox);
+    const { gateway } = this.#partsOf(team);
     return Object.fromEntries(
       Object.values(team.agents).map(({ name, models }) => {
         const reasons = models.map((model) => ({ model, failure: gateway.check(model) }));
@@ -265,6 +274,7 @@ export class Troupe {
         run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant) => callModel(hostedAt(address).gateway, request, grant, signal),
       },
       tool: {
+        readOnly: (request: ToolRequest, at: Address) => this.#hosted.get(runOf(at))?.toolbox.isReadOnly(request) ?? false,
         run: async (request: ToolRequest, { address, signal }: EffectContext): Promise<EffectResult> => ({ ok: true, output: await hostedAt(address).toolbox.run(request, signal) }),
       },
     };

@@ -23,6 +23,7 @@ export const checkQuotes: Tool<typeof Input, readonly CheckedQuote[]> = {
   description: 'Compares quotes with the files they come from: for each ok, moved (it stands at another line) or missing, with the lines around the place.',
   input: Input,
   timeoutMs: 30_000,
+  readOnly: true,
   async run({ citations }, context) {
     const sources = new Map<string, Promise<Source | string>>();
     return Promise.all(

@@ -22,6 +22,7 @@ export const listFiles: Tool<typeof Input, ListedFiles> = {
   description: 'Lists the files that may be read, with their sizes. Use it to learn what there is; search_files finds things by what they say.',
   input: Input,
   timeoutMs: 20_000,
+  readOnly: true,
   async run({ folder, glob }, { folders, signal }) {
     const place = folder === undefined || folder === '' || folder === '.' ? undefined : placeOf(folder, folders);
     const fits = glob === undefined ? () => true : globMatcher(glob);

@@ -20,6 +20,7 @@ export const readFileTool: Tool<typeof Input, Excerpt> = {
   description: 'Reads lines of a text file. Each line comes behind its number, so that it can be cited as file:line.',
   input: Input,
   timeoutMs: 15_000,
+  readOnly: true,
   async run({ file, from_line: from, lines: count }, { folders, signal }) {
     const found = await findFile(file, folders);
     const lines = await readLines(found, signal);

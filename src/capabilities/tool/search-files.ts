@@ -19,6 +19,7 @@ export const createSearchFiles = (): Tool<typeof Input, SearchResult & { readonl
     description: 'Finds passages in the files by their words and shows them best first, each line behind its number, so that it can be cited as file:line.',
     input: Input,
     timeoutMs: 60_000,
+    readOnly: true,
     async run({ query, limit }, { folders, signal }) {
       const key = JSON.stringify(folders.map(({ path, label }) => [path, label]));
       const index = indexes.get(key) ?? new SearchIndex(folders);

@@ -28,10 +28,13 @@ export interface Toolbox {
   /** The tools as a model is told of them. Errors: TOOL_UNKNOWN. */
   specs(names: readonly string[]): ToolSpec[];
   run(request: ToolRequest, signal: AbortSignal): Promise<ToolRecord>;
+  /** Whether the call changes nothing in the world. */
+  isReadOnly(request: ToolRequest): boolean;
 }
 
 export const createToolbox = ({ tools, folders, allowed, now }: ToolboxOptions): Toolbox => {
   const byName = new Map(tools.map((tool) => [tool.name, tool]));
+  const specs = new Map<string, ToolSpec>();
 
   const find = (name: string, among: readonly string[]): Tool => {
     const tool = byName.get(name);
@@ -51,7 +54,13 @@ export const createToolbox = ({ tools, folders, allowed, now }: ToolboxOptions):
   };
 
   return {
-    specs: (names) => names.map((name) => specOf(find(name, [...byName.keys()]))),
+    isReadOnly: ({ call }) => byName.get(call.name)?.readOnly ?? false,
+    specs: (names) =>
+      names.map((name) => {
+        const spec = specs.get(name) ?? specOf(find(name, [...byName.keys()]));
+        specs.set(name, spec);
+        return spec;
+      }),
     async run(request, signal) {
       const { call } = request;
       const time = now();
