@@ -220,19 +220,19 @@ class Queue {
     const { data, delivery } = known.state;
     const held: State = { state: 'held', id, delivery: delivery + 1, data, leaseMs: taker.leaseMs };
     const asked = performance.now();
+    let seq: number;
     try {
-      const seq = await this.#change(held, known.seq);
-      if (this.#closed) return;
-      // A taker that stopped meanwhile keeps nothing.
-      if (!this.#takers.has(taker)) return void (await this.#change({ state: 'waiting', id, delivery, data }, seq));
-      taker.onItem(this.#item(held, seq, asked, taker));
+      seq = await this.#change(held, known.seq);
     } catch {
       // Another one was faster, or the server is away: the reader tells.
       known.busy = false;
-      this.#free(taker);
       if (this.#items.get(id) === known) this.#items.set(id, { ...known, due: performance.now() + GRACE_MS });
-      this.#claimAll();
+      this.#free(taker);
+      return;
     }
+    if (this.#takers.has(taker)) taker.onItem(this.#item(held, seq, asked, taker));
+    // Its taker stopped meanwhile. Should giving it back fail, the lease ends by itself.
+    else if (!this.#closed) await this.#change({ state: 'waiting', id, delivery, data }, seq).catch(() => {});
   }
 
   #free(taker: Taker): void {
