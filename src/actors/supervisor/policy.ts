@@ -226,6 +226,9 @@ export const soleAnswer = (plan: Plan): Report | undefined => {
 
 const sameSource = (one: Citation, other: Citation): boolean => one.file === other.file && one.line === other.line && one.quote === other.quote;
 
+/** In code `[1]` is no mark of a source. */
+const CODE = /(```[\s\S]*?```|`[^`\n]*`)/;
+
 /**
  * The answer with no source but those that the steps brought, which are the ones that were checked. What is dropped loses its
  * mark in the text; the others are numbered anew, in the order of their first mark.
@@ -239,10 +242,15 @@ export const keepKnownSources = (answer: Report, plan: Plan): Report => {
     const at = kept.findIndex((one) => sameSource(one, citation));
     return at >= 0 ? at + 1 : kept.push(citation);
   };
-  const text = answer.text.replace(/\s?\[(\d{1,3})\]/g, (mark, digits: string) => {
-    const number = numberOf(Number(digits) - 1);
-    return number === undefined ? '' : mark.replace(digits, String(number));
-  });
+  const marked = (prose: string): string =>
+    prose.replace(/\s?\[([1-9]\d{0,2})\]/g, (mark, digits: string) => {
+      const number = numberOf(Number(digits) - 1);
+      return number === undefined ? '' : mark.replace(digits, String(number));
+    });
+  const text = answer.text
+    .split(CODE)
+    .map((part, index) => (index % 2 === 0 ? marked(part) : part))
+    .join('');
   answer.citations.forEach((_, index) => numberOf(index));
   return { text, citations: kept };
 };
