@@ -6,7 +6,7 @@ import { countSent, everyPath, hears, leftAlone, pathsOf, sentIn, watched, type 
 
 const PERSON = 'r-model.client' as Address;
 const ASKERS = { slow: 'r-model.supervisor' as Address, quick: 'r-model.reviewer.checker.s1-1' as Address };
-const TIMEOUT_MS = { slow: 9_000, quick: 1_000 };
+const TIMEOUT_MS = { slow: 3_000, quick: 1_000 };
 
 type QuestionName = keyof typeof ASKERS;
 const names = Object.keys(ASKERS) as QuestionName[];

@@ -135,9 +135,16 @@ describe('the budget on every path', () => {
     });
   });
 
-  it('holds what it says that it granted', () => {
+  it('grants in full or less, never less than is worth the call, and holds what it grants', () => {
     everyPath(paths, (moment) => {
-      for (const { type, data } of sentIn(moment)) if (type === 'budget.granted') expect(contextOf(moment).account.grants).toHaveProperty([data['grant'] as string]);
+      for (const { type, data } of sentIn(moment)) {
+        if (type !== 'budget.granted') continue;
+        const { maxTokens, amountNanos } = data as { maxTokens: number; amountNanos: string };
+        expect(maxTokens >= quote.minTokens && maxTokens <= quote.maxTokens).toBe(true);
+        expect(amountNanos).toBe(String(100 + maxTokens));
+        expect(contextOf(moment).account.grants).toHaveProperty([data['grant'] as string]);
+      }
+      expect(sentIn(moment).filter(({ data }) => data['maxTokens'] !== undefined).length).toBe(Object.keys(contextOf(moment).account.grants).length);
     });
   });
 });
