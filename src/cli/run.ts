@@ -41,10 +41,10 @@ export const run = async (file: string | undefined, task: string | undefined, op
   try {
     const started = team ? await troupe.start(team) : await troupe.resume(options.resume!);
     if (!options.quiet) say(headline(started, options.bus));
+    display?.begin();
     log.info({ run: started.id, team: started.team.name, models: started.models, bus: bus.name }, team ? 'started' : 'resumed');
     const ended = await orSignal(started);
-    if (typeof ended === 'number') return stoppedBy(started, ended);
-    display?.end();
+    if (typeof ended === 'number') return stoppedBy(started, ended, options.bus);
     return ended.status === 'waiting' ? waiting(ended, options) : end(ended, started, options);
   } finally {
     await troupe.close();
@@ -53,7 +53,8 @@ export const run = async (file: string | undefined, task: string | undefined, op
 };
 
 const checkUsage = (file: string | undefined, { resume, budget, input }: RunOptions): void => {
-  if (file === undefined && resume === undefined) throw new TroupeError('USAGE', 'expected a team file, or --resume with the id of a run; see troupe run --help');
+  if (file === undefined && resume === undefined)
+    throw new TroupeError('USAGE', 'expected a team file, or --resume with the id of a run; see troupe run --help');
   if (resume === undefined) return;
   const beside = [...(file === undefined ? [] : ['a file']), ...(budget === undefined ? [] : ['--budget']), ...(input === undefined ? [] : ['--input'])];
   if (beside.length > 0) throw new TroupeError('USAGE', `--resume goes on with what the run was started with: leave out ${beside.join(' and ')}`);
@@ -82,12 +83,16 @@ const orSignal = async (started: Run): Promise<RunResult | Waiting | number> => 
   }
 };
 
-const stoppedBy = ({ id }: Run, exitCode: number): number => {
-  say(`stopped; nothing is lost. Go on with: troupe run --resume ${id}`);
+/** As an option of a command that people are told to run. */
+const busArgument = (bus: string): string => (bus === DEFAULT_BUS ? '' : ` --bus ${bus}`);
+
+const stoppedBy = ({ id }: Run, exitCode: number, bus: string): number => {
+  say(`stopped; nothing is lost. Go on with: troupe run --resume ${id}${busArgument(bus)}`);
   return exitCode;
 };
 
-const sourceLines = (citations: readonly Citation[]): string[] => citations.map(({ file, line, quote }, index) => `[${index + 1}] ${file}:${line} ${JSON.stringify(quote)}`);
+const sourceLines = (citations: readonly Citation[]): string[] =>
+  citations.map(({ file, line, quote }, index) => `[${index + 1}] ${file}:${line} ${JSON.stringify(quote)}`);
 
 const figures = ({ spending, durationMs }: RunResult, { id, team }: Run): string => {
   const limit = BigInt(spending?.limitNanos ?? team.budget.limitNanos);
@@ -102,7 +107,15 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
   const { status, answer, citations, failure, spending, durationMs } = result;
   if (json) {
     const limitNanos = spending?.limitNanos ?? started.team.budget.limitNanos;
-    const shared = { run: started.id, status, ...(answer !== undefined && { answer }), citations, ...(spending && { spentNanos: spending.spentNanos, heldNanos: spending.heldNanos }), limitNanos, durationMs };
+    const shared = {
+      run: started.id,
+      status,
+      ...(answer !== undefined && { answer }),
+      citations,
+      ...(spending && { spentNanos: spending.spentNanos, heldNanos: spending.heldNanos }),
+      limitNanos,
+      durationMs,
+    };
     print(JSON.stringify(failure ? { ...shared, failure: { code: failure.code, message: failure.message, details: failure.details } } : shared));
   } else if (answer !== undefined) {
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
@@ -113,8 +126,15 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
 };
 
 const waiting = ({ run: id, questions }: Waiting, { json, bus }: RunOptions): number => {
-  if (json) print(JSON.stringify({ run: id, status: 'waiting', questions: questions.map(({ approval, question, details, deadline, otherwise }) => ({ approval, question, details, deadline, otherwise })) }));
-  const on = bus === DEFAULT_BUS ? '' : ` --bus ${bus}`;
+  if (json)
+    print(
+      JSON.stringify({
+        run: id,
+        status: 'waiting',
+        questions: questions.map(({ approval, question, details, deadline, otherwise }) => ({ approval, question, details, deadline, otherwise })),
+      }),
+    );
+  const on = busArgument(bus);
   for (const { approval, question } of questions) {
     say(`waiting for a person: ${question}`);
     say(`  troupe approve ${id} ${approval}${on}          (or --deny, and --note "why")`);

@@ -58,7 +58,7 @@ export const startCli = (cwd: string, args: readonly string[], { env = {}, bin =
     },
     ended,
     kill: (signal) => void child.kill(signal),
-    lines: (count) => eventually(`${count} lines on stderr`, () => over || countLines(said.stderr) >= count),
+    lines: (count) => eventually(`${count} lines on stderr`, () => over || countLines(said.stderr) >= count, 60_000),
   };
   processes.add(running);
   return running;
