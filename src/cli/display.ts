@@ -5,7 +5,11 @@ import type { Address } from '../protocols/ids.ts';
 import type { Observed } from '../runtime/host.ts';
 import { redact } from './redact.ts';
 
-export type Display = { see(seen: Observed): void; end(): void };
+export type Display = {
+  see(seen: Observed): void;
+  /** From here on lines are shown: the run has its headline. */
+  begin(): void;
+};
 
 export const openDisplay = (stream: NodeJS.WriteStream): Display => {
   const progress = new Progress();
@@ -17,18 +21,29 @@ const textOf = ({ who, doing, spentNanos }: AgentLine, spending: string): string
   return redact(`${who.padEnd(28)} ${doing}${own}${spending && own ? `  (run: ${spending})` : ''}`);
 };
 
-const lineByLine = (stream: NodeJS.WriteStream, progress: Progress): Display => ({
-  see: (seen) => {
-    const line = progress.see(seen);
-    if (line) stream.write(`${textOf(line, progress.spending)}\n`);
-  },
-  end: () => {},
-});
+const lineByLine = (stream: NodeJS.WriteStream, progress: Progress): Display => {
+  let early: string[] | undefined = [];
+  return {
+    see: (seen) => {
+      const line = progress.see(seen);
+      if (!line) return;
+      const text = `${textOf(line, progress.spending)}\n`;
+      if (early) early.push(text);
+      else stream.write(text);
+    },
+    begin: () => {
+      stream.write((early ?? []).join(''));
+      early = undefined;
+    },
+  };
+};
 
 const inPlace = (stream: NodeJS.WriteStream, progress: Progress): Display => {
   const lines = new Map<Address, AgentLine>();
+  let begun = false;
   let height = 0;
   const draw = (): void => {
+    if (!begun) return;
     const text = [...lines.values()].map((line) => `${line.ended ? '✓' : '·'} ${textOf(line, progress.spending)}`.slice(0, stream.columns - 1));
     stream.write(`${height > 0 ? `\u001b[${height}A` : ''}\u001b[J${text.join('\n')}\n`);
     height = text.length;
@@ -38,14 +53,13 @@ const inPlace = (stream: NodeJS.WriteStream, progress: Progress): Display => {
       const line = progress.see(seen);
       if (!line) return;
       lines.set(line.address, line);
-      // More lines than the window has cannot be drawn again: the oldest that have ended stay above.
-      while (lines.size >= stream.rows - 1) {
-        const [first] = lines;
-        if (!first) break;
-        lines.delete(first[0]);
-      }
+      // More lines than the window has cannot be drawn again: the oldest go.
+      while (lines.size >= stream.rows - 1) lines.delete(lines.keys().next().value!);
       draw();
     },
-    end: () => {},
+    begin: () => {
+      begun = true;
+      if (lines.size > 0) draw();
+    },
   };
 };
