@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { natsServerPath } from '../../scripts/nats-server.ts';
@@ -38,6 +39,15 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+/** Also when this process is killed and can do nothing any more: a shell notices that its input ends. */
+const killWithThisProcess = (pid: number): (() => void) => {
+  if (process.platform === 'win32') return () => {};
+  const guard = spawn('sh', ['-c', `read -r _; kill -9 ${pid} 2>/dev/null`], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  guard.unref();
+  (guard.stdin as Socket).unref();
+  return () => void guard.kill('SIGKILL');
+};
+
 export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsServerOptions = {}): Promise<NatsServer> => {
   const binary = await natsServerPath();
   const folder = await mkdtemp(join(tmpdir(), 'troupe-nats-'));
@@ -48,7 +58,11 @@ export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsSe
   const start = async (port: number): Promise<{ child: ChildProcess; url: string }> => {
     const child = spawn(binary, ['-c', file, '-p', String(port), '--ports_file_dir', folder], { cwd: storeDir ?? folder, stdio: ['ignore', 'ignore', 'pipe'] });
     running.add(child);
-    child.once('exit', () => running.delete(child));
+    const letGo = killWithThisProcess(child.pid!);
+    child.once('exit', () => {
+      running.delete(child);
+      letGo();
+    });
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4_000)));
     const ports = join(folder, `nats-server_${child.pid}.ports`);

@@ -4,7 +4,7 @@
  */
 import { TroupeError } from '../../protocols/failure.ts';
 import { MAX_LOG_ENTRIES, MAX_QUEUE_ITEMS, type Bus } from '../port.ts';
-import { closedError, Connection, type Security } from './connection.ts';
+import { closedError, Connection, Refused, type Security } from './connection.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Journal } from './journal.ts';
 import { Queues } from './queues.ts';
@@ -83,6 +83,8 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     underWay.add(result);
     try {
       return await result;
+    } catch (thrown) {
+      throw thrown instanceof Refused ? connection.unavailable(thrown) : thrown;
     } finally {
       underWay.delete(result);
     }

@@ -29,6 +29,8 @@ const WRONG_LAST_SEQUENCE = 10071;
 const NO_MESSAGE = 10037;
 const NO_STREAM = 10059;
 const STREAM_EXISTS = 10058;
+/** For this server, for this account. */
+const NO_JETSTREAM = new Set([10076, 10039]);
 
 export const isConflict = (thrown: unknown): boolean => thrown instanceof Refused && thrown.errorCode === WRONG_LAST_SEQUENCE;
 
@@ -261,22 +263,20 @@ export class Connection {
   /** A stream that is there stays as it is: its operator may have given it other limits, or more copies. */
   async #ensureStream(config: { name: string; subjects: string[]; max_msgs_per_subject?: number }): Promise<void> {
     const { servers, replicas: num_replicas } = this.settings;
-    try {
-      await this.api(`STREAM.INFO.${config.name}`);
-    } catch (thrown) {
-      if (!(thrown instanceof Refused)) throw thrown;
-      if (thrown.errorCode !== NO_STREAM) throw noJetStream(servers, thrown);
-      await this.api(`STREAM.CREATE.${config.name}`, {
-        ...config,
-        num_replicas,
-        storage: 'file',
-        retention: 'limits',
-        discard: 'new',
-        duplicate_window: DUPLICATE_WINDOW_NANOS,
-      }).catch((refused: unknown) => {
-        if (!(refused instanceof Refused && refused.errorCode === STREAM_EXISTS)) throw refused;
-      });
-    }
+    const settings = { num_replicas, storage: 'file', retention: 'limits', discard: 'new', duplicate_window: DUPLICATE_WINDOW_NANOS };
+    await this.insist(async () => {
+      try {
+        await this.apiOnce(`STREAM.INFO.${config.name}`);
+      } catch (thrown) {
+        if (!(thrown instanceof Refused)) throw thrown;
+        if (NO_JETSTREAM.has(thrown.errorCode)) throw noJetStream(servers, thrown);
+        if (thrown.errorCode !== NO_STREAM) throw this.unavailable(thrown);
+        await this.apiOnce(`STREAM.CREATE.${config.name}`, { ...config, ...settings }).catch((refused: unknown) => {
+          // Another process makes it at this moment.
+          throw refused instanceof Refused && refused.errorCode === STREAM_EXISTS ? new Unanswered('the streams are being made') : refused;
+        });
+      }
+    });
   }
 }
 
