@@ -1,0 +1,248 @@
+/** What people read when something is wrong: a sentence, a code, an exit code that scripts can use, and never a stack or a key. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { BRIEF, runIdIn, testBuses, type CliOptions, type Desk, type Ended, type TestBus } from '../support/cli.ts';
+import { documents } from '../support/documents.ts';
+import { startModelServer, type ModelServer, type Responder } from '../support/model-server.ts';
+import { ANSWER, answerOf, formatOf, PRICE, QUESTION } from '../support/research-desk.ts';
+
+/** One step, a reviewer, and a person where they do not agree. */
+const asking = `
+name: desk
+task: What happens when a payment fails?
+inputs:
+  docs: { folder: docs }
+models:
+  default: [openai/gpt-4.1-mini]
+agents:
+  lead: { kind: supervisor, role: the editor }
+  searcher: { kind: worker, role: a researcher, tools: [search_files, read_file] }
+  checker: { kind: reviewer, role: a fact checker }
+topology:
+  kind: workflow
+  supervisor: lead
+  reviewer: checker
+  review_rounds: 0
+  on_rejected: ask
+  steps:
+    - { id: look, agent: searcher, task: What happens when a payment fails? }
+budget: { limit: 0.05 }
+`;
+
+const files = {
+  ...documents,
+  'secret.txt': 'the combination is 4711',
+  'asking.yaml': asking,
+  'unknown-agent.yaml': asking.replace('agent: searcher', 'agent: seacher'),
+  'broken.yaml': 'name: [desk\nagents:\n',
+};
+
+let bus: TestBus;
+let desk: Desk;
+beforeAll(async () => {
+  bus = await testBuses.embedded();
+});
+afterAll(() => bus.dispose());
+beforeEach(() => {
+  desk = bus.desk(files);
+});
+
+/** Runs a command and holds what it said against what every command must not say. */
+const troupe = async (args: readonly string[], options?: CliOptions): Promise<Ended> => {
+  const ended = await desk.run(args, options);
+  expect(ended.stdout + ended.stderr).not.toMatch(/^\s+at .+:\d+/m);
+  expect(ended.stdout + ended.stderr).not.toContain('INTERNAL_ERROR');
+  return ended;
+};
+
+const brief = (...more: readonly string[]): string[] => ['run', BRIEF, '--input', 'docs=docs', ...more];
+
+describe('what is wrong with the command', () => {
+  test.each<{ readonly what: string; readonly args: readonly string[]; readonly exitCode?: number; readonly says: string | RegExp }>([
+    { what: 'a file that is not there', args: ['run', 'team.yml'], says: /cannot read the team file \S+team\.yml.*\(TEAM_FILE_MISSING\)/ },
+    { what: 'a file that is no YAML', args: ['validate', 'broken.yaml'], says: /^broken\.yaml:\d+:\d+ /m },
+    {
+      what: 'an agent that nobody knows',
+      args: ['validate', 'unknown-agent.yaml'],
+      says: /^unknown-agent\.yaml:19:\d+ topology\.steps\[0\]\.agent: .*"seacher".*searcher/m,
+    },
+    { what: 'the same, when it is run', args: ['run', 'unknown-agent.yaml'], says: /^unknown-agent\.yaml:19:\d+ /m },
+    { what: 'an option that nobody knows', args: ['run', 'asking.yaml', '--buget', '1'], says: /unknown option '--buget'[^]*--budget/ },
+    { what: 'a command that nobody knows', args: ['rum'], says: /unknown command 'rum'[^]*run/ },
+    { what: 'neither a file nor a run', args: ['run'], says: /expected a team file, or --resume/ },
+    { what: 'a run that is resumed with another budget', args: ['run', '--resume', 'r-0000000', '--budget', '1'], says: /leave out --budget/ },
+    { what: 'a run that is not there', args: ['run', '--resume', 'r-0000000'], says: /no run r-0000000 .*\(RUN_UNKNOWN\)/ },
+    { what: 'an answer to a run that is not there', args: ['approve', 'r-0000000'], says: 'RUN_UNKNOWN' },
+    { what: 'a chart that is not there', args: ['chart', 'waiter'], says: /"waiter"; there are .*supervisor.*\(CHART_UNKNOWN\)/ },
+    {
+      what: 'a bus of an unknown kind',
+      args: ['runs', '--bus', 'redis://127.0.0.1'],
+      says: /expected embedded:<file>, memory or nats:.*\(BUS_ADDRESS_INVALID\)/,
+    },
+    { what: 'a bus that is another file', args: ['runs', '--bus', 'embedded:docs/billing.md'], exitCode: 1, says: 'docs/billing.md' },
+    {
+      what: 'a server that is not there',
+      args: ['runs', '--bus', 'nats://127.0.0.1:1'],
+      exitCode: 1,
+      says: /no NATS server answers at nats:\/\/127\.0\.0\.1:1.*\(BUS_UNREACHABLE\)/,
+    },
+    {
+      what: 'a folder that is not there',
+      args: ['run', BRIEF, '--input', 'docs=papers'],
+      says: /expected a folder, found nothing at \S+papers.*\(INPUT_INVALID\)/,
+    },
+    { what: 'an input that nobody knows', args: ['run', BRIEF, '--input', 'dox=docs'], says: /no input "dox".*docs.*\(INPUT_UNKNOWN\)/ },
+    { what: 'an input without a value', args: ['run', BRIEF, '--input', 'docs'], says: 'expected name=value' },
+    { what: 'a budget that is no amount', args: brief('--budget', 'lots'), says: /in dollars such as 0\.05, found "lots".*\(BUDGET_INVALID\)/ },
+  ])('$what', async ({ args, exitCode = 2, says }) => {
+    const { exitCode: ended, stdout, stderr } = await troupe(args);
+    expect({ exitCode: ended, stdout }, stderr).toEqual({ exitCode, stdout: '' });
+    expect(stderr).toMatch(says);
+  });
+
+  test('with --json the failure is on stdout too, as JSON', async () => {
+    const { exitCode, stdout } = await troupe(['run', 'unknown-agent.yaml', '--json']);
+    expect(exitCode).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({
+      status: 'failed',
+      failure: { code: 'TEAM_FILE_INVALID', details: { problems: [{ code: 'AGENT_UNKNOWN', line: 19 }] } },
+    });
+  });
+});
+
+describe('what is wrong with the model', () => {
+  let model: ModelServer;
+  let answer: Responder;
+  beforeEach(async () => {
+    answer = answerOf;
+    model = await startModelServer({ price: PRICE, apiKey: 'the-right-key', answer: (request, index) => answer(request, index) });
+  });
+  afterEach(() => model.stop());
+
+  const ask = (args: readonly string[], { key = 'the-right-key', url = model.url } = {}): Promise<Ended> =>
+    troupe(args, { env: { OPENAI_BASE_URL: url, OPENAI_API_KEY: key } });
+  const failureIn = ({ stdout }: Ended) => (JSON.parse(stdout) as { failure: { code: string; message: string } }).failure;
+
+  test('nobody listens at the URL', async () => {
+    await model.stop();
+    const ended = await ask(brief('--json', QUESTION));
+    expect(ended.exitCode).toBe(1);
+    const { host } = new URL(model.url);
+    expect(failureIn(ended)).toMatchObject({
+      code: 'MODEL_UNREACHABLE',
+      message: expect.stringContaining(`cannot reach ${host} (ECONNREFUSED); check OPENAI_BASE_URL`) as string,
+    });
+    expect(JSON.parse(ended.stdout)).toMatchObject({ spentNanos: '0', heldNanos: '0' });
+  });
+
+  test('what it says is not what was asked for: it is asked once more, then the run ends', async () => {
+    answer = () => 'As a language model, I would rather talk about the weather.';
+    const ended = await ask(brief('--json', QUESTION));
+    expect(ended.exitCode).toBe(1);
+    expect(failureIn(ended).code).toBe('MODEL_BAD_REPLY');
+    expect(model.requests).toHaveLength(2);
+    expect(model.requests[1]!.body.messages.at(-1)!.content).toContain('# Correction');
+  });
+
+  test.each(['sk-wrong-0123456789abcdef', 'a key of another form'])(
+    'it refuses the key %j, which is nowhere shown, though the provider repeats it',
+    async (key) => {
+      const ended = await ask(brief('--json', '--log', 'run.log', '--log-level', 'debug', QUESTION), { key });
+      expect(ended.exitCode).toBe(1);
+      expect(failureIn(ended)).toMatchObject({ code: 'MODEL_UNAUTHORISED', message: expect.stringContaining('check OPENAI_API_KEY') as string });
+      expect(model.requests).toHaveLength(1);
+      const log = readFileSync(join(desk.folder.path, 'run.log'), 'utf8');
+      expect(log).toContain('MODEL_UNAUTHORISED');
+      expect(ended.stdout + ended.stderr + log).not.toContain(key);
+    },
+  );
+
+  test('it has too much to do: the call is made again, and the run is as any other', async () => {
+    const busy = { fault: 'status', status: 429, code: 'rate_limit_exceeded', headers: { 'retry-after-ms': '10' } } as const;
+    model.next(busy, busy);
+    const ended = await ask(brief('--json', QUESTION));
+    expect(JSON.parse(ended.stdout)).toMatchObject({ status: 'completed', answer: ANSWER, heldNanos: '0' });
+    expect(model.requests.map(({ status }) => status)).toEqual([429, 429, ...Array.from({ length: 10 }, () => 200)]);
+  });
+
+  test.each(['docs/../secret.txt', '../secret.txt', '/etc/passwd', 'secret.txt'])(
+    'it wants to read %s: the call is refused in words, and the run goes on',
+    async (file) => {
+      let refusals = 0;
+      answer = (request) => {
+        if (formatOf(request) !== 'report' || !request.tools?.length) return answerOf(request);
+        const said = request.messages.filter(({ role }) => role === 'tool').map(({ content }) => content!);
+        if (said.length === 0) return { calls: [{ name: 'read_file', arguments: { file } }] };
+        if (/^The call failed: .*(is not in the open folders|there is no file)/.test(said[0]!)) refusals++;
+        return answerOf({
+          ...request,
+          messages: request.messages.filter(({ role, tool_calls: calls }, index) => index > 3 || (role !== 'tool' && calls === undefined)),
+        });
+      };
+      const ended = await ask(brief('--json', QUESTION));
+      expect(JSON.parse(ended.stdout)).toMatchObject({ status: 'completed', answer: ANSWER });
+      expect(refusals).toBe(6);
+      expect(JSON.stringify(model.requests.map(({ body }) => body.messages))).not.toMatch(/4711|root:/);
+
+      const records: { tool: string; ok: boolean; input: unknown; failure?: { code: string } }[] = [];
+      const bus = await desk.openBus();
+      try {
+        for await (const { envelope } of bus.read(`${runIdIn(ended.stderr)}.>`)) {
+          const { output } = envelope.data as { output?: (typeof records)[number] };
+          if (output?.tool === 'read_file' && !output.ok) records.push(output);
+        }
+      } finally {
+        await bus.close();
+      }
+      expect(records).toHaveLength(2);
+      for (const record of records)
+        expect(record).toMatchObject({ ok: false, input: { file }, failure: { code: expect.stringMatching(/^FILE_(OUTSIDE|NOT_FOUND)$/) as string } });
+    },
+  );
+
+  describe('the reviewer rejects, and a person is asked', () => {
+    const untilAsked = async (): Promise<{ run: string; approval: string }> => {
+      answer = (request) =>
+        formatOf(request) === 'verdict' ? { json: { verdict: 'reject', reasons: ['it leaves out the letter'], confidence: 0.8 } } : answerOf(request);
+      const ended = await ask(['run', 'asking.yaml', '--json']);
+      expect(ended.exitCode).toBe(4);
+      const { run, status, questions } = JSON.parse(ended.stdout) as { run: string; status: string; questions: { approval: string; question: string }[] };
+      expect({ status, questions: questions.length }).toEqual({ status: 'waiting', questions: 1 });
+      const { approval } = questions[0]!;
+      expect(ended.stderr).toContain('waiting for a person: Step look was not accepted');
+      expect(ended.stderr).toContain(`troupe approve ${run} ${approval}`);
+      expect(ended.stderr).toContain(`troupe run --resume ${run}`);
+      return { run, approval };
+    };
+
+    test('the question can be read, a wrong one is told apart, and with approval the run ends well', async () => {
+      const { run, approval } = await untilAsked();
+      const calls = model.requests.length;
+      const listed = await ask(['approve', run]);
+      expect(listed.exitCode).toBe(0);
+      expect(listed.stdout).toMatch(new RegExp(`^${approval}  Step look was not accepted`));
+      expect(listed.stdout).toContain('it leaves out the letter');
+      const unknown = await ask(['approve', run, 'step-other-1']);
+      expect(unknown).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(`open: ${approval} (APPROVAL_UNKNOWN)`) as string });
+      // Nobody has answered yet, so it waits as before.
+      expect((await ask(['run', '--resume', run])).exitCode).toBe(4);
+
+      const approved = await ask(['approve', run, approval]);
+      expect(approved).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`troupe run --resume ${run}`) as string });
+      const resumed = await ask(['run', '--resume', run]);
+      expect(resumed.exitCode).toBe(0);
+      expect(resumed.stdout).toMatch(/^When a payment fails, .*\[1\]\n\n\[1\] docs\/billing\.md:4 "/);
+      expect(model.requests).toHaveLength(calls);
+      expect((await ask(['approve', run])).stderr).toContain(`${run} asks nothing`);
+    });
+
+    test('with a denial it fails', async () => {
+      const { run, approval } = await untilAsked();
+      expect((await ask(['approve', run, approval, '--deny', '--note', 'not good enough'])).exitCode).toBe(0);
+      const resumed = await ask(['run', '--resume', run, '--json']);
+      expect(resumed.exitCode).toBe(1);
+      expect(failureIn(resumed).code).toBe('STEP_REJECTED');
+    });
+  });
+});
