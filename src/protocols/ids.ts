@@ -1,8 +1,8 @@
 /**
  * Ids and addresses: what they look like and the one place where they are made.
  *
- *   run       r-<10 letters and digits>            r-0k3v9t2mqa
- *   address   <run>.<role>[.<agent>[.<key>]]       r-0k3v9t2mqa.worker.reader.s2-1
+ *   run       r-<12 letters and digits>            r-1mfz0k3v9t2a
+ *   address   <run>.<role>[.<agent>[.<key>]]       r-1mfz0k3v9t2a.worker.reader.s2-1
  *   effect    <address>/<position>/<child>         one effect of one transition
  *   grant     <effect>#<attempt>                   one physical attempt at that effect
  *
@@ -28,7 +28,7 @@ export type Name = z.infer<typeof Name>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
-/** A new run's id: sorts by the time it was made (6 letters, to the second), ends in four random ones. `random` gives [0, 1). */
+/** A new run's id: sorts by the time it was made (7 letters, to the second), ends in five random ones. `random` gives [0, 1). */
 export const newRunId = (nowMs: number, random: () => number): RunId => {
   let stamp = '';
   for (let left = Math.floor(nowMs / 1000), i = 0; i < 7; i++, left = Math.floor(left / 32)) stamp = ALPHABET[left % 32]! + stamp;

@@ -58,7 +58,8 @@ export type Bill = z.infer<typeof Bill>;
 export const EffectCompleted = message('effect.completed', {
   effect: z.string(),
   attempt: z.number().int().positive(),
-  output: z.unknown(),
+  /** Absent when the effect gives nothing: JSON cannot say `undefined`. */
+  output: z.unknown().optional(),
   bill: Bill.optional(),
 });
 

@@ -1,0 +1,60 @@
+/** The published contract: every message and the envelope as JSON Schema, for whoever speaks to the bus in another language. */
+import { z } from 'zod';
+import { catalogue, type MessageName } from './catalogue.ts';
+import { Envelope } from './envelope.ts';
+
+/** Who says a message, and to whom. */
+const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]>> = {
+  'run.start': ['client', 'supervisor'],
+  'run.cancel': ['client', 'supervisor'],
+  'run.completed': ['supervisor', 'client'],
+  'run.failed': ['supervisor', 'client'],
+  'task.assign': ['supervisor', 'worker'],
+  'task.cancel': ['supervisor', 'worker, reviewer'],
+  'task.completed': ['worker', 'supervisor'],
+  'task.failed': ['worker', 'supervisor'],
+  'review.request': ['supervisor', 'reviewer'],
+  'review.verdict': ['reviewer', 'supervisor'],
+  'review.failed': ['reviewer', 'supervisor'],
+  'budget.reserve': ['host, for the actor that wants to spend', 'budget'],
+  'budget.settle': ['actor that spent', 'budget'],
+  'budget.release': ['actor that did not spend', 'budget'],
+  'budget.close': ['supervisor', 'budget'],
+  'budget.granted': ['budget', 'whoever reserved'],
+  'budget.vetoed': ['budget', 'whoever reserved'],
+  'budget.closed': ['budget', 'whoever closed'],
+  'approval.request': ['supervisor, reviewer', 'approver'],
+  'approval.answer': ['a person, through a command', 'approver'],
+  'approval.decided': ['approver', 'whoever asked'],
+  'effect.claimed': ['host', 'log of the actor it hosts'],
+  'effect.lost': ['host', 'log of the actor it hosts'],
+  'effect.completed': ['host', 'log of the actor it hosts'],
+  'effect.failed': ['host', 'log of the actor it hosts'],
+  'timer.fired': ['host', 'log of the actor it hosts'],
+};
+
+const jsonSchema = (title: string, schema: z.ZodType): string => `${JSON.stringify({ title, ...z.toJSONSchema(schema, { io: 'input' }) }, null, 2)}\n`;
+
+const index = (): string => `# The protocol
+
+Generated from \`src/protocols\` by \`node scripts/protocol-docs.ts\`; edit it there.
+
+Actors talk by appending entries to each other's logs. An entry is an [envelope](envelope.json) around a payload, and it is
+decoded in two stages: the envelope first, then \`data\` by the schema of the envelope's \`type\` and \`v\`. What fails either
+stage goes to the dead-letter log with the reason. Fields that a schema does not know are passed over. A field that may be
+absent can be added to a message under the same version; any other change is a new version beside the old one.
+
+Amounts of money are integer nano-dollars in decimal strings, times are milliseconds since 1970.
+
+| message | version | said by | to |
+|---|---|---|---|
+${catalogue.map(({ type, v }) => `| [\`${type}\`](${type}@${v}.json) | ${v} | ${speakers[type].join(' | ')} |`).join('\n')}
+`;
+
+/** The text of each published file, by its name. */
+export const publishedProtocol = (): ReadonlyMap<string, string> =>
+  new Map([
+    ['README.md', index()],
+    ['envelope.json', jsonSchema('envelope', Envelope)],
+    ...catalogue.map(({ type, v, data }): [string, string] => [`${type}@${v}.json`, jsonSchema(`${type}@${v}`, data)]),
+  ]);
