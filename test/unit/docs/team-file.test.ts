@@ -1,0 +1,68 @@
+/** docs/team-file.md: its teams can be run, and its tables have every key of the schema and no other. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { teamJsonSchema } from '../../../src/topology/json-schema.ts';
+import { loadTeam } from '../../../src/topology/load.ts';
+import { resolveTeam } from '../../../src/topology/resolve.ts';
+import { standardCatalogue } from '../../../src/topology/start.ts';
+import { blocksOf, namesIn, pages, readPage, rowsOf } from './pages.ts';
+
+const page = readPage('docs/team-file.md');
+
+/** Teams with a file name are a program's, which has its own tools (library.test.ts). */
+const teams = pages()
+  .flatMap(blocksOf)
+  .filter(({ info }) => info[0] === 'yaml' && info[1] === 'team' && info[2] === undefined);
+
+test('the page has teams to copy', () => {
+  expect(teams.length).toBeGreaterThanOrEqual(2);
+});
+
+test.each(teams.map(({ at, code }) => [at, code]))('the team at %s can be run as it stands', async (_, code) => {
+  const folder = mkdtempSync(join(tmpdir(), 'troupe-docs-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'team.yaml'), code);
+  const { file, inputs, warnings } = await loadTeam('team.yaml', { cwd: folder, catalogue: standardCatalogue() });
+  expect(warnings).toEqual([]);
+  expect(resolveTeam(file, inputs).task).not.toContain('{');
+});
+
+type Schema = { readonly properties?: Record<string, Schema>; readonly additionalProperties?: Schema | false; readonly items?: Schema; readonly oneOf?: readonly Schema[]; readonly anyOf?: readonly Schema[] };
+
+/** Each key of the schema by the last word of its path: `limits.deadline_s`, `needs`. Names that people choose are left out. */
+const keysOf = (schema: Schema): string[] => [
+  ...Object.entries(schema.properties ?? {}).flatMap(([key, inner]) => [key, ...keysOf(inner)]),
+  ...(schema.additionalProperties ? keysOf(schema.additionalProperties) : []),
+  ...(schema.items ? keysOf(schema.items) : []),
+  ...[...(schema.oneOf ?? []), ...(schema.anyOf ?? [])].flatMap(keysOf),
+];
+
+const lastKey = (path: string): string => path.split('.').at(-1)!.replace('[]', '');
+
+const known = new Set(keysOf(teamJsonSchema() as Schema));
+const listed = rowsOf(page).map(([key]) => lastKey(namesIn(key!)[0]!));
+
+test('every key of the schema stands in a table', () => {
+  expect([...known].filter((key) => !listed.includes(key))).toEqual([]);
+});
+
+test('every key in a table is one of the schema', () => {
+  expect(listed.filter((key) => !known.has(key) && !/^<.*>$/.test(key))).toEqual([]);
+});
+
+test('the defaults in the tables are those of the schema', () => {
+  const defaults = new Map<string, Set<string>>();
+  const collect = (schema: Schema & { default?: unknown }, key = ''): void => {
+    if (schema.default !== undefined && typeof schema.default !== 'object') defaults.set(key, (defaults.get(key) ?? new Set()).add(String(schema.default)));
+    for (const [name, inner] of Object.entries(schema.properties ?? {})) collect(inner, name);
+    for (const inner of [schema.additionalProperties || undefined, schema.items, ...(schema.oneOf ?? []), ...(schema.anyOf ?? [])]) if (inner) collect(inner, key);
+  };
+  collect(teamJsonSchema() as Schema);
+  for (const cells of rowsOf(page)) {
+    const expected = defaults.get(lastKey(namesIn(cells[0]!)[0]!)) ?? new Set();
+    const said = cells.at(-1)!;
+    for (const value of expected) expect(said === 'empty' ? '' : said.replaceAll('`', ''), cells[0]).toContain(value);
+  }
+});
