@@ -56,12 +56,13 @@ export const happened = (moment: Moment, type: MessageName): boolean => moment.t
 export const hasEnded = (moment: Moment): boolean => moment.state.snapshot.status !== 'active';
 export const wayOf = (moment: Moment): string => moment.taken.map(({ happening }) => happening).join(' > ');
 
-const first = ({ definition, address }: Walk): Moment => {
+/** The actor before anything happened to it. */
+export const first = ({ definition, address }: Walk): Moment => {
   const [state] = begin(definition, address, BEGIN);
   return { status: 'active', output: undefined, error: undefined, state, now: BEGIN, taken: [] };
 };
 
-const follow = ({ definition, address }: Walk, moment: Moment, { type, entry }: Happening): Moment => {
+export const follow = ({ definition, address }: Walk, moment: Moment, { type, entry }: Happening): Moment => {
   const said = entry(moment);
   const position = moment.state.position + 1;
   const now = Math.max(moment.now, said.at ?? 0);
@@ -76,7 +77,7 @@ const LASTING = failure('MODEL_REFUSED', 'it stays');
 const bill = (effect: Effect) => ({ grant: grantId(effect.key, effect.attempt), spentNanos: '7', usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 }, model: 'm' });
 
 /** Everything that can happen now: each effect goes its way through grant, claim and result, each timer may fire. */
-const happenings = (walk: Walk, moment: Moment): readonly Happening[] => {
+export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => {
   if (hasEnded(moment)) return [];
   const { effects, timers } = moment.state;
   return [
