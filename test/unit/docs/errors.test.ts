@@ -7,7 +7,8 @@ import { namesIn, readPage, ROOT, rowsOf } from './pages.ts';
 const CODE = /'([A-Z]+(?:_[A-Z]+)*)'/g;
 
 /** Where a code is given to a failure or an error. */
-const GIVEN = /\b(?:failure|TroupeError|[mM]odelError|lost|none|super|problemAt)\(\s*(?:\d+, )?'([A-Z]+(?:_[A-Z]+)*)'|\bcode(?:: | = )'([A-Z]+(?:_[A-Z]+)*)'|\bcode = [^;\n]*\? '([A-Z]+(?:_[A-Z]+)*)' : '([A-Z]+(?:_[A-Z]+)*)'/g;
+const GIVEN =
+  /\b(?:failure|TroupeError|[mM]odelError|lost|none|super|problemAt)\(\s*(?:\d+, )?'([A-Z]+(?:_[A-Z]+)*)'|\bcode(?:: | = )'([A-Z]+(?:_[A-Z]+)*)'|\bcode = [^;\n]*\? '([A-Z]+(?:_[A-Z]+)*)' : '([A-Z]+(?:_[A-Z]+)*)'/g;
 
 /** Types that list codes. */
 const LISTED = /type (?:ProblemCode|ModelErrorCode) =([\s\S]*?);/g;
@@ -36,5 +37,9 @@ test('every code on the page is in the sources, and stands there once', () => {
 });
 
 test('every code on the page has a meaning and something to do', () => {
-  for (const [code, meaning, next] of rowsOf(readPage('docs/errors.md'))) expect([code, meaning, next].every((cell) => cell !== undefined && cell !== ''), code).toBe(true);
+  for (const [code, meaning, next] of rowsOf(readPage('docs/errors.md')))
+    expect(
+      [code, meaning, next].every((cell) => cell !== undefined && cell !== ''),
+      code,
+    ).toBe(true);
 });

@@ -9,7 +9,11 @@ const own = links.filter(({ to }) => !/^[a-z]+:/.test(to));
 
 test('the README leads to every page', () => {
   const linked = own.filter(({ file }) => file === 'README.md').map(({ to }) => to);
-  expect(pages().map(({ file }) => file).filter((file) => file.startsWith('docs/') && !linked.includes(file))).toEqual([]);
+  expect(
+    pages()
+      .map(({ file }) => file)
+      .filter((file) => file.startsWith('docs/') && !linked.includes(file)),
+  ).toEqual([]);
 });
 
 test('every link within the repository leads to a file', () => {

@@ -42,7 +42,12 @@ export const rowsOf = ({ text }: Page): string[][] =>
   text
     .split('\n')
     .filter((line, index, lines) => line.startsWith('|') && !line.startsWith('|-') && !(lines[index + 1] ?? '').startsWith('|-'))
-    .map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()));
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split('|')
+        .map((cell) => cell.trim()),
+    );
 
 /** What stands between backticks in a text. */
 export const namesIn = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);

@@ -29,7 +29,13 @@ test.each(teams.map(({ at, code }) => [at, code]))('the team at %s can be run as
   expect(resolveTeam(file, inputs).task).not.toContain('{');
 });
 
-type Schema = { readonly properties?: Record<string, Schema>; readonly additionalProperties?: Schema | false; readonly items?: Schema; readonly oneOf?: readonly Schema[]; readonly anyOf?: readonly Schema[] };
+type Schema = {
+  readonly properties?: Record<string, Schema>;
+  readonly additionalProperties?: Schema | false;
+  readonly items?: Schema;
+  readonly oneOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+};
 
 /** Each key of the schema by the last word of its path: `limits.deadline_s`, `needs`. Names that people choose are left out. */
 const keysOf = (schema: Schema): string[] => [
@@ -41,7 +47,7 @@ const keysOf = (schema: Schema): string[] => [
 
 const lastKey = (path: string): string => path.split('.').at(-1)!.replace('[]', '');
 
-const known = new Set(keysOf(teamJsonSchema() as Schema));
+const known = new Set(keysOf(teamJsonSchema()));
 const listed = rowsOf(page).map(([key]) => lastKey(namesIn(key!)[0]!));
 
 test('every key of the schema stands in a table', () => {
@@ -55,11 +61,12 @@ test('every key in a table is one of the schema', () => {
 test('the defaults in the tables are those of the schema', () => {
   const defaults = new Map<string, Set<string>>();
   const collect = (schema: Schema & { default?: unknown }, key = ''): void => {
-    if (schema.default !== undefined && typeof schema.default !== 'object') defaults.set(key, (defaults.get(key) ?? new Set()).add(String(schema.default)));
+    if (typeof schema.default === 'string' || typeof schema.default === 'number') defaults.set(key, (defaults.get(key) ?? new Set()).add(`${schema.default}`));
     for (const [name, inner] of Object.entries(schema.properties ?? {})) collect(inner, name);
-    for (const inner of [schema.additionalProperties || undefined, schema.items, ...(schema.oneOf ?? []), ...(schema.anyOf ?? [])]) if (inner) collect(inner, key);
+    for (const inner of [schema.additionalProperties || undefined, schema.items, ...(schema.oneOf ?? []), ...(schema.anyOf ?? [])])
+      if (inner) collect(inner, key);
   };
-  collect(teamJsonSchema() as Schema);
+  collect(teamJsonSchema());
   for (const cells of rowsOf(page)) {
     const expected = defaults.get(lastKey(namesIn(cells[0]!)[0]!)) ?? new Set();
     const said = cells.at(-1)!;
