@@ -6,3 +6,6 @@ export const backoffMs = (attempt: number, failure: Failure | undefined): number
   const asked = failure?.details['retryAfterMs'];
   return typeof asked === 'number' && asked >= 0 ? Math.min(asked, 300_000) : Math.min(500 * 2 ** (attempt - 1), 30_000);
 };
+
+/** The money is used up and the account says that someone may raise it: that is no failure yet. */
+export const pauses = ({ code, details }: Failure): boolean => code === 'BUDGET_EXHAUSTED' && details['pause'] === true;

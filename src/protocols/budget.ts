@@ -8,8 +8,12 @@
  */
 import { z } from 'zod';
 import { Failure } from './failure.ts';
+import { AccountSpec, Measure, Window } from './account.ts';
 import { message } from './message.ts';
 import { Nanos, Usage } from './money.ts';
+
+/** The line of the ledger up to which it stood when this was said. */
+const Anchor = z.object({ seq: z.number().int().nonnegative(), hash: z.string() });
 
 /** The upper bound of a call: `fixedNanos` for what is certain (input, fees) and a price for each token of output. */
 export const Quote = z.object({
@@ -22,6 +26,11 @@ export const Quote = z.object({
   inputTokens: z.number().int().nonnegative(),
   /** Of the price table that the amounts come from. */
   priceHash: z.string(),
+  kind: z.enum(['model', 'tool']).default('model'),
+  /** The longest that the call may take. */
+  timeoutMs: z.number().int().nonnegative().default(0),
+  /** Money that is kept back is only for a closing answer. */
+  purpose: z.enum(['work', 'closing']).default('work'),
 });
 export type Quote = z.infer<typeof Quote>;
 
@@ -32,7 +41,35 @@ export const BudgetSettle = message('budget.settle', {
   spentNanos: Nanos,
   usage: Usage,
   model: z.string(),
+  kind: z.enum(['model', 'tool']).default('model'),
 });
+
+/** The call goes on longer than its grant was made for. */
+export const BudgetExtend = message('budget.extend', { grant: z.string(), deadline: z.number() });
+
+/** Opens accounts below those that are there; answered by `budget.opened`. Opening one again changes nothing. */
+export const BudgetOpen = message('budget.open', { accounts: z.array(AccountSpec).min(1) });
+export const BudgetOpened = message('budget.opened', { failure: Failure.optional() });
+
+/** By a person: more money for an account, the root without one. Whoever paused for want of it hears `budget.raised`. */
+export const BudgetRaise = message('budget.raise', { account: z.string().optional(), nanos: Nanos, by: z.string(), why: z.string() });
+export const BudgetRaised = message('budget.raised', { account: z.string(), leftNanos: Nanos });
+
+/** By a person: nothing new is granted at or below the account; with `revoke` the holders of grants are told to stop as well. */
+export const BudgetFreeze = message('budget.freeze', {
+  account: z.string().optional(),
+  frozen: z.boolean(),
+  revoke: z.boolean().default(false),
+  by: z.string(),
+  why: z.string(),
+});
+export const BudgetRevoked = message('budget.revoked', { grant: z.string(), failure: Failure });
+
+/** To the client of the run: it goes on when the account is raised. */
+export const BudgetPaused = message('budget.paused', { account: z.string(), failure: Failure });
+
+/** To the client of the run: so many percent of the account's limit are spent. */
+export const BudgetThreshold = message('budget.threshold', { account: z.string(), percent: z.number().int(), spentNanos: Nanos, limitNanos: Nanos });
 
 export const BudgetRelease = message('budget.release', { grant: z.string(), reason: z.string() });
 
@@ -47,19 +84,23 @@ export const BudgetGranted = message('budget.granted', {
   /** By the log's clock, milliseconds since 1970. */
   deadline: z.number(),
   leftNanos: Nanos,
+  ledger: Anchor.optional(),
 });
 
 /** `failure.code` is BUDGET_EXHAUSTED, or BUDGET_CLOSED; `details` are `VetoDetails`. */
-export const BudgetVetoed = message('budget.vetoed', { grant: z.string(), failure: Failure });
+export const BudgetVetoed = message('budget.vetoed', { grant: z.string(), failure: Failure, ledger: Anchor.optional() });
 
+/** Amounts in the measure's own unit, decimal. */
 export const VetoDetails = z.object({
   account: z.string(),
-  limitNanos: Nanos,
-  spentNanos: Nanos,
-  heldNanos: Nanos,
+  measure: Measure,
+  window: Window,
+  limit: z.string(),
+  spent: z.string(),
+  held: z.string(),
   /** For the smallest answer that would have been worth the call. */
-  neededNanos: Nanos,
-  askedNanos: Nanos,
+  needed: z.string(),
+  asked: z.string(),
 });
 export type VetoDetails = z.infer<typeof VetoDetails>;
 
@@ -67,4 +108,5 @@ export const BudgetClosed = message('budget.closed', {
   limitNanos: Nanos,
   spentNanos: Nanos,
   heldNanos: Nanos,
+  ledger: Anchor.optional(),
 });

@@ -4,7 +4,10 @@
  */
 import type { z } from 'zod';
 import { ApprovalAnswer, ApprovalDecided, ApprovalRequest } from './approval.ts';
-import { BudgetClose, BudgetClosed, BudgetGranted, BudgetRelease, BudgetReserve, BudgetSettle, BudgetVetoed } from './budget.ts';
+import {
+  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
+  BudgetThreshold, BudgetVetoed,
+} from './budget.ts';
 import type { Envelope } from './envelope.ts';
 import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
 import type { MessageType } from './message.ts';
@@ -15,7 +18,8 @@ export const catalogue = [
   RunStart, RunCancel, RunCompleted, RunFailed,
   TaskAssign, TaskCancel, TaskCompleted, TaskFailed,
   ReviewRequest, ReviewVerdict, ReviewFailed,
-  BudgetReserve, BudgetSettle, BudgetRelease, BudgetClose, BudgetGranted, BudgetVetoed, BudgetClosed,
+  BudgetReserve, BudgetSettle, BudgetRelease, BudgetExtend, BudgetOpen, BudgetOpened, BudgetClose,
+  BudgetGranted, BudgetVetoed, BudgetClosed, BudgetRaise, BudgetRaised, BudgetFreeze, BudgetRevoked, BudgetPaused, BudgetThreshold,
   ApprovalRequest, ApprovalAnswer, ApprovalDecided,
   EffectClaimed, EffectLost, EffectCompleted, EffectFailed, TimerFired,
 ] as const;

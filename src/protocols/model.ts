@@ -33,6 +33,8 @@ export const ModelRequest = z.object({
   minTokens: z.number().int().positive().default(16),
   temperature: z.number().min(0).max(2).optional(),
   timeoutMs: z.number().int().positive().default(120_000),
+  /** A closing answer may use the money that is kept back for it. */
+  purpose: z.enum(['work', 'closing']).default('work'),
 });
 export type ModelRequest = z.infer<typeof ModelRequest>;
 

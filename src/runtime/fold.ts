@@ -137,6 +137,13 @@ class Draft {
         if (effect && grantId(effect.key, effect.attempt) === message.data.grant) this.#end(effect, errorEvent(effect, message.data.failure));
         return;
       }
+      case 'budget.revoked': {
+        const effect = this.#byKey(effectOfGrant(message.data.grant).effect);
+        if (effect?.grant?.grant !== message.data.grant) return;
+        this.#abandon(effect);
+        this.#end(effect, errorEvent(effect, message.data.failure));
+        return;
+      }
       case 'effect.claimed': {
         const { effect: key, attempt, host } = message.data;
         const effect = this.#byKey(key);

@@ -1,149 +1,86 @@
 /**
- * The budget: one account, and the only one who may say that money is spent.
+ * The budget: keeps the accounts of a run, or of many, and is the only one who may say that money is spent.
  *
  * It folds its own log like every actor, so any number of hosts may serve it: they read the same requests in the same order,
- * decide the same and say the same under the same ids. The decisions are in policy.ts, with their invariants.
+ * decide the same and say the same under the same ids. What it decides is policy.ts's, with its invariants; how one message
+ * changes the books is desk.ts's.
  *
- *   B1  Every new `budget.reserve` is answered by exactly one of granted and vetoed.
- *   B2  `budget.close` is answered once nothing is held any more, or when `drainMs` have passed; nothing is granted after it.
+ *   B1  Every new `budget.reserve` is answered by exactly one of granted and vetoed, at the end of its wait at the latest.
+ *   B2  `budget.close` is answered once nothing below the account is held any more, or when `drainMs` have passed; nothing is
+ *       granted there afterwards.
  *   B3  Settlements and releases are taken in every state: money that was spent is booked, however late.
  */
-import { assign, emit, setup } from 'xstate';
-import type { BudgetClose, BudgetClosed, BudgetGranted, BudgetRelease, BudgetReserve, BudgetSettle, BudgetVetoed } from '../../protocols/budget.ts';
-import type { Address } from '../../protocols/ids.ts';
-import type { Received, Sent } from '../../protocols/message.ts';
-import { closed, exhausted, expire, hold, left, offer, openAccount, release, settle, type Account } from './policy.ts';
+import { assign, setup } from 'xstate';
+import type { BudgetClose, BudgetExtend, BudgetFreeze, BudgetOpen, BudgetRaise, BudgetRelease, BudgetReserve, BudgetSettle } from '../../protocols/budget.ts';
+import { emitEach } from '../../protocols/chart.ts';
+import type { Received } from '../../protocols/message.ts';
+import * as desk from './desk.ts';
+import type { BudgetInput, Desk, Outgoing } from './desk.ts';
 
-export type BudgetInput = {
-  /** For people: what the account is called in a veto. */
-  readonly name: string;
-  readonly limitNanos: string;
-  /** From a grant to its deadline. */
-  readonly grantMs: number;
-  /** The longest wait for open grants when closing. */
-  readonly drainMs: number;
-};
+export type { BudgetInput } from './desk.ts';
 
 export type BudgetContext = {
-  readonly account: Account;
-  readonly grantMs: number;
-  readonly drainMs: number;
-  /** Who waits for the account to be closed. */
-  readonly closer: Address | undefined;
+  readonly desk: Desk;
+  /** The log's time of the last message. */
+  readonly now: number;
 };
 
 export type BudgetEvent =
   | Received<typeof BudgetReserve>
   | Received<typeof BudgetSettle>
   | Received<typeof BudgetRelease>
-  | Received<typeof BudgetClose>;
+  | Received<typeof BudgetExtend>
+  | Received<typeof BudgetOpen>
+  | Received<typeof BudgetClose>
+  | Received<typeof BudgetRaise>
+  | Received<typeof BudgetFreeze>;
 
-type Emitted = Sent<typeof BudgetGranted> | Sent<typeof BudgetVetoed> | Sent<typeof BudgetClosed>;
-type Request = Received<typeof BudgetReserve>;
-
-const figures = ({ limit, spent, held }: Account) => ({ limitNanos: limit.toString(), spentNanos: spent.toString(), heldNanos: held.toString() });
+const sayIt = emitEach<{ context: BudgetContext }, Outgoing>(({ context }) => context.desk.outbox);
 
 export const budgetMachine = setup({
-  types: { context: {} as BudgetContext, input: {} as BudgetInput, events: {} as BudgetEvent, emitted: {} as Emitted },
+  types: { context: {} as BudgetContext, input: {} as BudgetInput, events: {} as BudgetEvent, emitted: {} as Outgoing },
   delays: {
-    grantMs: ({ context }) => context.grantMs,
-    drainMs: ({ context }) => context.drainMs,
+    deadline: ({ context }) => Math.max(0, (desk.nextDeadline(context.desk) ?? context.now) - context.now),
   },
   guards: {
-    decidedBefore: ({ context }, request: Request) => context.account.grants[request.grant] !== undefined,
-    fits: ({ context }, request: Request) => offer(context.account, request.quote) !== undefined,
-    nothingHeld: ({ context }) => context.account.held === 0n,
-    someHeld: ({ context }) => context.account.held > 0n,
+    hasDeadlines: ({ context }) => desk.nextDeadline(context.desk) !== undefined,
+    hasNoDeadlines: ({ context }) => desk.nextDeadline(context.desk) === undefined,
   },
   actions: {
-    hold: assign(({ context }, request: Request) => ({
-      account: hold(context.account, request.grant, offer(context.account, request.quote)!, request.at + context.grantMs),
-    })),
-    settle: assign(({ context }, bill: Received<typeof BudgetSettle>) => ({ account: settle(context.account, bill.grant, BigInt(bill.spentNanos)) })),
-    release: assign(({ context }, { grant }: Received<typeof BudgetRelease>) => ({ account: release(context.account, grant) })),
-    expire: assign(({ context, event }) => ({ account: expire(context.account, (event as { at?: number }).at ?? 0) })),
-    rememberCloser: assign((_, { from }: Received<typeof BudgetClose>) => ({ closer: from })),
-    grant: emit(({ context }, { grant, from }: Request) => {
-      const { nanos, maxTokens, deadline } = context.account.grants[grant]!;
-      return { type: 'budget.granted' as const, to: from, grant, amountNanos: nanos.toString(), maxTokens, deadline, leftNanos: left(context.account).toString() };
+    reserve: assign(({ context }, said: Received<typeof BudgetReserve>) => ({ desk: desk.reserve(context.desk, said), now: said.at })),
+    settle: assign(({ context }, said: Received<typeof BudgetSettle>) => ({ desk: desk.settle(context.desk, said), now: said.at })),
+    release: assign(({ context }, said: Received<typeof BudgetRelease>) => ({ desk: desk.release(context.desk, said), now: said.at })),
+    extend: assign(({ context }, said: Received<typeof BudgetExtend>) => ({ desk: desk.extend(context.desk, said), now: said.at })),
+    open: assign(({ context }, said: Received<typeof BudgetOpen>) => ({ desk: desk.openBranch(context.desk, said), now: said.at })),
+    close: assign(({ context }, said: Received<typeof BudgetClose>) => ({ desk: desk.closeAccount(context.desk, said), now: said.at })),
+    raise: assign(({ context }, said: Received<typeof BudgetRaise>) => ({ desk: desk.raise(context.desk, said), now: said.at })),
+    freeze: assign(({ context }, said: Received<typeof BudgetFreeze>) => ({ desk: desk.freeze(context.desk, said), now: said.at })),
+    lookAtDeadlines: assign(({ context, event }) => {
+      const now = (event as { at?: number }).at ?? context.now;
+      return { desk: desk.tick(context.desk, now), now };
     }),
-    veto: emit(({ context }, { grant, from, quote }: Request) => ({ type: 'budget.vetoed' as const, to: from, grant, failure: exhausted(context.account, quote) })),
-    refuse: emit(({ context }, { grant, from }: Request) => ({ type: 'budget.vetoed' as const, to: from, grant, failure: closed(context.account) })),
-    answerCloser: emit(({ context }) => ({ type: 'budget.closed' as const, to: context.closer!, ...figures(context.account) })),
   },
 }).createMachine({
   id: 'budget',
-  context: ({ input }) => ({
-    account: openAccount(input.name, BigInt(input.limitNanos)),
-    grantMs: input.grantMs,
-    drainMs: input.drainMs,
-    closer: undefined,
-  }),
+  context: ({ input }) => ({ desk: desk.openDesk(input), now: 0 }),
+  initial: 'quiet',
   on: {
-    'budget.settle': { actions: { type: 'settle', params: ({ event }) => event } },
-    'budget.release': { actions: { type: 'release', params: ({ event }) => event } },
+    'budget.settle': { actions: [{ type: 'settle', params: ({ event }) => event }, sayIt] },
+    'budget.release': { actions: [{ type: 'release', params: ({ event }) => event }, sayIt] },
+    'budget.extend': { actions: { type: 'extend', params: ({ event }) => event } },
+    'budget.open': { actions: [{ type: 'open', params: ({ event }) => event }, sayIt] },
+    'budget.raise': { actions: [{ type: 'raise', params: ({ event }) => event }, sayIt] },
+    'budget.freeze': { actions: [{ type: 'freeze', params: ({ event }) => event }, sayIt] },
+    // These may bring a deadline before the one that is armed.
+    'budget.reserve': { target: '.watching', reenter: true, actions: [{ type: 'reserve', params: ({ event }) => event }, sayIt] },
+    'budget.close': { target: '.watching', reenter: true, actions: [{ type: 'close', params: ({ event }) => event }, sayIt] },
   },
-  initial: 'open',
   states: {
-    open: {
-      on: {
-        'budget.close': { target: 'draining', actions: { type: 'rememberCloser', params: ({ event }) => event } },
-      },
-      initial: 'quiet',
-      states: {
-        quiet: {
-          on: {
-            'budget.reserve': [
-              { guard: { type: 'decidedBefore', params: ({ event }) => event } },
-              {
-                guard: { type: 'fits', params: ({ event }) => event },
-                target: 'watching',
-                actions: [
-                  { type: 'hold', params: ({ event }) => event },
-                  { type: 'grant', params: ({ event }) => event },
-                ],
-              },
-              { actions: { type: 'veto', params: ({ event }) => event } },
-            ],
-          },
-        },
-        /** Grants are out, or were: their deadlines are looked at from time to time. */
-        watching: {
-          on: {
-            'budget.reserve': [
-              { guard: { type: 'decidedBefore', params: ({ event }) => event } },
-              {
-                guard: { type: 'fits', params: ({ event }) => event },
-                actions: [
-                  { type: 'hold', params: ({ event }) => event },
-                  { type: 'grant', params: ({ event }) => event },
-                ],
-              },
-              { actions: { type: 'veto', params: ({ event }) => event } },
-            ],
-          },
-          after: {
-            grantMs: [
-              { guard: 'someHeld', target: 'watching', reenter: true, actions: 'expire' },
-              { target: 'quiet' },
-            ],
-          },
-        },
-      },
-    },
-    draining: {
-      on: {
-        'budget.reserve': { actions: { type: 'refuse', params: ({ event }) => event } },
-      },
-      always: { guard: 'nothingHeld', target: 'closed' },
-      after: { drainMs: 'closed' },
-    },
-    closed: {
-      entry: 'answerCloser',
-      on: {
-        'budget.reserve': { actions: { type: 'refuse', params: ({ event }) => event } },
-        'budget.close': { target: 'closed', reenter: true, actions: { type: 'rememberCloser', params: ({ event }) => event } },
-      },
+    quiet: { always: { guard: 'hasDeadlines', target: 'watching' } },
+    /** Grants are out, or someone waits: the first deadline is watched for. */
+    watching: {
+      always: { guard: 'hasNoDeadlines', target: 'quiet' },
+      after: { deadline: { target: 'watching', reenter: true, actions: ['lookAtDeadlines', sayIt] } },
     },
   },
 });

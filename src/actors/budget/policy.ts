@@ -1,112 +1,324 @@
 /**
- * Whether money may be spent: pure decisions over one account.
+ * Whether money may be spent: pure decisions over one book. A book is a tree of accounts, the grants that are open, and those
+ * who wait for one.
  *
- *   M1  spent + held <= limit, unless a provider billed more than the bound it was held to (`overrun` then says how much).
+ *   M1  settled + held <= limit at every account and for every limit. Only what a provider bills above the bound that it was
+ *       held to can break it: it is booked in full, flagged, and its account grants nothing until someone looks.
  *   M2  A grant is decided once, settled once, released once; a repetition changes nothing.
- *   M3  A grant whose deadline passes without a word counts as spent in full, until a late word corrects it.
- *   M4  Nothing is granted once the account is closed.
+ *   M3  A grant whose deadline passes without a word is an orphan: it counts as spent, goes back, or is asked about, by rule.
+ *       A late word corrects whatever was booked.
+ *   M4  Who waits is served in the order of asking, or vetoed at the deadline: nobody waits when nothing is held any more.
+ *   M5  What was spent is booked, however late, also when the account is frozen or closed.
  */
+import type { AccountSpec, Amounts } from '../../protocols/account.ts';
 import type { Quote, VetoDetails } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
+import type { Address } from '../../protocols/ids.ts';
 import { formatDollars, tokensCost, tokensFor } from '../../protocols/money.ts';
+import { book, close, limitsOn, mark, minus, NOTHING, open as openAccountIn, raise as raiseIn, refusalAt, tightest, type Tightness, type Tree, type Uncovered } from './tree.ts';
 
-/** What became of a grant. `nanos`: held, or spent. */
-export type GrantRecord = {
-  readonly state: 'held' | 'settled' | 'released' | 'expired';
-  readonly nanos: bigint;
-  /** The cap that the call may send. */
+/** What becomes of a grant of which nothing is heard until its deadline. */
+export type Orphans = 'charge' | 'release' | 'ask';
+
+export type Hold = {
+  readonly account: string;
+  readonly holder: Address;
+  /** For people: what the call was for. */
+  readonly model: string;
+  readonly amounts: Amounts;
   readonly maxTokens: number;
+  readonly at: number;
   readonly deadline: number;
+  /** `charged`: counted as spent after its deadline. `asked`: someone has to say what became of it. */
+  readonly state: 'held' | 'charged' | 'asked';
 };
 
-export type Account = {
-  readonly name: string;
-  readonly limit: bigint;
-  readonly spent: bigint;
-  readonly held: bigint;
+export type Waiter = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote; readonly deadline: number };
+
+export type Book = {
+  readonly root: string;
+  readonly tree: Tree;
+  readonly holds: Readonly<Record<string, Hold>>;
+  readonly queue: readonly Waiter[];
+  /** The newest grants that ended or were vetoed, in two generations: what is older is recognised by nobody. */
+  readonly ended: readonly [Readonly<Record<string, true>>, Readonly<Record<string, true>>];
+  /** Money that only a closing answer may use. */
+  readonly keptBack: bigint;
   /** Billed above what was held, in all. */
   readonly overrun: bigint;
-  readonly grants: Readonly<Record<string, GrantRecord>>;
 };
 
-export const openAccount = (name: string, limit: bigint): Account => ({ name, limit, spent: 0n, held: 0n, overrun: 0n, grants: {} });
+const GENERATION = 1_024;
 
-export const left = (account: Account): bigint => {
-  const free = account.limit - account.spent - account.held;
-  return free > 0n ? free : 0n;
+export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Book => {
+  let tree: Tree = {};
+  for (const account of accounts) {
+    const opened = openAccountIn(tree, account, 0);
+    if ('problem' in opened) throw new Error(`account ${account.id} cannot be opened: ${String(opened.problem)}`);
+    tree = opened as Tree;
+  }
+  return { root: accounts[0]!.id, tree, holds: {}, queue: [], ended: [{}, {}], keptBack, overrun: 0n };
 };
 
-export type Offer = { readonly nanos: bigint; readonly maxTokens: number };
-
-const costOf = (quote: Quote, tokens: number): bigint => BigInt(quote.fixedNanos) + tokensCost(tokens, BigInt(quote.outputNanosPerMtok));
-
-/** What the account can give: in full if that fits, else the largest cap that fits and is still worth the call, else nothing. */
-export const offer = (account: Account, quote: Quote): Offer | undefined => {
-  const free = left(account);
-  const maxTokens = Math.min(quote.maxTokens, tokensFor(free - BigInt(quote.fixedNanos), BigInt(quote.outputNanosPerMtok)));
-  const nanos = costOf(quote, maxTokens);
-  return maxTokens >= fewestTokens(quote) && nanos <= free ? { nanos, maxTokens } : undefined;
+/** The account of whoever asks: the agent's own where it has one, else the run's, else the root. */
+export const accountFor = ({ tree, root }: Book, run: string, agent: string | undefined): string => {
+  for (const id of [`${root}/${run}/${agent ?? ''}`, `${root}/${agent ?? ''}`, `${root}/${run}`]) if (Object.hasOwn(tree, id)) return id;
+  return root;
 };
 
-/** Holds an offer that was made for this account as it stands. */
-export const hold = (account: Account, grant: string, { nanos, maxTokens }: Offer, deadline: number): Account => ({
-  ...account,
-  held: account.held + nanos,
-  grants: { ...account.grants, [grant]: { state: 'held', nanos, maxTokens, deadline } },
+// --- deciding ----------------------------------------------------------------------------------------------------------------
+
+export type Decision =
+  | { readonly kind: 'grant'; readonly hold: Hold }
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'veto'; readonly failure: Failure }
+  | { readonly kind: 'known' };
+
+export type Request = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote };
+
+const needOf = ({ fixedNanos, outputNanosPerMtok, inputTokens, kind, timeoutMs }: Quote, maxTokens: number): Amounts => ({
+  money: BigInt(fixedNanos) + tokensCost(maxTokens, BigInt(outputNanosPerMtok)),
+  tokens: BigInt(inputTokens + maxTokens),
+  calls: kind === 'tool' ? 0n : 1n,
+  tool_calls: kind === 'tool' ? 1n : 0n,
+  seconds: BigInt(timeoutMs),
 });
 
-const fewestTokens = (quote: Quote): number => Math.min(quote.minTokens, quote.maxTokens);
+const fewestTokens = ({ minTokens, maxTokens }: Quote): number => Math.min(minTokens, maxTokens);
 
-export const exhausted = (account: Account, quote: Quote): Failure => {
-  const needed = costOf(quote, fewestTokens(quote));
-  const asked = costOf(quote, quote.maxTokens);
-  const details: VetoDetails = {
-    account: account.name,
-    limitNanos: account.limit.toString(),
-    spentNanos: account.spent.toString(),
-    heldNanos: account.held.toString(),
-    neededNanos: needed.toString(),
-    askedNanos: asked.toString(),
-  };
-  const said =
-    `budget of ${account.name}: the next call needs at least ${formatDollars(needed)}, ${formatDollars(left(account))} is left ` +
-    `(limit ${formatDollars(account.limit)}, spent ${formatDollars(account.spent)}, held ${formatDollars(account.held)}); raise budget.limit or --budget`;
-  return failure('BUDGET_EXHAUSTED', said, { details });
+/** The limits that count for a request: money that is kept back is not there, but for a closing answer. */
+function* limitsFor(current: Book, { account, quote }: Request, now: number): Generator<Tightness> {
+  for (const one of limitsOn(current.tree, account, now)) {
+    const kept = one.account.id === current.root && one.limit.measure === 'money' && one.limit.window === 'total' && quote.purpose !== 'closing' ? current.keptBack : 0n;
+    yield { ...one, free: one.free > kept ? one.free - kept : 0n };
+  }
+}
+
+const lacking = (current: Book, request: Request, need: Amounts, now: number): Tightness | undefined => {
+  for (const one of limitsFor(current, request, now)) if (one.free < need[one.limit.measure]) return one;
+  return undefined;
 };
 
-export const closed = (account: Account): Failure => failure('BUDGET_CLOSED', `budget of ${account.name} is closed: the run is ending`);
-
-/** Books what a call cost, in full, whatever was held for it. */
-export const settle = (account: Account, grant: string, spent: bigint): Account => {
-  const known = account.grants[grant];
-  if (known?.state === 'settled') return account;
-  const undone = known ? withoutGrant(account, known) : account;
-  const over = spent > (known?.nanos ?? 0n) ? spent - (known?.nanos ?? 0n) : 0n;
-  const grants = { ...undone.grants, [grant]: { state: 'settled' as const, nanos: spent, maxTokens: known?.maxTokens ?? 0, deadline: known?.deadline ?? 0 } };
-  return { ...undone, spent: undone.spent + spent, overrun: undone.overrun + over, grants };
+/** The most tokens of output that every limit allows, whatever the other measures say. */
+const largestCap = (current: Book, request: Request, now: number): number => {
+  const { quote } = request;
+  let cap = quote.maxTokens;
+  for (const { limit, free } of limitsFor(current, request, now)) {
+    if (limit.measure === 'money') cap = Math.min(cap, tokensFor(free - BigInt(quote.fixedNanos), BigInt(quote.outputNanosPerMtok)));
+    if (limit.measure === 'tokens') cap = Math.min(cap, Math.max(0, Number(free) - quote.inputTokens));
+  }
+  return cap;
 };
 
-/** Gives back what a call would have cost that was never made. */
-export const release = (account: Account, grant: string): Account => {
-  const known = account.grants[grant];
-  if (!known || known.state === 'settled' || known.state === 'released') return account;
-  return { ...withoutGrant(account, known), grants: { ...account.grants, [grant]: { ...known, state: 'released', nanos: 0n } } };
+const isKnown = ({ holds, queue, ended }: Book, grant: string): boolean =>
+  Object.hasOwn(holds, grant) || Object.hasOwn(ended[0], grant) || Object.hasOwn(ended[1], grant) || queue.some((waiter) => waiter.grant === grant);
+
+/**
+ * In full if that fits. Otherwise, while others hold something that may come back, it waits for that; and when nothing will, it
+ * gets the largest cap that is still worth the call, or a veto.
+ */
+export const decide = (current: Book, request: Request, now: number, grantMs: number): Decision => {
+  if (isKnown(current, request.grant)) return { kind: 'known' };
+  return decideNew(current, request, now, grantMs, current.queue.length > 0);
+};
+
+const decideNew = (current: Book, request: Request, now: number, grantMs: number, othersWait: boolean): Decision => {
+  const { account, holder, quote } = request;
+  const refusal = refusalAt(current.tree, account);
+  if (refusal) return { kind: 'veto', failure: refused(account, refusal) };
+  const grant = (maxTokens: number): Decision => ({
+    kind: 'grant',
+    hold: { account, holder, model: quote.model, amounts: needOf(quote, maxTokens), maxTokens, at: now, deadline: now + grantMs, state: 'held' },
+  });
+  const tight = lacking(current, request, needOf(quote, quote.maxTokens), now);
+  if (!tight && !othersWait) return grant(quote.maxTokens);
+  if (mayComeBack(current, request)) return { kind: 'wait' };
+  if (!tight) return grant(quote.maxTokens);
+  const cap = largestCap(current, request, now);
+  if (cap >= fewestTokens(quote) && !lacking(current, request, needOf(quote, cap), now)) return grant(cap);
+  return { kind: 'veto', failure: exhausted(current, request, now) };
+};
+
+/** Whether something that is held on the way to the root may be less when it is settled. */
+const mayComeBack = ({ tree, root, holds }: Book, { account }: Request): boolean =>
+  Object.values(holds).some(({ state, account: other }) => state === 'held' && sharesPath(tree, root, account, other));
+
+/** Two accounts always share the root; a slice of its own shares nothing but with what is below it. */
+const sharesPath = (tree: Tree, root: string, account: string, other: string): boolean => {
+  for (let at: string | undefined = account; at !== undefined; at = tree[at]?.parent) {
+    if (at === other || other.startsWith(`${at}/`)) return true;
+    if (at !== root && tree[at]?.slice !== undefined) return false;
+  }
+  return false;
+};
+
+export const hold = (current: Book, grant: string, held: Hold, now: number): Book => ({
+  ...current,
+  tree: book(current.tree, held.account, { held: held.amounts }, now),
+  holds: { ...current.holds, [grant]: held },
+});
+
+export const enqueue = (current: Book, { grant, account, holder, quote }: Request, deadline: number): Book => ({
+  ...current,
+  queue: [...current.queue, { grant, account, holder, quote, deadline }],
+});
+
+export const remember = (current: Book, grant: string): Book => {
+  const [newest, older] = current.ended;
+  const full = Object.keys(newest).length >= GENERATION;
+  return { ...current, ended: full ? [{ [grant]: true }, newest] : [{ ...newest, [grant]: true }, older] };
+};
+
+export type Served = { readonly waiter: Waiter; readonly decision: Extract<Decision, { kind: 'grant' | 'veto' }> };
+
+/** Serves the queue in its order as far as it goes, and vetoes those whose time is over. */
+export const serve = (current: Book, now: number, grantMs: number): { readonly book: Book; readonly served: readonly Served[] } => {
+  let next = current;
+  const served: Served[] = [];
+  while (next.queue.length > 0) {
+    const waiter = next.queue[0]!;
+    const decision = decideNew(next, waiter, now, grantMs, false);
+    const late = decision.kind === 'wait' && waiter.deadline <= now;
+    if (decision.kind === 'known' || (decision.kind === 'wait' && !late)) break;
+    next = { ...next, queue: next.queue.slice(1) };
+    const final = decision.kind === 'wait' ? { kind: 'veto' as const, failure: exhausted(next, waiter, now) } : decision;
+    next = final.kind === 'grant' ? hold(next, waiter.grant, final.hold, now) : remember(next, waiter.grant);
+    served.push({ waiter, decision: final });
+  }
+  return { book: next, served };
+};
+
+// --- ending ------------------------------------------------------------------------------------------------------------------
+
+export type Bill = { readonly grant: string; readonly account: string; readonly spentNanos: bigint; readonly tokens: bigint; readonly calls: bigint; readonly toolCalls: bigint };
+
+const spentOf = ({ spentNanos, tokens, calls, toolCalls }: Bill, ms: number): Amounts => ({ money: spentNanos, tokens, calls, tool_calls: toolCalls, seconds: BigInt(Math.max(0, Math.round(ms))) });
+
+/** M5: books what a call cost, in full, whatever was held for it. */
+export const settle = (current: Book, bill: Bill, now: number): Book => {
+  const { grant } = bill;
+  const known = current.holds[grant];
+  if (!known && isKnown(current, grant)) return current; // M2
+  const account = known?.account ?? bill.account;
+  const spent = spentOf(bill, known ? now - known.at : 0);
+  const booked = known && known.state !== 'charged' ? { spent, held: minus(NOTHING, known.amounts) } : { spent: known ? minus(spent, known.amounts) : spent };
+  const over = bill.spentNanos - (known?.amounts.money ?? 0n);
+  const tree = book(current.tree, account, booked, now);
+  const flagged = over > 0n ? { ...tree, [account]: { ...tree[account]!, frozen: true } } : tree;
+  return remember({ ...current, tree: flagged, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) }, grant);
+};
+
+/** Gives back what a call would have cost that was never made, or was never granted yet. */
+export const release = (current: Book, grant: string, now: number): Book => {
+  const known = current.holds[grant];
+  if (!known) return { ...remember(current, grant), queue: current.queue.filter((waiter) => waiter.grant !== grant) };
+  const back = minus(NOTHING, known.amounts);
+  const tree = book(current.tree, known.account, known.state === 'charged' ? { spent: back } : { held: back }, now);
+  return remember({ ...current, tree, holds: without(current.holds, grant) }, grant);
 };
 
 /** M3, for every grant whose deadline has come. */
-export const expire = (account: Account, now: number): Account => {
-  const grants = { ...account.grants };
-  let moved = 0n;
-  for (const [grant, known] of Object.entries(account.grants)) {
-    if (known.state !== 'held' || known.deadline > now) continue;
-    grants[grant] = { ...known, state: 'expired' };
-    moved += known.nanos;
+export const expire = (current: Book, now: number, orphans: Orphans): Book => {
+  let next = current;
+  for (const [grant, held] of Object.entries(current.holds)) {
+    if (held.state !== 'held' || held.deadline > now) continue;
+    if (orphans === 'release') next = release(next, grant, now);
+    else if (orphans === 'ask') next = { ...next, holds: { ...next.holds, [grant]: { ...held, state: 'asked' } } };
+    else next = { ...next, tree: book(next.tree, held.account, { held: minus(NOTHING, held.amounts), spent: held.amounts }, now), holds: { ...next.holds, [grant]: { ...held, state: 'charged' } } };
   }
-  return moved === 0n ? account : { ...account, held: account.held - moved, spent: account.spent + moved, grants };
+  return next;
 };
 
-const withoutGrant = (account: Account, known: GrantRecord): Account => {
-  if (known.state === 'held') return { ...account, held: account.held - known.nanos };
-  if (known.state === 'expired') return { ...account, spent: account.spent - known.nanos };
-  return account;
+export const extend = (current: Book, grant: string, deadline: number): Book => {
+  const known = current.holds[grant];
+  if (!known || known.state !== 'held' || deadline <= known.deadline) return current;
+  return { ...current, holds: { ...current.holds, [grant]: { ...known, deadline } } };
+};
+
+const without = <T>(record: Readonly<Record<string, T>>, key: string): Readonly<Record<string, T>> => {
+  const { [key]: _, ...others } = record;
+  return others;
+};
+
+// --- what people do ----------------------------------------------------------------------------------------------------------
+
+export const raise = (current: Book, account: string, nanos: bigint, now: number): Book | Uncovered => {
+  const raised = raiseIn(current.tree, account, nanos, now);
+  return 'problem' in raised ? (raised as Uncovered) : { ...current, tree: raised as Tree };
+};
+
+export const freeze = (current: Book, account: string, frozen: boolean): Book => ({ ...current, tree: mark(current.tree, account, { frozen }) });
+
+/** From now on nothing is granted at or below the account. */
+export const endBranch = (current: Book, account: string): Book => ({ ...current, tree: mark(current.tree, account, { ending: true }) });
+
+export const holdersBelow = ({ holds }: Book, account: string): readonly (readonly [grant: string, hold: Hold])[] =>
+  Object.entries(holds).filter(([, held]) => held.state === 'held' && (held.account === account || held.account.startsWith(`${account}/`)));
+
+export const openBranch = (current: Book, accounts: readonly AccountSpec[], now: number): Book | { readonly account: string; readonly why: Uncovered } => {
+  let { tree } = current;
+  for (const account of accounts) {
+    const opened = openAccountIn(tree, account, now);
+    if ('problem' in opened) {
+      if ((opened as Uncovered).problem === 'exists') continue; // asked for again
+      return { account: account.id, why: opened as Uncovered };
+    }
+    tree = opened as Tree;
+  }
+  return { ...current, tree };
+};
+
+export const closeBranch = (current: Book, account: string): Book => ({ ...current, tree: close(current.tree, account) });
+
+// --- in words ----------------------------------------------------------------------------------------------------------------
+
+const UNITS = { money: 'dollars', tokens: 'tokens', calls: 'model calls', tool_calls: 'tool calls', seconds: 'milliseconds' } as const;
+
+const inWords = (measure: keyof Amounts, amount: bigint): string => (measure === 'money' ? formatDollars(amount) : `${amount} ${UNITS[measure]}`);
+
+/** The veto names the limit that tripped, at which account, and how to raise it. */
+const exhausted = (current: Book, request: Request, now: number): Failure => {
+  const { quote } = request;
+  const needed = needOf(quote, fewestTokens(quote));
+  const asked = needOf(quote, quote.maxTokens);
+  const tight = lacking(current, request, needed, now) ?? lacking(current, request, asked, now) ?? tightest(current.tree, request.account, asked, now);
+  if (!tight) return failure('BUDGET_EXHAUSTED', `budget of ${request.account}: the wait for others to settle was too long`, { retryable: true });
+  const { account, limit, free } = tight;
+  const { measure, window } = limit;
+  const spent = window === 'total' ? account.spent[measure] : (account.spells[window]?.spent[measure] ?? 0n);
+  const details: VetoDetails = {
+    account: account.id,
+    measure,
+    window,
+    limit: limit.amount.toString(),
+    spent: spent.toString(),
+    held: account.held[measure].toString(),
+    needed: needed[measure].toString(),
+    asked: asked[measure].toString(),
+  };
+  const said =
+    `budget of ${account.id}: the next call needs at least ${inWords(measure, needed[measure])}, ${inWords(measure, free)} is left` +
+    `${window === 'total' ? '' : ` of this ${window}`} (limit ${inWords(measure, limit.amount)}, spent ${inWords(measure, spent)}, held ${inWords(measure, account.held[measure])})`;
+  return failure('BUDGET_EXHAUSTED', said, { details });
+};
+
+const refused = (account: string, refusal: 'frozen' | 'closed'): Failure =>
+  refusal === 'frozen'
+    ? failure('BUDGET_FROZEN', `budget of ${account} is frozen: nothing is granted until it is thawed`, { details: { account } })
+    : failure('BUDGET_CLOSED', `budget of ${account} is closed: the run is ending`, { details: { account } });
+
+/** For people and for the agents: what an account has left of its money. */
+export const leftOf = ({ tree, keptBack, root }: Book, account: string, now: number): bigint => {
+  let left: bigint | undefined;
+  for (const { account: at, limit, free } of limitsOn(tree, account, now)) {
+    if (limit.measure !== 'money') continue;
+    const usable = at.id === root && limit.window === 'total' ? (free > keptBack ? free - keptBack : 0n) : free;
+    left = left === undefined || usable < left ? usable : left;
+  }
+  return left ?? 0n;
+};
+
+export const totals = ({ tree, root }: Book): { readonly spent: Amounts; readonly held: Amounts } => {
+  const { spent, held } = tree[root]!;
+  return { spent, held };
 };

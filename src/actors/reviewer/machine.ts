@@ -11,7 +11,7 @@
 import { assign, emit, setup } from 'xstate';
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { ApprovalDecided, ApprovalRequest } from '../../protocols/approval.ts';
-import type { BudgetGranted } from '../../protocols/budget.ts';
+import type { BudgetGranted, BudgetRaised } from '../../protocols/budget.ts';
 import { effect } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Verdict } from '../../protocols/formats.ts';
@@ -21,7 +21,7 @@ import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/mode
 import type { ReviewFailed, ReviewRequest, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCancel } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { backoffMs } from '../retry.ts';
+import { backoffMs, pauses } from '../retry.ts';
 import { evidenceRequest, looksForEvidence, opening, parseVerdict, question, repair, request, type Work } from './policy.ts';
 
 export type ReviewerInput = {
@@ -43,7 +43,7 @@ export type ReviewerContext = ReviewerInput & {
   readonly failure: Failure | undefined;
 };
 
-export type ReviewerEvent = Received<typeof ReviewRequest> | Received<typeof TaskCancel> | Received<typeof BudgetGranted> | Received<typeof ApprovalDecided>;
+export type ReviewerEvent = Received<typeof ReviewRequest> | Received<typeof TaskCancel> | Received<typeof BudgetGranted> | Received<typeof BudgetRaised> | Received<typeof ApprovalDecided>;
 
 type Emitted = Sent<typeof ReviewVerdict> | Sent<typeof ReviewFailed> | Sent<typeof ApprovalRequest>;
 
@@ -71,6 +71,7 @@ export const reviewerMachine = setup({
     },
     unsure: (_, reply: ModelReply) => parseVerdict(reply).ok,
     canRepair: ({ context }) => !context.repaired,
+    pauses: (_, error: Failure) => pauses(error),
     canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
   },
   actions: {
@@ -156,6 +157,7 @@ export const reviewerMachine = setup({
               { target: '#reviewer.failed', actions: { type: 'failForm', params: ({ event }) => event.output } },
             ],
             onError: [
+              { guard: { type: 'pauses', params: ({ event }) => event.error as Failure }, target: '#reviewer.paused' },
               { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
               { target: '#reviewer.failed', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
             ],
@@ -171,6 +173,13 @@ export const reviewerMachine = setup({
             backoff: { target: 'judging', actions: 'countAttempt' },
           },
         },
+      },
+    },
+    /** The money is used up: no time runs. */
+    paused: {
+      on: {
+        'budget.raised': 'working.judging',
+        'task.cancel': { target: 'failed', actions: { type: 'failCancelled', params: ({ event }) => event } },
       },
     },
     asking: {

@@ -6,11 +6,11 @@
  *   S2  A model's plan is validated before a step of it runs; it may be put right once.
  *   S3  The rules of the plan are plan.ts's (P1 to P4).
  *   S4  The answer cites nothing but sources that its steps brought.
- *   S5  Every waiting state ends by its answer, by `run.cancel`, or by the run's deadline.
+ *   S5  Every waiting state ends by its answer, by `run.cancel`, or by the run's deadline; while the money is used up, by a raise.
  */
 import { assign, emit, setup } from 'xstate';
 import type { ApprovalDecided } from '../../protocols/approval.ts';
-import type { BudgetClose, BudgetClosed, BudgetGranted } from '../../protocols/budget.ts';
+import type { BudgetClose, BudgetClosed, BudgetGranted, BudgetPaused, BudgetRaised } from '../../protocols/budget.ts';
 import { effect, emitEach } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Citation } from '../../protocols/formats.ts';
@@ -20,7 +20,7 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
-import { backoffMs } from '../retry.ts';
+import { backoffMs, pauses } from '../retry.ts';
 import { allEnded, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, parseAnswer, parsePlan, recall, repair, request, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
@@ -54,6 +54,8 @@ export type SupervisorEvent =
   | Received<typeof ReviewFailed>
   | Received<typeof ApprovalDecided>
   | Received<typeof BudgetGranted>
+  | Received<typeof BudgetPaused>
+  | Received<typeof BudgetRaised>
   | Received<typeof BudgetClosed>;
 
 type Emitted = Outgoing | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> | Sent<typeof RunFailed>;
@@ -80,6 +82,7 @@ export const supervisorMachine = setup({
     planFits: ({ context }, reply: ModelReply) => parsePlan(context, reply).ok,
     answerFits: (_, reply: ModelReply) => parseAnswer(reply).ok,
     canRepair: ({ context }) => !context.repaired,
+    pauses: (_, error: Failure) => pauses(error),
     canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
     cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
     soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
@@ -167,12 +170,15 @@ export const supervisorMachine = setup({
     working: {
       on: {
         'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+        'budget.paused': 'paused',
       },
       after: {
         deadline: { target: 'stopping', actions: 'failDeadline' },
       },
       initial: 'executing',
       states: {
+        /** Where it was when the money ran out. */
+        before: { type: 'history', history: 'deep' },
         planning: {
           initial: 'asking',
           states: {
@@ -187,6 +193,7 @@ export const supervisorMachine = setup({
                   { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
                 ],
                 onError: [
+                  { guard: { type: 'pauses', params: ({ event }) => event.error as Failure }, target: '#supervisor.paused' },
                   { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure } },
                   { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
                 ],
@@ -226,6 +233,7 @@ export const supervisorMachine = setup({
                   { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
                 ],
                 onError: [
+                  { guard: { type: 'pauses', params: ({ event }) => event.error as Failure }, target: '#supervisor.paused' },
                   { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure } },
                   { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
                 ],
@@ -236,6 +244,18 @@ export const supervisorMachine = setup({
             waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
           },
         },
+      },
+    },
+    /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
+    paused: {
+      on: {
+        'budget.raised': 'working.before',
+        'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+        'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
+        'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+        'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
+        'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
+        'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
       },
     },
     stopping: {

@@ -6,11 +6,11 @@
  *   W2  At most `turns` model calls; the last is made without tools. At most `attempts` tries at one of them.
  *   W3  A cancelled task never reports completion.
  *   W4  A call that fails is something to read, not the end of the task.
- *   W5  Every waiting state ends by its answer, by cancellation, or by the task's time-out.
+ *   W5  Every waiting state ends by its answer, by cancellation, or by the task's time-out; while the money is used up, by a raise.
  */
 import { assign, emit, setup, type DoneActorEvent, type ErrorActorEvent } from 'xstate';
 import type { AgentProfile } from '../../protocols/agent.ts';
-import type { BudgetGranted } from '../../protocols/budget.ts';
+import type { BudgetGranted, BudgetRaised } from '../../protocols/budget.ts';
 import { effect, startEach } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Report } from '../../protocols/formats.ts';
@@ -19,7 +19,7 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { backoffMs } from '../retry.ts';
+import { backoffMs, pauses } from '../retry.ts';
 import { brokenCall, callEffect, callsOf, observed, opening, parseReport, repairMessage, REPAIRS_MAX, request, said, type Task } from './policy.ts';
 
 export type WorkerInput = { readonly profile: AgentProfile };
@@ -43,7 +43,7 @@ export type WorkerContext = {
 
 type ToolDone = DoneActorEvent<ToolRecord, `tool.${number}`> | (ErrorActorEvent<Failure, `tool.${number}`> & { readonly at?: number });
 
-export type WorkerEvent = Received<typeof TaskAssign> | Received<typeof TaskCancel> | Received<typeof BudgetGranted> | ToolDone;
+export type WorkerEvent = Received<typeof TaskAssign> | Received<typeof TaskCancel> | Received<typeof BudgetGranted> | Received<typeof BudgetRaised> | ToolDone;
 
 type Emitted = Sent<typeof TaskCompleted> | Sent<typeof TaskFailed>;
 
@@ -67,6 +67,7 @@ export const workerMachine = setup({
     wantsTools: ({ context }, reply: ModelReply) => reply.toolCalls.length > 0 && context.turn + 1 < context.profile.limits.turns,
     hasForm: (_, reply: ModelReply) => reply.toolCalls.length === 0 && parseReport(reply).ok,
     canRepair: ({ context }, reply: ModelReply) => reply.toolCalls.length === 0 && context.repairs < REPAIRS_MAX && context.turn + 1 < context.profile.limits.turns,
+    pauses: (_, error: Failure) => pauses(error),
     canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
     allObserved: ({ context }) => context.records.length >= callsOf(context.reply!).length,
   },
@@ -174,6 +175,7 @@ export const workerMachine = setup({
               { target: '#worker.failed', actions: { type: 'failForm', params: ({ event }) => event.output } },
             ],
             onError: [
+              { guard: { type: 'pauses', params: ({ event }) => event.error as Failure }, target: '#worker.paused' },
               { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
               { target: '#worker.failed', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
             ],
@@ -199,6 +201,13 @@ export const workerMachine = setup({
           },
           always: { guard: 'allObserved', target: 'thinking', actions: 'read' },
         },
+      },
+    },
+    /** The money is used up: everything that was paid is kept, and no time runs. */
+    paused: {
+      on: {
+        'budget.raised': 'working.thinking',
+        'task.cancel': { target: 'failed', actions: { type: 'failCancelled', params: ({ event }) => event } },
       },
     },
     completed: { type: 'final', entry: 'reportCompletion' },

@@ -64,6 +64,9 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
         minTokens: Math.min(request.minTokens, request.maxTokens),
         inputTokens,
         priceHash: prices.hash,
+        kind: 'model',
+        timeoutMs: request.timeoutMs,
+        purpose: request.purpose,
       };
     },
 

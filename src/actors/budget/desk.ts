@@ -1,0 +1,291 @@
+/**
+ * The desk at which a book is kept: one message in, the book as it is afterwards, what is to be said because of it, and the
+ * lines for the ledger. Pure; the rules are policy.ts's.
+ */
+import type { AccountSpec } from '../../protocols/account.ts';
+import type {
+  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
+  BudgetThreshold, BudgetVetoed, Quote,
+} from '../../protocols/budget.ts';
+import { failure, type Failure } from '../../protocols/failure.ts';
+import { address, parseAddress, type Address } from '../../protocols/ids.ts';
+import type { Received, Sent } from '../../protocols/message.ts';
+import { append, type Chain, type LedgerLine, type NewLine } from '../../protocols/ledger.ts';
+import * as policy from './policy.ts';
+import type { Book, Hold, Orphans } from './policy.ts';
+import { NOTHING } from './tree.ts';
+
+/** What happens when the money is used up: calls fail, or the run pauses until someone raises the limit. */
+export type OnExhausted = 'fail' | 'pause';
+
+export type BudgetInput = {
+  /** The root first, parents before their children. */
+  readonly accounts: readonly AccountSpec[];
+  /** From a grant to its deadline. */
+  readonly grantMs: number;
+  /** The longest wait for others to settle. */
+  readonly waitMs: number;
+  /** The longest wait for open grants when an account is closed. */
+  readonly drainMs: number;
+  readonly orphans: Orphans;
+  readonly onExhausted: OnExhausted;
+  /** Only a closing answer may use this much. */
+  readonly keptBackNanos: string;
+  /** Shares of a limit on money, in percent, that are announced when they are reached. */
+  readonly thresholds: readonly number[];
+};
+
+export type Outgoing =
+  | Sent<typeof BudgetGranted> | Sent<typeof BudgetVetoed> | Sent<typeof BudgetClosed> | Sent<typeof BudgetOpened> | Sent<typeof BudgetRaised> | Sent<typeof BudgetRevoked> | Sent<typeof BudgetPaused> | Sent<typeof BudgetThreshold>;
+
+type Closing = { readonly account: string; readonly closer: Address; readonly deadline: number };
+
+export type Desk = {
+  readonly rules: Omit<BudgetInput, 'accounts' | 'keptBackNanos'>;
+  readonly book: Book;
+  readonly chain: Chain;
+  /** Of the last message: what is to be said, and what goes into the ledger. */
+  readonly outbox: readonly Outgoing[];
+  readonly lines: readonly LedgerLine[];
+  /** Who was vetoed for want of money and is told when there is some. */
+  readonly paused: readonly Address[];
+  readonly closing: readonly Closing[];
+  /** The highest threshold announced, by account. */
+  readonly announced: Readonly<Record<string, number>>;
+};
+
+export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): Desk => ({
+  rules,
+  book: policy.openBook(accounts, BigInt(keptBackNanos)),
+  chain: { seq: 0, hash: '' },
+  outbox: [],
+  lines: [],
+  paused: [],
+  closing: [],
+  announced: {},
+});
+
+/** One message being dealt with. */
+class Sitting {
+  book: Book;
+  chain: Chain;
+  readonly outbox: Outgoing[] = [];
+  readonly lines: LedgerLine[] = [];
+  paused: readonly Address[];
+  closing: readonly Closing[];
+  announced: Readonly<Record<string, number>>;
+  readonly desk: Desk;
+  readonly now: number;
+
+  constructor(desk: Desk, now: number) {
+    this.desk = desk;
+    this.now = now;
+    ({ book: this.book, chain: this.chain, paused: this.paused, closing: this.closing, announced: this.announced } = desk);
+  }
+
+  write(line: NewLine): void {
+    const { spent, held } = policy.totals(this.book);
+    const written = append(this.chain, { ...line, at: this.now, spentNanos: spent.money.toString(), heldNanos: held.money.toString() });
+    this.lines.push(written);
+    this.chain = { seq: written.seq, hash: written.hash };
+  }
+
+  grant(grant: string, hold: Hold): void {
+    this.write({ kind: 'hold', account: hold.account, grant, holder: hold.holder, model: hold.model, amounts: hold.amounts });
+    this.outbox.push({
+      type: 'budget.granted',
+      to: hold.holder,
+      grant,
+      amountNanos: hold.amounts.money.toString(),
+      maxTokens: hold.maxTokens,
+      deadline: hold.deadline,
+      leftNanos: policy.leftOf(this.book, hold.account, this.now).toString(),
+      ledger: this.chain,
+    });
+  }
+
+  veto(grant: string, account: string, holder: Address, quote: Quote, why: Failure): void {
+    const pauses = this.desk.rules.onExhausted === 'pause' && why.code === 'BUDGET_EXHAUSTED' && quote.purpose !== 'closing';
+    const said = pauses ? { ...why, details: { ...why.details, pause: true } } : why;
+    this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
+    this.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: said, ledger: this.chain });
+    if (!pauses) return;
+    if (!this.paused.includes(holder)) this.paused = [...this.paused, holder];
+    for (const to of [clientOf(holder), supervisorOf(holder)]) this.outbox.push({ type: 'budget.paused', to, account, failure: said });
+    if (!this.paused.includes(supervisorOf(holder))) this.paused = [...this.paused, supervisorOf(holder)];
+  }
+
+  /** After anything that may have freed money: who waits is served, who closes is told, thresholds are announced. `about`: whose run it was. */
+  end(about?: Address): Desk {
+    const { grantMs } = this.desk.rules;
+    const { book, served } = policy.serve(this.book, this.now, grantMs);
+    this.book = book;
+    for (const { waiter, decision } of served) {
+      if (decision.kind === 'grant') this.grant(waiter.grant, decision.hold);
+      else this.veto(waiter.grant, waiter.account, waiter.holder, waiter.quote, decision.failure);
+    }
+    this.#answerClosers();
+    if (about) this.#announce(about);
+    const { book: after, chain, outbox, lines, paused, closing, announced } = this;
+    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, closing, announced };
+  }
+
+  #answerClosers(): void {
+    const left: Closing[] = [];
+    for (const one of this.closing) {
+      if (policy.holdersBelow(this.book, one.account).length > 0 && one.deadline > this.now) {
+        left.push(one);
+        continue;
+      }
+      this.book = policy.closeBranch(this.book, one.account);
+      this.write({ kind: 'close', account: one.account, amounts: NOTHING });
+      this.outbox.push({ type: 'budget.closed', to: one.closer, ...figuresOf(this.book, one.account), ledger: this.chain });
+    }
+    this.closing = left;
+  }
+
+  #announce(about: Address): void {
+    for (const account of Object.values(this.book.tree)) {
+      const limit = account.limits.find(({ measure, window }) => measure === 'money' && window === 'total');
+      if (!limit || limit.amount === 0n) continue;
+      const percent = Number((account.spent.money * 100n) / limit.amount);
+      const reached = this.desk.rules.thresholds.filter((threshold) => threshold <= percent).at(-1) ?? 0;
+      if (reached <= (this.announced[account.id] ?? 0)) continue;
+      this.announced = { ...this.announced, [account.id]: reached };
+      this.outbox.push({ type: 'budget.threshold', to: clientOf(about), account: account.id, percent: reached, spentNanos: account.spent.money.toString(), limitNanos: limit.amount.toString() });
+    }
+  }
+}
+
+const clientOf = (holder: Address): Address => address(parseAddress(holder).run, 'client');
+const supervisorOf = (holder: Address): Address => address(parseAddress(holder).run, 'supervisor');
+
+const accountOf = ({ book }: Desk, from: Address): string => {
+  const { run, agent } = parseAddress(from);
+  return policy.accountFor(book, run, agent);
+};
+
+const figuresOf = ({ tree }: Book, id: string) => {
+  const { spent, held, limits } = tree[id]!;
+  const limit = limits.find(({ measure, window }) => measure === 'money' && window === 'total');
+  return { limitNanos: (limit?.amount ?? 0n).toString(), spentNanos: spent.money.toString(), heldNanos: held.money.toString() };
+};
+
+// --- one message each --------------------------------------------------------------------------------------------------------
+
+export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof BudgetReserve>): Desk => {
+  const sitting = new Sitting(desk, at);
+  const account = accountOf(desk, from);
+  const decision = policy.decide(desk.book, { grant, account, holder: from, quote }, at, desk.rules.grantMs);
+  switch (decision.kind) {
+    case 'known':
+      break;
+    case 'grant':
+      sitting.book = policy.hold(desk.book, grant, decision.hold, at);
+      sitting.grant(grant, decision.hold);
+      break;
+    case 'wait':
+      sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + desk.rules.waitMs);
+      break;
+    case 'veto':
+      sitting.book = policy.remember(desk.book, grant);
+      sitting.veto(grant, account, from, quote, decision.failure);
+  }
+  return sitting.end();
+};
+
+export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from, at }: Received<typeof BudgetSettle>): Desk => {
+  const sitting = new Sitting(desk, at);
+  const account = accountOf(desk, from);
+  const tokens = BigInt(usage.inputTokens + usage.outputTokens);
+  const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
+  sitting.book = policy.settle(desk.book, bill, at);
+  if (sitting.book !== desk.book) {
+    const over = sitting.book.overrun > desk.book.overrun;
+    sitting.write({ kind: 'settle', account, grant, holder: from, model, amounts: { ...NOTHING, money: bill.spentNanos, tokens }, ...(over && { note: 'above its hold: the account is frozen' }) });
+  }
+  return sitting.end(from);
+};
+
+export const release = (desk: Desk, { grant, reason, from, at }: Received<typeof BudgetRelease>): Desk => {
+  const sitting = new Sitting(desk, at);
+  const known = desk.book.holds[grant];
+  sitting.book = policy.release(desk.book, grant, at);
+  if (known) sitting.write({ kind: 'release', account: known.account, grant, holder: from, model: known.model, amounts: known.amounts, note: reason });
+  return sitting.end();
+};
+
+export const extend = (desk: Desk, { grant, deadline, at }: Received<typeof BudgetExtend>): Desk => {
+  const sitting = new Sitting(desk, at);
+  sitting.book = policy.extend(desk.book, grant, Math.min(deadline, at + desk.rules.grantMs));
+  return sitting.end();
+};
+
+export const openBranch = (desk: Desk, { accounts, from, at }: Received<typeof BudgetOpen>): Desk => {
+  const sitting = new Sitting(desk, at);
+  const opened = policy.openBranch(desk.book, accounts, at);
+  if ('why' in opened) {
+    const { problem, tight } = opened.why;
+    const said = tight ? `${tight.account.id} has ${tight.free} left of its limit` : problem;
+    sitting.outbox.push({ type: 'budget.opened', to: from, failure: failure('BUDGET_NOT_COVERED', `account ${opened.account} cannot be opened: ${said}`) });
+    return sitting.end();
+  }
+  sitting.book = opened;
+  for (const { id } of accounts) if (!desk.book.tree[id]) sitting.write({ kind: 'open', account: id, amounts: NOTHING });
+  sitting.outbox.push({ type: 'budget.opened', to: from });
+  return sitting.end();
+};
+
+export const raise = (desk: Desk, { account = desk.book.root, nanos, by, why, at }: Received<typeof BudgetRaise>): Desk => {
+  const sitting = new Sitting(desk, at);
+  const raised = policy.raise(desk.book, account, BigInt(nanos), at);
+  if ('problem' in raised) return sitting.end();
+  sitting.book = raised;
+  sitting.write({ kind: 'raise', account, amounts: { ...NOTHING, money: BigInt(nanos) }, note: `${by}: ${why}` });
+  return tellPaused(sitting, account);
+};
+
+export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, by, why, at }: Received<typeof BudgetFreeze>): Desk => {
+  const sitting = new Sitting(desk, at);
+  if (!desk.book.tree[account]) return sitting.end();
+  sitting.book = policy.freeze(desk.book, account, frozen);
+  sitting.write({ kind: frozen ? 'freeze' : 'thaw', account, amounts: NOTHING, note: `${by}: ${why}` });
+  if (!frozen) return tellPaused(sitting, account);
+  if (revoke) {
+    const said = failure('BUDGET_REVOKED', `budget of ${account} was frozen by ${by}: ${why}`, { details: { account } });
+    for (const [grant, { holder }] of policy.holdersBelow(sitting.book, account)) sitting.outbox.push({ type: 'budget.revoked', to: holder, grant, failure: said });
+  }
+  return sitting.end();
+};
+
+const tellPaused = (sitting: Sitting, account: string): Desk => {
+  const leftNanos = policy.leftOf(sitting.book, account, sitting.now).toString();
+  for (const to of sitting.paused) sitting.outbox.push({ type: 'budget.raised', to, account, leftNanos });
+  sitting.paused = [];
+  return sitting.end();
+};
+
+export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClose>): Desk => {
+  const sitting = new Sitting(desk, at);
+  const account = policy.accountFor(desk.book, parseAddress(from).run, undefined);
+  sitting.book = policy.endBranch(desk.book, account);
+  sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];
+  return sitting.end();
+};
+
+/** Deadlines that have come: of grants, of those who wait, of those who close. */
+export const tick = (desk: Desk, at: number): Desk => {
+  const sitting = new Sitting(desk, at);
+  sitting.book = policy.expire(desk.book, at, desk.rules.orphans);
+  for (const [grant, { account, holder, model, amounts, state }] of Object.entries(desk.book.holds)) {
+    const now = sitting.book.holds[grant]?.state;
+    if (state === 'held' && now !== 'held') sitting.write({ kind: now === 'charged' ? 'charge' : now === 'asked' ? 'ask' : 'release', account, grant, holder, model, amounts, note: 'nothing was heard until its deadline' });
+  }
+  return sitting.end();
+};
+
+/** Milliseconds from `at` to the first deadline; `undefined`: there is none. */
+export const nextDeadline = ({ book: { holds, queue }, closing }: Desk): number | undefined => {
+  const deadlines = [...Object.values(holds).filter(({ state }) => state === 'held'), ...queue, ...closing].map(({ deadline }) => deadline);
+  return deadlines.length === 0 ? undefined : Math.min(...deadlines);
+};

@@ -1,0 +1,209 @@
+/**
+ * The tree of accounts: how much is used and free at every level. Pure arithmetic; who asks and what is answered is policy.ts's.
+ *
+ *   T1  At every account and for every limit, windows included: used + asked <= amount, or nothing is held.
+ *   T2  A slice is moved from the parent when its account opens; what of it was not spent returns when the account closes.
+ *       Without a slice an account takes from its parent's pool, and its limits only bound what it takes.
+ *   T3  What is held or spent is held or spent at every account up to the root.
+ */
+import type { AccountSpec, Amounts, Measure, Window } from '../../protocols/account.ts';
+
+export const NOTHING: Amounts = { money: 0n, tokens: 0n, calls: 0n, tool_calls: 0n, seconds: 0n };
+
+const combine = (a: Amounts, b: Amounts, sign: 1n | -1n): Amounts => ({
+  money: a.money + sign * b.money,
+  tokens: a.tokens + sign * b.tokens,
+  calls: a.calls + sign * b.calls,
+  tool_calls: a.tool_calls + sign * b.tool_calls,
+  seconds: a.seconds + sign * b.seconds,
+});
+export const plus = (a: Amounts, b: Amounts): Amounts => combine(a, b, 1n);
+export const minus = (a: Amounts, b: Amounts): Amounts => combine(a, b, -1n);
+
+export type Limit = { readonly measure: Measure; readonly amount: bigint; readonly window: Window };
+
+/** What was spent since a window began. */
+type Spell = { readonly begin: number; readonly spent: Amounts };
+
+export type Account = {
+  readonly id: string;
+  readonly parent: string | undefined;
+  readonly limits: readonly Limit[];
+  readonly slice: bigint | undefined;
+  /** Here and below. */
+  readonly spent: Amounts;
+  readonly held: Amounts;
+  readonly spells: Readonly<Partial<Record<Window, Spell>>>;
+  /** Money of open slices below that is neither spent nor held yet: it is spoken for. */
+  readonly sliced: bigint;
+  readonly frozen: boolean;
+  /** Grants nothing more, and closes when nothing is held any more. */
+  readonly ending: boolean;
+  readonly closed: boolean;
+};
+
+export type Tree = Readonly<Record<string, Account>>;
+
+/** The accounts from `id` up to the root. */
+export const pathOf = (tree: Tree, id: string): readonly Account[] => {
+  const path: Account[] = [];
+  for (let account = tree[id]; account; account = account.parent === undefined ? undefined : tree[account.parent]) path.push(account);
+  return path;
+};
+
+// --- what is free ------------------------------------------------------------------------------------------------------------
+
+/** What `limit` leaves at `account`; never below nothing. */
+export const freeOf = (account: Account, { measure, amount, window }: Limit, now: number): bigint => {
+  const spent = window === 'total' ? account.spent : spellAt(account, window, now).spent;
+  const used = spent[measure] + account.held[measure] + (measure === 'money' ? account.sliced : 0n);
+  return amount > used ? amount - used : 0n;
+};
+
+/** What of the slice is neither spent nor held nor sliced further. */
+const remaining = ({ slice, closed, spent, held, sliced }: Account): bigint => {
+  if (slice === undefined || closed) return 0n;
+  const left = slice - spent.money - held.money - sliced;
+  return left > 0n ? left : 0n;
+};
+
+/** The first limit on the path that does not leave `needed`. Above a slice money is not asked for: it was moved already. */
+export type Tightness = { readonly account: Account; readonly limit: Limit; readonly free: bigint };
+
+export function* limitsOn(tree: Tree, id: string, now: number): Generator<Tightness> {
+  let moved = false;
+  for (const account of pathOf(tree, id)) {
+    for (const limit of account.limits) if (!(moved && limit.measure === 'money')) yield { account, limit, free: freeOf(account, limit, now) };
+    moved ||= account.slice !== undefined;
+  }
+}
+
+export const tightest = (tree: Tree, id: string, needed: Amounts, now: number): Tightness | undefined => {
+  for (const one of limitsOn(tree, id, now)) if (one.free < needed[one.limit.measure]) return one;
+  return undefined;
+};
+
+// --- what changes ------------------------------------------------------------------------------------------------------------
+
+export type Change = { readonly spent?: Amounts; readonly held?: Amounts };
+
+/** Books at `id` and at every account above (T3). Amounts may be negative. */
+export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING }: Change, now: number): Tree => {
+  const changed: Record<string, Account> = {};
+  let sliced = 0n;
+  for (const before of pathOf(tree, id)) {
+    const after: Account = {
+      ...before,
+      spent: plus(before.spent, spent),
+      held: plus(before.held, held),
+      spells: withSpent(before, spent, now),
+      sliced: before.sliced + sliced,
+    };
+    changed[before.id] = after;
+    sliced += remaining(after) - remaining(before);
+  }
+  return { ...tree, ...changed };
+};
+
+export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending'>>): Tree => (tree[id] ? { ...tree, [id]: { ...tree[id], ...as } } : tree);
+
+/** Speaks for money at every account from `id` up to the next slice, or gives it back. */
+const speakFor = (tree: Tree, id: string | undefined, nanos: bigint): Tree => {
+  if (id === undefined) return tree;
+  const changed: Record<string, Account> = {};
+  let sliced = nanos;
+  for (const before of pathOf(tree, id)) {
+    const after = { ...before, sliced: before.sliced + sliced };
+    changed[before.id] = after;
+    sliced += remaining(after) - remaining(before);
+  }
+  return { ...tree, ...changed };
+};
+
+/** What keeps an account from being opened. */
+export type Uncovered = { readonly problem: 'exists' | 'no-parent' | 'uncovered'; readonly tight?: Tightness };
+
+export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec, now: number): Tree | Uncovered => {
+  if (Object.hasOwn(tree, id)) return { problem: 'exists' };
+  if (parent !== undefined && !Object.hasOwn(tree, parent)) return { problem: 'no-parent' };
+  const slice = sliceNanos === undefined ? undefined : BigInt(sliceNanos);
+  const tight = slice === undefined || parent === undefined ? undefined : tightest(tree, parent, { ...NOTHING, money: slice }, now);
+  if (tight) return { problem: 'uncovered', tight };
+  const own = limits.map(({ measure, amount, window }): Limit => ({ measure, amount: BigInt(amount), window }));
+  const account: Account = {
+    id,
+    parent,
+    limits: slice === undefined ? own : [...own, { measure: 'money', amount: slice, window: 'total' }],
+    slice,
+    spent: NOTHING,
+    held: NOTHING,
+    spells: {},
+    sliced: 0n,
+    frozen: false,
+    ending: false,
+    closed: false,
+  };
+  return { ...speakFor(tree, parent, slice ?? 0n), [id]: account };
+};
+
+/** T2: the rest of the slice goes back. */
+export const close = (tree: Tree, id: string): Tree => {
+  const account = tree[id];
+  if (!account || account.closed) return tree;
+  return { ...speakFor(tree, account.parent, -remaining(account)), [id]: { ...account, closed: true } };
+};
+
+/** Adds to an account's limit on money over its whole life; a slice grows with it, and must be covered above. */
+export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree | Uncovered => {
+  const account = tree[id];
+  if (!account) return { problem: 'no-parent' };
+  const { slice, parent } = account;
+  if (slice !== undefined && parent !== undefined) {
+    const tight = tightest(tree, parent, { ...NOTHING, money: nanos }, now);
+    if (tight) return { problem: 'uncovered', tight };
+  }
+  const limits = account.limits.map((limit) => (limit.measure === 'money' && limit.window === 'total' ? { ...limit, amount: limit.amount + nanos } : limit));
+  const raised: Tree = { ...tree, [id]: { ...account, limits, slice: slice === undefined ? undefined : slice + nanos } };
+  return slice === undefined ? raised : speakFor(raised, parent, remaining(raised[id]!) - remaining(account));
+};
+
+/** Why nothing is granted at an account, whatever it has. */
+export const refusalAt = (tree: Tree, id: string): 'frozen' | 'closed' | undefined => {
+  const path = pathOf(tree, id);
+  if (path.some(({ ending, closed }) => ending || closed)) return 'closed';
+  return path.some(({ frozen }) => frozen) ? 'frozen' : undefined;
+};
+
+// --- windows -----------------------------------------------------------------------------------------------------------------
+
+export const beginOf = (window: Window, now: number): number => {
+  const date = new Date(now);
+  switch (window) {
+    case 'total':
+      return 0;
+    case 'hour':
+      return now - (now % 3_600_000);
+    case 'day':
+      return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate());
+    case 'month':
+      return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1);
+  }
+};
+
+/** The present window. A clock that jumped back does not begin an old one again. */
+const spellAt = ({ spells }: Account, window: Window, now: number): Spell => {
+  const begin = beginOf(window, now);
+  const known = spells[window];
+  return known && known.begin >= begin ? known : { begin, spent: NOTHING };
+};
+
+const withSpent = (account: Account, spent: Amounts, now: number): Account['spells'] => {
+  const windows = new Set(account.limits.map(({ window }) => window).filter((window) => window !== 'total'));
+  if (windows.size === 0) return account.spells;
+  return Object.fromEntries(
+    [...windows].map((window) => {
+      const spell = spellAt(account, window, now);
+      return [window, { begin: spell.begin, spent: plus(spell.spent, spent) }];
+    }),
+  );
+};

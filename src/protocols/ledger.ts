@@ -1,0 +1,60 @@
+/**
+ * The ledger: a line for everything that changed a book, each with the hash of the one before it. The lines follow from the
+ * account's log; grants, vetoes and the account's end carry the hash that stood then into other logs. So nobody can change,
+ * drop or repeat an entry unseen without changing all of them.
+ */
+import { createHash } from 'node:crypto';
+import type { Amounts } from './account.ts';
+
+export type LineKind = 'open' | 'hold' | 'veto' | 'settle' | 'release' | 'charge' | 'ask' | 'raise' | 'freeze' | 'thaw' | 'close';
+
+export type NewLine = {
+  readonly kind: LineKind;
+  readonly account: string;
+  readonly amounts: Amounts;
+  readonly grant?: string;
+  readonly holder?: string;
+  readonly model?: string;
+  readonly note?: string;
+};
+
+export type LedgerLine = Omit<NewLine, 'amounts'> & {
+  readonly seq: number;
+  /** The log's time, milliseconds since 1970. */
+  readonly at: number;
+  readonly amounts: Readonly<Record<string, string>>;
+  /** Of the root, afterwards. */
+  readonly spentNanos: string;
+  readonly heldNanos: string;
+  readonly previous: string;
+  readonly hash: string;
+};
+
+export type Chain = { readonly seq: number; readonly hash: string };
+
+const inText = (amounts: Amounts): Record<string, string> => Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== 0n).map(([measure, amount]) => [measure, amount.toString()]));
+
+export const append = ({ seq, hash }: Chain, line: NewLine & { readonly at: number; readonly spentNanos: string; readonly heldNanos: string }): LedgerLine => {
+  const unsealed = { seq: seq + 1, ...line, amounts: inText(line.amounts), previous: hash };
+  return { ...unsealed, hash: hashOf(unsealed) };
+};
+
+/** Of everything in the line but its own hash; keys in order, so that a copy of a line has the same one. */
+export const hashOf = (line: Omit<LedgerLine, 'hash'>): string => {
+  const entries = Object.entries(line).filter(([key, value]) => key !== 'hash' && value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = JSON.stringify(entries.map(([key, value]) => [key, typeof value === 'object' ? Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : 1)) : value]));
+  return createHash('sha256').update(text).digest('hex');
+};
+
+/** The first line that does not follow from the one before it, and why. */
+export const firstBreak = (lines: readonly LedgerLine[]): { readonly index: number; readonly why: string } | undefined => {
+  let before: Chain = { seq: 0, hash: '' };
+  for (const [index, line] of lines.entries()) {
+    if (line.seq !== before.seq + 1) return { index, why: `expected line ${before.seq + 1}, found ${line.seq}: ${line.seq <= before.seq ? 'one is there twice' : 'one is missing'}` };
+    if (line.previous !== before.hash) return { index, why: `line ${line.seq} does not follow from line ${before.seq}: one of them was changed` };
+    const { hash, ...unsealed } = line;
+    if (hashOf(unsealed) !== hash) return { index, why: `line ${line.seq} was changed` };
+    before = line;
+  }
+  return undefined;
+};
