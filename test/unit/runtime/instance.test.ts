@@ -79,7 +79,7 @@ describe.each(Object.entries(walks))('the instance of a %s', (_, walk) => {
           if (freezes.next().value === true && !broken.ended) broken = thawed(broken);
           expect(broken.apply(entry)).toEqual(straight.apply(entry));
         }
-        expect(broken.freeze()).toBe(straight.freeze());
+        expect(JSON.parse(broken.freeze())).toEqual(JSON.parse(straight.freeze()));
       }),
       { numRuns: 60 },
     );
