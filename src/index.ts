@@ -25,4 +25,7 @@ export {
   type TroupeOptions,
   type Waiting,
 } from './topology/start.ts';
+export { TeamFileError, type Problem } from './topology/problem.ts';
 export type { Team } from './topology/team.ts';
+export type { ModelReply, ModelRequest } from './protocols/model.ts';
+export type { Observed } from './runtime/host.ts';

@@ -1,4 +1,5 @@
 /** `troupe validate`: every mistake of a team file, and what it comes to if there is none. */
+import { formatDollars } from '../protocols/money.ts';
 import { formatProblem } from '../topology/problem.ts';
 import { loadTeam } from '../topology/load.ts';
 import { resolveTeam } from '../topology/resolve.ts';
@@ -8,8 +9,8 @@ import { EXIT, print, say } from './exit.ts';
 export const validate = async (path: string, { input }: { readonly input?: Readonly<Record<string, string>> }): Promise<number> => {
   const { file, inputs, warnings } = await loadTeam(path, { cwd: process.cwd(), catalogue: standardCatalogue(), ...(input && { inputs: input }) });
   for (const warning of warnings) say(formatProblem(warning));
-  const { agents, topology, hash } = resolveTeam(file, inputs, file.task ?? '(given when it is run)');
+  const { agents, topology, budget, hash } = resolveTeam(file, inputs, file.task ?? '(given when it is run)');
   const count = Object.keys(agents).length;
-  print(`${path}: valid; team ${file.name}, ${topology.kind}, ${count} ${count === 1 ? 'agent' : 'agents'}, budget $${file.budget.limit}, hash ${hash.slice(0, 12)}`);
+  print(`${path}: valid; team ${file.name}, ${topology.kind}, ${count} ${count === 1 ? 'agent' : 'agents'}, budget ${formatDollars(BigInt(budget.limitNanos))}, hash ${hash.slice(0, 12)}`);
   return EXIT.done;
 };

@@ -108,7 +108,12 @@ export class Retired {
   }
 }
 
-/** Money in a context is a bigint, which JSON does not know. */
-const replaceBigint = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? { $bigint: value.toString() } : value);
-const reviveBigint = (_: string, value: unknown): unknown =>
-  typeof value === 'object' && value !== null && '$bigint' in value ? BigInt((value as { $bigint: string }).$bigint) : value;
+/** Money in a context is a bigint, which JSON does not know: `$12`. A string that begins with the same sign gets a second one. */
+const replaceBigint = (_: string, value: unknown): unknown => {
+  if (typeof value === 'bigint') return `$${value}`;
+  return typeof value === 'string' && value.startsWith('$') ? `$${value}` : value;
+};
+const reviveBigint = (_: string, value: unknown): unknown => {
+  if (typeof value !== 'string' || !value.startsWith('$')) return value;
+  return value.startsWith('$$') ? value.slice(1) : BigInt(value.slice(1));
+};

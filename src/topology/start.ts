@@ -313,7 +313,7 @@ export const standardCatalogue = (): Catalogue => catalogueOf(standardModels(), 
 export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Tool[]): Catalogue => {
   const prices = createPrices();
   return {
-    tools: tools.map(({ name }) => ({ name, needsFolder: true })),
+    tools: tools.map(({ name, needsFolder = false }) => ({ name, needsFolder })),
     providers: models.map(({ provider }) => provider),
     price: (model) => prices.find(model)?.rates,
     cheapestCall: (model, rates, maxTokens) => {

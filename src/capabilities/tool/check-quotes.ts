@@ -24,6 +24,7 @@ export const checkQuotes: Tool<typeof Input, readonly CheckedQuote[]> = {
   input: Input,
   timeoutMs: 30_000,
   readOnly: true,
+  needsFolder: true,
   async run({ citations }, context) {
     const sources = new Map<string, Promise<Source | string>>();
     return Promise.all(

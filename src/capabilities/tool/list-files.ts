@@ -23,6 +23,7 @@ export const listFiles: Tool<typeof Input, ListedFiles> = {
   input: Input,
   timeoutMs: 20_000,
   readOnly: true,
+  needsFolder: true,
   async run({ folder, glob }, { folders, signal }) {
     const place = folder === undefined || folder === '' || folder === '.' ? undefined : placeOf(folder, folders);
     const fits = glob === undefined ? () => true : globMatcher(glob);

@@ -18,6 +18,8 @@ export interface Tool<Input extends z.ZodObject = z.ZodObject, Output = unknown>
   readonly timeoutMs: number;
   /** It changes nothing, so calling it once more is harmless. Default: it may change something. */
   readonly readOnly?: boolean;
+  /** It has nothing to read without an input that is a folder. */
+  readonly needsFolder?: boolean;
   /** Throws a `TroupeError` whose message tells the model what to do instead. */
   run(input: z.infer<Input>, context: ToolContext): Promise<Output>;
   /** The output as the model reads it. */

@@ -21,6 +21,7 @@ export const readFileTool: Tool<typeof Input, Excerpt> = {
   input: Input,
   timeoutMs: 15_000,
   readOnly: true,
+  needsFolder: true,
   async run({ file, from_line: from, lines: count }, { folders, signal }) {
     const found = await findFile(file, folders);
     const lines = await readLines(found, signal);

@@ -20,6 +20,7 @@ export const createSearchFiles = (): Tool<typeof Input, SearchResult & { readonl
     input: Input,
     timeoutMs: 60_000,
     readOnly: true,
+    needsFolder: true,
     async run({ query, limit }, { folders, signal }) {
       const key = JSON.stringify(folders.map(({ path, label }) => [path, label]));
       const index = indexes.get(key) ?? new SearchIndex(folders);
