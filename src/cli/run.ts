@@ -77,7 +77,7 @@ const orSignal = async (started: Run): Promise<RunResult | Waiting | number> => 
   const hear = (signal: keyof typeof SIGNALS) => resolve(SIGNALS[signal]);
   for (const signal of Object.keys(SIGNALS)) process.once(signal, hear);
   try {
-    return await Promise.race([started.resultOrWaiting, promise]);
+    return await Promise.race([started.resultOrIdle, promise]);
   } finally {
     for (const signal of Object.keys(SIGNALS)) process.removeListener(signal, hear);
   }

@@ -1,4 +1,5 @@
 /** What an agent is at, in a few words: from its chart's state and its pending effects, so that it says what the code does. */
+import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
 import { formatDollars } from '../protocols/money.ts';
@@ -27,13 +28,13 @@ const SILENT = new Set(['budget', 'approver']);
 export class Progress {
   readonly #shown = new Map<Address, string>();
   readonly #spent = new Map<Address, bigint>();
-  #account: { readonly spent: bigint; readonly limit: bigint } | undefined;
+  #money: { readonly spent: bigint; readonly limit: bigint } | undefined;
 
   /** The agent's line, if the step changed it. */
   see({ instance, entry }: Observed): AgentLine | undefined {
     const { address, state } = instance;
     const { role, agent, key } = parseAddress(address);
-    if (role === 'budget') this.#account = (state.snapshot.context as BudgetContext).account;
+    if (role === 'budget') this.#money = moneyOf((state.snapshot.context as BudgetContext).desk);
     if (SILENT.has(role)) return undefined;
     const { message } = entry;
     if ((message.type === 'effect.completed' || message.type === 'effect.failed') && message.data.bill) {
@@ -48,9 +49,14 @@ export class Progress {
 
   /** `$0.0012 of $0.0500`, for the whole run. */
   get spending(): string {
-    return this.#account ? `${formatDollars(this.#account.spent)} of ${formatDollars(this.#account.limit)}` : '';
+    return this.#money ? `${formatDollars(this.#money.spent)} of ${formatDollars(this.#money.limit)}` : '';
   }
 }
+
+const moneyOf = ({ book }: Desk) => {
+  const { spentNanos, limitNanos } = figuresOf(book, book.root);
+  return { spent: BigInt(spentNanos), limit: BigInt(limitNanos) };
+};
 
 const doingOf = ({ snapshot, effects }: State): string => {
   const path: string[] = [];

@@ -32,6 +32,9 @@ export const RunCompleted = message('run.completed', {
 
 export const RunFailed = message('run.failed', {
   failure: Failure,
+  /** What could be said with what there was; `failure` says what is missing. */
+  answer: z.string().optional(),
+  citations: z.array(Citation).default([]),
   steps: z.array(StepOutcome),
   /** Absent when the account did not answer in time: nobody knows yet. */
   spending: Spending.optional(),
@@ -52,7 +55,7 @@ export const EffectLost = message('effect.lost', {
 });
 
 /** What a paid attempt cost; absent for effects that cost nothing. */
-export const Bill = z.object({ grant: z.string(), spentNanos: Nanos, usage: Usage, model: z.string() });
+export const Bill = z.object({ grant: z.string(), spentNanos: Nanos, usage: Usage, model: z.string(), kind: z.enum(['model', 'tool']).default('model') });
 export type Bill = z.infer<typeof Bill>;
 
 export const EffectCompleted = message('effect.completed', {

@@ -20,19 +20,17 @@ export type EffectResult =
   | { readonly ok: true; readonly output: unknown; readonly bill?: Bill }
   | { readonly ok: false; readonly failure: Failure; readonly bill?: Bill; /** The call was never made: its grant goes back. */ readonly unused?: true };
 
-/** Effects that cost nothing. Whatever it throws becomes a failure of the effect. */
-export type FreeRunner = {
-  readonly run: (input: never, context: EffectContext) => Promise<EffectResult>;
+/** What stands behind an effect. */
+export type Runner = {
+  /**
+   * The upper bound of what this one may cost; `undefined`: nothing. Whatever may cost something needs a grant before it runs and
+   * a bill in its result. Pure; may throw a `TroupeError`.
+   */
+  readonly quote?: (input: never, address: Address) => Quote | undefined;
   /** Whether this one only looks at the world: it need not wait until what led to it is durable. */
   readonly readOnly?: (input: never, address: Address) => boolean;
+  /** `grant` is there when `quote` gave something. Whatever it throws becomes a failure of the effect. */
+  readonly run: (input: never, context: EffectContext, grant: Grant | undefined) => Promise<EffectResult>;
 };
 
-/** Effects that cost money: a bound before, a grant during, a bill after. `quote` is pure and may throw a `TroupeError`. */
-export type PaidRunner = {
-  readonly quote: (input: never, address: Address) => Quote;
-  readonly run: (input: never, context: EffectContext, grant: Grant) => Promise<EffectResult>;
-};
-
-export type Runners = Readonly<Record<string, FreeRunner | PaidRunner>>;
-
-export const isPaid = (runner: FreeRunner | PaidRunner): runner is PaidRunner => 'quote' in runner;
+export type Runners = Readonly<Record<string, Runner>>;

@@ -17,7 +17,7 @@ import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import { Grant } from '../protocols/grant.ts';
 import { grantId, runOf, type Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
-import { isPaid, type EffectResult, type Runners } from './effects.ts';
+import type { EffectResult, Runners } from './effects.ts';
 import type { Definition, Effect, FoldEntry, Output, Timer } from './fold.ts';
 import { Instance, type Retired } from './instance.ts';
 
@@ -290,12 +290,12 @@ export class Host {
   #start(unit: Unit, instance: Instance, effect: Effect): void {
     const runner = this.#options.runners[effect.src];
     if (!runner) return this.#refuse(unit, instance, effect, new TroupeError('EFFECT_UNKNOWN', `no runner stands behind the effect '${effect.src}'`));
-    if (!isPaid(runner)) return this.#run(unit, instance, effect);
-    const { account } = instance.definition;
-    if (!account) return this.#refuse(unit, instance, effect, new TroupeError('BUDGET_NONE', `${instance.address} has no account to pay '${effect.src}' from`));
-    const grant = grantId(effect.key, effect.attempt);
     try {
-      const quote = runner.quote(effect.input as never, instance.address);
+      const quote = runner.quote?.(effect.input as never, instance.address);
+      if (!quote) return this.#run(unit, instance, effect);
+      const { account } = instance.definition;
+      if (!account) throw new TroupeError('BUDGET_NONE', `${instance.address} has no account to pay '${effect.src}' from`);
+      const grant = grantId(effect.key, effect.attempt);
       this.#append(unit, account, this.#envelope(`${grant}/reserve`, instance.address, 'budget.reserve', { grant, quote }, undefined));
     } catch (thrown) {
       this.#refuse(unit, instance, effect, thrown);
@@ -326,12 +326,10 @@ export class Host {
   async #call(unit: Unit, address: Address, effect: Effect, signal: AbortSignal): Promise<EffectResult> {
     try {
       const runner = this.#options.runners[effect.src]!;
-      const looksOnly = !isPaid(runner) && runner.readOnly?.(effect.input as never, address) === true;
+      const looksOnly = !effect.grant && runner.readOnly?.(effect.input as never, address) === true;
       await (looksOnly ? undefined : this.#options.bus.durable()); // H1
       if (signal.aborted || !unit.holds()) return stopped(effect);
-      const context = { address, signal };
-      if (!isPaid(runner)) return await runner.run(effect.input as never, context);
-      return await runner.run(effect.input as never, context, Grant.from(effect.grant!));
+      return await runner.run(effect.input as never, { address, signal }, effect.grant && Grant.from(effect.grant));
     } catch (thrown) {
       // A runner gives its failures as values; what it throws is a bug, and nobody knows what it cost: the grant runs out.
       return { ok: false, failure: failureOf(thrown) };

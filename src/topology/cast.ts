@@ -2,12 +2,13 @@
  * Who plays what: from a team to the charts that its addresses are hosted by. Pure: any process that has the team and the models
  * gives every address the same chart with the same input, which is what makes a replay the run itself.
  */
+import type { AccountSpec } from '../protocols/account.ts';
 import type { AgentProfile } from '../protocols/agent.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { address, parseAddress, type Address, type RunId } from '../protocols/ids.ts';
 import type { Definition } from '../runtime/fold.ts';
 import type { SupervisorInput } from '../actors/supervisor/policy.ts';
-import type { BudgetInput } from '../actors/budget/machine.ts';
+import type { BudgetInput } from '../actors/budget/desk.ts';
 import type { ReviewerInput } from '../actors/reviewer/machine.ts';
 import type { WorkerInput } from '../actors/worker/machine.ts';
 import { charts } from './charts.ts';
@@ -51,7 +52,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
         if (agent?.kind !== 'reviewer') return undefined;
         return { chart: charts.reviewer, input: { profile: profile(agent), approver, askBelow: agent.askBelow, askMs: team.limits.askMs } satisfies ReviewerInput, account };
       case 'budget':
-        return { chart: charts.budget, input: { name: run, limitNanos: team.budget.limitNanos, grantMs: team.budget.grantMs, drainMs: DRAIN_MS } satisfies BudgetInput };
+        return { chart: charts.budget, input: budgetInput(run, team) };
       case 'approver':
         return { chart: charts.approver, input: undefined };
       default:
@@ -78,6 +79,29 @@ const supervisorInput = (run: RunId, team: Team, profile: (agent: TeamAgent) => 
     askMs: limits.askMs,
     account: accountOf(run),
     approver: approverOf(run),
+    answersPartly: team.budget.onExhausted === 'answer',
+  };
+};
+
+/** The run's account, and below it one for each agent that has something of its own. */
+export const accountsOf = (run: RunId, { budget, agents, topology }: Team): AccountSpec[] => [
+  { id: run, limits: [{ measure: 'money', amount: budget.limitNanos, window: 'total' }, ...budget.limits] },
+  ...Object.values(agents).flatMap(({ name, budget: own }): AccountSpec[] =>
+    own ? [{ id: `${run}/${name === topology.supervisor ? 'supervisor' : name}`, parent: run, limits: own.limits, ...(own.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }) }] : [],
+  ),
+];
+
+const budgetInput = (run: RunId, team: Team): BudgetInput => {
+  const { grantMs, waitMs, orphans, onExhausted, keptBackNanos, thresholds } = team.budget;
+  return {
+    accounts: accountsOf(run, team),
+    grantMs,
+    waitMs,
+    drainMs: DRAIN_MS,
+    orphans,
+    onExhausted: onExhausted === 'pause' ? 'pause' : 'fail',
+    keptBackNanos: onExhausted === 'answer' ? keptBackNanos : '0',
+    thresholds,
   };
 };
 

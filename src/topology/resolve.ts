@@ -1,4 +1,5 @@
 /** From a checked file and its inputs to the team that runs. Pure. */
+import type { LimitSpec, Measure } from '../protocols/account.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import type { Rates } from '../protocols/money.ts';
 import type { Inputs } from './input.ts';
@@ -22,7 +23,7 @@ export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: s
     prices: Object.fromEntries(Object.entries(file.prices).map(([model, prices]) => [model, ratesOf(prices)])),
     agents: Object.fromEntries(Object.entries(file.agents).map(([name, agent]) => [name, resolveAgent(file, name, agent, filled)])),
     topology: resolveTopology(file.topology, filled),
-    budget: { limitNanos: dollars(file.budget.limit).toString(), grantMs: file.budget.grant_timeout_s * 1_000 },
+    budget: resolveBudget(file.budget),
     limits: { deadlineMs: file.limits.deadline_s * 1_000, askMs: file.limits.answer_timeout_s * 1_000 },
   });
 };
@@ -52,6 +53,7 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
     goal: filled(agent.goal),
     backstory: filled(agent.backstory),
     models: [...candidatesOf(file, agent.model)],
+    ...(agent.budget && { budget: resolveAgentBudget(agent.budget) }),
   };
   // Only a worker's chart counts turns.
   const limits = { turns: 1, maxTokens, attempts, timeoutMs: timeoutS * 1_000 };
@@ -64,6 +66,34 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
       return { kind: agent.kind, ...shared, tools: agent.tools, limits, askBelow: agent.accept_from };
   }
 };
+
+type Counted = Pick<TeamFile['budget'], 'tokens' | 'calls' | 'tool_calls' | 'call_s'>;
+
+const countedLimits = ({ tokens, calls, tool_calls: toolCalls, call_s: callS }: Counted): LimitSpec[] => {
+  const amounts: readonly (readonly [Measure, number | undefined])[] = [
+    ['tokens', tokens],
+    ['calls', calls],
+    ['tool_calls', toolCalls],
+    ['seconds', callS === undefined ? undefined : callS * 1_000],
+  ];
+  return amounts.flatMap(([measure, amount]) => (amount === undefined ? [] : [{ measure, amount: Math.round(amount).toString(), window: 'total' as const }]));
+};
+
+const resolveBudget = (budget: TeamFile['budget']): Team['budget'] => ({
+  limitNanos: dollars(budget.limit).toString(),
+  limits: countedLimits(budget),
+  onExhausted: budget.on_exhausted,
+  keptBackNanos: dollars(budget.keep_back).toString(),
+  orphans: budget.orphans,
+  thresholds: [...budget.thresholds].sort((a, b) => a - b),
+  grantMs: budget.grant_timeout_s * 1_000,
+  waitMs: budget.wait_timeout_s * 1_000,
+});
+
+const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<AgentFile['budget']>): NonNullable<TeamAgent['budget']> => ({
+  ...(slice !== undefined && { sliceNanos: dollars(slice).toString() }),
+  limits: [...(limit === undefined ? [] : [{ measure: 'money' as const, amount: dollars(limit).toString(), window: 'total' as const }]), ...countedLimits(counted)],
+});
 
 const resolveTopology = (topology: TeamFile['topology'], filled: Fill): Topology => {
   const { supervisor, reviewer, concurrency, review_rounds: reviewRounds, on_rejected: onRejected } = topology;

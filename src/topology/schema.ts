@@ -39,11 +39,28 @@ const PricesFile = z.strictObject({
   per_call: Dollars.optional().describe('Dollars for each call, whatever its size. None without it.'),
 });
 
+/** Limits beside money, over the whole run. */
+const counted = {
+  tokens: z.number().int().min(1).optional().describe('The most tokens, in and out.'),
+  calls: z.number().int().min(1).optional().describe('The most model calls.'),
+  tool_calls: z.number().int().min(1).optional().describe('The most tool calls.'),
+  call_s: seconds().optional().describe('The most seconds that calls may take, all together.'),
+};
+
+const AgentBudget = z
+  .strictObject({
+    slice: Dollars.optional().describe("Moved from the run's budget to this agent, in dollars: nobody else can use it."),
+    limit: Dollars.optional().describe("The most that this agent may take from the run's budget, in dollars."),
+    ...counted,
+  })
+  .refine(({ slice, limit }) => slice === undefined || limit === undefined, 'expected slice or limit, not both');
+
 const persona = {
   role: text().describe('Who the agent is, as its model is told: "You are <name>, <role>."'),
   goal: z.string().default('').describe('What the agent is after, as its model is told.'),
   backstory: z.string().default('').describe('What else its model should know, said before the duties of its kind.'),
   model: text().default('default').describe('A name from `models`, or a model itself as provider/name.'),
+  budget: AgentBudget.optional().describe('What of the budget is for this agent, or how much of it at most.'),
 };
 
 const tools = z.array(text()).default([]);
@@ -152,6 +169,18 @@ export const TeamFile = z
     budget: z
       .strictObject({
         limit: Dollars.describe('The most that a run may cost, in dollars. No call is made that could go beyond it.'),
+        ...counted,
+        on_exhausted: z
+          .enum(['pause', 'answer', 'fail'])
+          .default('pause')
+          .describe('What happens when the limit is reached: the run waits until someone raises it, gives the answer that its results allow, or fails.'),
+        keep_back: Dollars.default('0').describe('With on_exhausted: answer, what only the closing answer may use, in dollars.'),
+        orphans: z
+          .enum(['charge', 'release', 'ask'])
+          .default('charge')
+          .describe('What a permission counts as when nothing is heard of it until its deadline: spent, given back, or held until a person says.'),
+        wait_timeout_s: seconds().default(60).describe('How long a call may wait for others to give back what they do not use, seconds.'),
+        thresholds: z.array(z.number().int().min(1).max(100)).default([50, 80, 95]).describe('Shares of the limit, in percent, that are announced when they are spent.'),
         grant_timeout_s: seconds()
           .default(180)
           .describe('How long a permission to spend holds, seconds. Not heard of again by then, it counts as spent in full until its call is settled.'),

@@ -15,7 +15,10 @@ import { createFileTools } from '../capabilities/tool/file-tools.ts';
 import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
 import type { Tool } from '../capabilities/tool/port.ts';
 import type { ApproverContext } from '../actors/approver/machine.ts';
+import { figuresOf, type Desk } from '../actors/budget/desk.ts';
+import type { BudgetContext } from '../actors/budget/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
+import type { Quote } from '../protocols/budget.ts';
 import { decode, versionOf, type PayloadOf } from '../protocols/catalogue.ts';
 import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import type { Citation } from '../protocols/formats.ts';
@@ -23,7 +26,7 @@ import type { Grant } from '../protocols/grant.ts';
 import { newRunId, RunId, runOf, type Address } from '../protocols/ids.ts';
 import { RunStart, type Spending, type StepOutcome } from '../protocols/lifecycle.ts';
 import type { ModelRequest } from '../protocols/model.ts';
-import { tokensCost } from '../protocols/money.ts';
+import { noUsage, tokensCost } from '../protocols/money.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
@@ -31,7 +34,7 @@ import type { Definition, FoldEntry } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
 import { Instance } from '../runtime/instance.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
-import { approverOf, castTeam, clientOf, supervisorOf, type Models } from './cast.ts';
+import { accountOf, approverOf, castTeam, clientOf, supervisorOf, type Models } from './cast.ts';
 import { charts } from './charts.ts';
 import type { Catalogue } from './check.ts';
 import { Team } from './team.ts';
@@ -65,14 +68,17 @@ export type RunResult = {
 /** Nothing goes on until a person answers. */
 export type Waiting = { readonly status: 'waiting'; readonly run: RunId; readonly questions: readonly Question[] };
 
+/** The money is used up: nothing goes on until someone raises the limit. Everything that was paid is kept. */
+export type Paused = { readonly status: 'paused'; readonly run: RunId; readonly failure: Failure; readonly spending: Spending };
+
 export type Run = {
   readonly id: RunId;
   readonly team: Team;
   readonly models: Models;
   /** Ends with the run. Rejects when the bus is lost (BUS_UNAVAILABLE), or another process took the run over (RUN_LOST). */
   readonly result: Promise<RunResult>;
-  /** As `result`, or that nothing is left to do until a person answers. */
-  readonly resultOrWaiting: Promise<RunResult | Waiting>;
+  /** As `result`, or that nothing is left to do until a person answers or raises the limit. */
+  readonly resultOrIdle: Promise<RunResult | Waiting | Paused>;
   cancel(reason: string): Promise<void>;
   /** Stops hosting the run here; it stays on the bus and can be resumed. */
   leave(): Promise<void>;
@@ -83,7 +89,7 @@ const RunRecord = z.object({ team: Team, models: z.record(z.string(), z.string()
 type RunRecord = z.infer<typeof RunRecord>;
 
 type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox };
-type Hosted = Parts & { readonly definitionOf: (at: Address) => Definition | undefined };
+type Hosted = Parts & { readonly countsTools: boolean; readonly definitionOf: (at: Address) => Definition | undefined };
 
 /** Teams whose parts are kept. */
 const PARTS_MAX = 32;
@@ -151,7 +157,7 @@ export class Troupe {
     const lease = await takeLease(id, { bus, clock: this.#clock, id: this.#id }, { fresh, wait });
     this.#hosted.set(id, this.#hostedOf(id, team, models));
     const { promise: result, resolve, reject } = Promise.withResolvers<RunResult>();
-    const { promise: waiting, resolve: nowWaiting } = Promise.withResolvers<Waiting>();
+    const { promise: idle, resolve: nowIdle } = Promise.withResolvers<Waiting | Paused>();
     result.catch(() => {});
     this.#host.failed.catch(reject);
 
@@ -168,11 +174,11 @@ export class Troupe {
       team,
       models,
       result,
-      resultOrWaiting: Promise.race([result, waiting]),
+      resultOrIdle: Promise.race([result, idle]),
       cancel: (reason) => this.#host.tell(supervisorOf(id), clientOf(id), `${id}/cancel`, 'run.cancel', { reason }),
       leave,
     };
-    run.resultOrWaiting.catch(() => {});
+    run.resultOrIdle.catch(() => {});
     this.#open.add(run);
     this.#host.inbox(clientOf(id), (entry) => {
       const ended = resultOf(id, entry, startedAt);
@@ -180,7 +186,7 @@ export class Troupe {
       resolve(ended);
       void leave().then(() => this.#forgetSnapshots(id));
     });
-    this.#waiters.set(id, () => void this.#whenIdle(id, nowWaiting));
+    this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
     this.#guard(run, lease, reject);
     await this.#host.adopt(id, { fresh, holds: lease.holds });
     this.#waiters.get(id)?.();
@@ -203,7 +209,7 @@ export class Troupe {
     this.#options.observe?.(seen);
     if (this.#waiters.size === 0 || seen.replayed) return;
     const id = runOf(seen.instance.address);
-    if (this.#questionsOf(id).length > 0) this.#waiters.get(id)?.();
+    if (this.#questionsOf(id).length > 0 || this.#isPaused(id)) this.#waiters.get(id)?.();
   }
 
   #questionsOf(id: RunId): readonly Question[] {
@@ -211,12 +217,24 @@ export class Troupe {
     return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
   }
 
+  #isPaused(id: RunId): boolean {
+    return (this.#deskOf(id)?.paused.length ?? 0) > 0;
+  }
+
+  #deskOf(id: RunId): Desk | undefined {
+    const account = this.#host.instance(accountOf(id));
+    return account && (account.state.snapshot.context as BudgetContext).desk;
+  }
+
   /** When all that is left to wait for is a person. */
-  async #whenIdle(id: RunId, nowWaiting: (waiting: Waiting) => void): Promise<void> {
+  async #whenIdle(id: RunId, nowIdle: (idle: Waiting | Paused) => void): Promise<void> {
     await this.#host.settled(id);
-    const questions = this.#questionsOf(id);
     const busy = [...this.#host.instancesOf(id)].some(({ state }) => Object.keys(state.effects).length > 0);
-    if (questions.length > 0 && !busy && this.#waiters.has(id)) nowWaiting({ status: 'waiting', run: id, questions });
+    if (busy || !this.#waiters.has(id)) return;
+    const questions = this.#questionsOf(id);
+    const desk = this.#deskOf(id);
+    if (questions.length > 0) nowIdle({ status: 'waiting', run: id, questions });
+    else if (desk && desk.paused.length > 0) nowIdle({ status: 'paused', run: id, failure: desk.lastVeto!, spending: figuresOf(desk.book, desk.book.root) });
   }
 
   async #forgetSnapshots(id: RunId): Promise<void> {
@@ -229,7 +247,7 @@ export class Troupe {
   }
 
   #hostedOf(id: RunId, team: Team, models: Models): Hosted {
-    return { definitionOf: castTeam(id, team, models), ...this.#partsOf(team) };
+    return { definitionOf: castTeam(id, team, models), countsTools: countsTools(team), ...this.#partsOf(team) };
   }
 
   /** What all runs of one team share. */
@@ -271,25 +289,49 @@ export class Troupe {
     return {
       model: {
         quote: (request: ModelRequest, at: Address) => hostedAt(at).gateway.quote(request),
-        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant) => callModel(hostedAt(address).gateway, request, grant, signal),
+        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) => callModel(hostedAt(address).gateway, request, grant!, signal),
       },
       tool: {
+        quote: ({ call }: ToolRequest, at: Address) => (hostedAt(at).countsTools ? toolQuote(call.name) : undefined),
         readOnly: (request: ToolRequest, at: Address) => this.#hosted.get(runOf(at))?.toolbox.isReadOnly(request) ?? false,
-        run: async (request: ToolRequest, { address, signal }: EffectContext): Promise<EffectResult> => ({ ok: true, output: await hostedAt(address).toolbox.run(request, signal) }),
+        run: async (request: ToolRequest, { address, signal }: EffectContext, grant: Grant | undefined): Promise<EffectResult> => {
+          const { toolbox } = hostedAt(address);
+          grant?.use(this.#clock.now());
+          const output = await toolbox.run(request, signal);
+          return { ok: true, output, ...(grant && { bill: { grant: grant.id, spentNanos: '0', usage: noUsage, model: `tool:${request.call.name}`, kind: 'tool' as const } }) };
+        },
       },
     };
   }
 }
 
+/** A tool costs no money of its own; its grant is for the limits that count calls. */
+const toolQuote = (name: string): Quote => ({
+  model: `tool:${name}`,
+  fixedNanos: '0',
+  outputNanosPerMtok: '0',
+  maxTokens: 0,
+  minTokens: 0,
+  inputTokens: 0,
+  priceHash: '',
+  kind: 'tool',
+  timeoutMs: 0,
+  purpose: 'work',
+});
+
+/** Whether a limit of the team counts tool calls. */
+const countsTools = ({ budget, agents }: Team): boolean =>
+  [...budget.limits, ...Object.values(agents).flatMap((agent) => agent.budget?.limits ?? [])].some(({ measure }) => measure === 'tool_calls');
+
 const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
   try {
     const { reply, spentNanos } = await gateway.call(request, grant, { signal });
-    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model } };
+    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model, kind: 'model' } };
   } catch (thrown) {
     const failure = failureOf(thrown);
     const cost = gateway.costOf(thrown, request, grant);
     if (cost === 'unused') return { ok: false, failure, unused: true };
-    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
+    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model, kind: 'model' } };
   }
 };
 
@@ -298,7 +340,8 @@ const resultOf = (run: RunId, { message, at }: FoldEntry, startedAt: number): Ru
   const { steps, spending } = message.data;
   const shared = { run, steps, durationMs: Math.max(0, at - startedAt), ...(spending && { spending }) };
   if (message.type === 'run.completed') return { ...shared, status: 'completed', answer: message.data.answer, citations: message.data.citations };
-  return { ...shared, status: 'failed', citations: [], failure: message.data.failure };
+  const { failure, answer, citations } = message.data;
+  return { ...shared, status: 'failed', ...(answer !== undefined && { answer }), citations, failure };
 };
 
 // --- what is there without asking --------------------------------------------------------------------------------------------
@@ -318,7 +361,7 @@ export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Too
     price: (model) => prices.find(model)?.rates,
     cheapestCall: (model, rates, maxTokens) => {
       const adapter = models.find(({ provider }) => model.startsWith(`${provider}/`));
-      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens: 1, timeoutMs: 1 };
+      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens: 1, timeoutMs: 1, purpose: 'work' };
       const inputTokens = adapter?.inputTokenBound(request, []) ?? 0;
       return tokensCost(inputTokens, BigInt(rates.inputNanosPerMtok)) + tokensCost(1, BigInt(rates.outputNanosPerMtok)) + BigInt(rates.perCallNanos ?? '0');
     },

@@ -4,11 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { LimitSpec } from '../protocols/account.ts';
 import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { Nanos, Rates } from '../protocols/money.ts';
 
 const Profile = AgentProfile.omit({ model: true }).extend({
+  budget: z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) }).optional(),
   /** `provider/name`; the first whose provider is ready is used. */
   models: z.array(z.string()).min(1),
 });
@@ -51,7 +53,17 @@ export const Team = z.object({
   prices: z.record(z.string(), Rates),
   agents: z.record(z.string(), TeamAgent),
   topology: Topology,
-  budget: z.object({ limitNanos: Nanos, grantMs: z.number().int().positive() }),
+  budget: z.object({
+    limitNanos: Nanos,
+    /** Beside the money. */
+    limits: z.array(LimitSpec),
+    onExhausted: z.enum(['pause', 'answer', 'fail']),
+    keptBackNanos: Nanos,
+    orphans: z.enum(['charge', 'release', 'ask']),
+    thresholds: z.array(z.number()),
+    grantMs: z.number().int().positive(),
+    waitMs: z.number().int().positive(),
+  }),
   limits: z.object({ deadlineMs: z.number().int().positive(), askMs: z.number().int().positive() }),
   /** Of all the rest: two teams with one hash are the same team. */
   hash: z.string(),

@@ -49,6 +49,8 @@ export type Desk = {
   readonly lines: readonly LedgerLine[];
   /** Who was vetoed for want of money and is told when there is some. */
   readonly paused: readonly Address[];
+  /** Why the last of them was. */
+  readonly lastVeto: Failure | undefined;
   readonly closing: readonly Closing[];
   /** The highest threshold announced, by account. */
   readonly announced: Readonly<Record<string, number>>;
@@ -61,6 +63,7 @@ export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): De
   outbox: [],
   lines: [],
   paused: [],
+  lastVeto: undefined,
   closing: [],
   announced: {},
 });
@@ -72,6 +75,7 @@ class Sitting {
   readonly outbox: Outgoing[] = [];
   readonly lines: LedgerLine[] = [];
   paused: readonly Address[];
+  lastVeto: Failure | undefined;
   closing: readonly Closing[];
   announced: Readonly<Record<string, number>>;
   readonly desk: Desk;
@@ -80,7 +84,7 @@ class Sitting {
   constructor(desk: Desk, now: number) {
     this.desk = desk;
     this.now = now;
-    ({ book: this.book, chain: this.chain, paused: this.paused, closing: this.closing, announced: this.announced } = desk);
+    ({ book: this.book, chain: this.chain, paused: this.paused, lastVeto: this.lastVeto, closing: this.closing, announced: this.announced } = desk);
   }
 
   write(line: NewLine): void {
@@ -110,6 +114,7 @@ class Sitting {
     this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
     this.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: said, ledger: this.chain });
     if (!pauses) return;
+    this.lastVeto = said;
     if (!this.paused.includes(holder)) this.paused = [...this.paused, holder];
     for (const to of [clientOf(holder), supervisorOf(holder)]) this.outbox.push({ type: 'budget.paused', to, account, failure: said });
     if (!this.paused.includes(supervisorOf(holder))) this.paused = [...this.paused, supervisorOf(holder)];
@@ -126,8 +131,8 @@ class Sitting {
     }
     this.#answerClosers();
     if (about) this.#announce(about);
-    const { book: after, chain, outbox, lines, paused, closing, announced } = this;
-    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, closing, announced };
+    const { book: after, chain, outbox, lines, paused, lastVeto, closing, announced } = this;
+    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, closing, announced };
   }
 
   #answerClosers(): void {
@@ -161,11 +166,12 @@ const clientOf = (holder: Address): Address => address(parseAddress(holder).run,
 const supervisorOf = (holder: Address): Address => address(parseAddress(holder).run, 'supervisor');
 
 const accountOf = ({ book }: Desk, from: Address): string => {
-  const { run, agent } = parseAddress(from);
-  return policy.accountFor(book, run, agent);
+  const { run, role, agent } = parseAddress(from);
+  return policy.accountFor(book, run, agent ?? role);
 };
 
-const figuresOf = ({ tree }: Book, id: string) => {
+/** Of an account's money. */
+export const figuresOf = ({ tree }: Book, id: string) => {
   const { spent, held, limits } = tree[id]!;
   const limit = limits.find(({ measure, window }) => measure === 'money' && window === 'total');
   return { limitNanos: (limit?.amount ?? 0n).toString(), spentNanos: spent.money.toString(), heldNanos: held.money.toString() };
@@ -267,7 +273,7 @@ const tellPaused = (sitting: Sitting, account: string): Desk => {
 
 export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClose>): Desk => {
   const sitting = new Sitting(desk, at);
-  const account = policy.accountFor(desk.book, parseAddress(from).run, undefined);
+  const account = policy.accountFor(desk.book, parseAddress(from).run, '');
   sitting.book = policy.endBranch(desk.book, account);
   sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];
   return sitting.end();

@@ -60,9 +60,9 @@ export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Bo
   return { root: accounts[0]!.id, tree, holds: {}, queue: [], ended: [{}, {}], keptBack, overrun: 0n };
 };
 
-/** The account of whoever asks: the agent's own where it has one, else the run's, else the root. */
-export const accountFor = ({ tree, root }: Book, run: string, agent: string | undefined): string => {
-  for (const id of [`${root}/${run}/${agent ?? ''}`, `${root}/${agent ?? ''}`, `${root}/${run}`]) if (Object.hasOwn(tree, id)) return id;
+/** The account of whoever asks: its own where it has one (`part`: the agent's name, or the role), else the run's, else the root. */
+export const accountFor = ({ tree, root }: Book, run: string, part: string): string => {
+  for (const id of [`${root}/${run}/${part}`, `${root}/${part}`, `${root}/${run}`]) if (Object.hasOwn(tree, id)) return id;
   return root;
 };
 

@@ -21,7 +21,7 @@ import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/mode
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import { backoffMs, pauses } from '../retry.ts';
-import { allEnded, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
+import { allEnded, completed, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, parseAnswer, parsePlan, recall, repair, request, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
 
@@ -84,6 +84,7 @@ export const supervisorMachine = setup({
     canRepair: ({ context }) => !context.repaired,
     pauses: (_, error: Failure) => pauses(error),
     canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
+    answersPartly: ({ context }) => context.answersPartly && runFailure(context.steps)?.code === 'BUDGET_EXHAUSTED' && completed(context.steps).length > 0,
     cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
     soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
     allEnded: ({ context }) => allEnded(context.steps),
@@ -132,10 +133,12 @@ export const supervisorMachine = setup({
       steps: stepOutcomes(steps),
       ...(spending && { spending }),
     })),
-    announceFailure: emit(({ context: { client, failure: why, steps, spending } }) => ({
+    announceFailure: emit(({ context: { client, failure: why, answer, citations, steps, spending } }) => ({
       type: 'run.failed' as const,
       to: client,
       failure: why!,
+      ...(answer !== '' && { answer }),
+      citations: [...citations],
       steps: stepOutcomes(steps),
       ...(spending && { spending }),
     })),
@@ -214,6 +217,7 @@ export const supervisorMachine = setup({
             'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
           },
           always: [
+            { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise'] },
             { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
             { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
             { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
@@ -257,6 +261,27 @@ export const supervisorMachine = setup({
         'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
         'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
       },
+    },
+    /** The money is used up but for what was kept back: one call for what can be said. */
+    answering: {
+      on: {
+        'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+      },
+      after: {
+        deadline: 'stopping',
+      },
+      invoke: {
+        id: 'closing',
+        src: 'model',
+        input: ({ context }) => request(context.profile, context.messages, 'report', 'closing'),
+        onDone: [
+          { guard: { type: 'answerFits', params: ({ event }) => event.output }, target: 'closing', actions: { type: 'takeAnswer', params: ({ event }) => event.output } },
+          { target: 'closing' },
+        ],
+        onError: 'closing',
+      },
+      initial: 'reserving',
+      states: { reserving: { on: { 'budget.granted': 'calling' } }, calling: {} },
     },
     stopping: {
       entry: ['recallAll', sendOutbox],

@@ -32,6 +32,8 @@ export type SupervisorInput = {
   readonly askMs: number;
   readonly account: Address;
   readonly approver: Address;
+  /** When the money is used up, what was found is put into a closing answer. */
+  readonly answersPartly: boolean;
 };
 
 export type Outgoing = Sent<typeof TaskAssign> | Sent<typeof TaskCancel> | Sent<typeof ReviewRequest> | Sent<typeof ApprovalRequest>;
@@ -192,7 +194,7 @@ export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
   ]),
 ];
 
-export const request = (profile: AgentProfile, messages: readonly ChatMessage[], format: FormatName): ModelRequest => ({
+export const request = (profile: AgentProfile, messages: readonly ChatMessage[], format: FormatName, purpose: ModelRequest['purpose'] = 'work'): ModelRequest => ({
   model: profile.model,
   messages: [...messages],
   tools: [],
@@ -200,6 +202,7 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[],
   maxTokens: profile.limits.maxTokens,
   minTokens: Math.min(64, profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
+  purpose,
 });
 
 export const parsePlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanDraft> => {
