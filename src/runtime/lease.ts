@@ -55,9 +55,11 @@ const renew = (key: string, value: string, first: number, { bus, clock }: LeaseO
   let revision: number | undefined = first;
   // L2: a third of the lease is kept back for what is slow on the way.
   let until = clock.now() + (leaseMs * 2) / 3;
+  let released = false;
+  let renewing = Promise.resolve();
   let stop = () => {};
   const next = (): void => {
-    stop = clock.after(leaseMs / 3, () => void again());
+    if (!released) stop = clock.after(leaseMs / 3, () => void (renewing = again()));
   };
   const again = async (): Promise<void> => {
     const asked = clock.now();
@@ -72,9 +74,11 @@ const renew = (key: string, value: string, first: number, { bus, clock }: LeaseO
   };
   next();
   return {
-    holds: () => revision !== undefined && clock.now() < until,
+    holds: () => !released && revision !== undefined && clock.now() < until,
     release: async () => {
+      released = true;
       stop();
+      await renewing; // the key is deleted only as it is known to be
       const last = revision;
       revision = undefined;
       if (last !== undefined) await bus.delete(key, { expect: last }).catch(() => {});

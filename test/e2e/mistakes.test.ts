@@ -1,8 +1,8 @@
 /** What people read when something is wrong: a sentence, a code, an exit code that scripts can use, and never a stack or a key. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { BRIEF, runIdIn, testBuses, type CliOptions, type Desk, type Ended, type TestBus } from '../support/cli.ts';
+import { describe, expect, test as base } from 'vitest';
+import { BRIEF, runIdIn, testBuses, type CliOptions, type Desk, type Ended } from '../support/cli.ts';
 import { documents } from '../support/documents.ts';
 import { startModelServer, type ModelServer, type Responder } from '../support/model-server.ts';
 import { ANSWER, answerOf, formatOf, PRICE, QUESTION } from '../support/research-desk.ts';
@@ -38,28 +38,46 @@ const files = {
   'broken.yaml': 'name: [desk\nagents:\n',
 };
 
-let bus: TestBus;
-let desk: Desk;
-beforeAll(async () => {
-  bus = await testBuses.embedded();
-});
-afterAll(() => bus.dispose());
-beforeEach(() => {
-  desk = bus.desk(files);
+/** Runs a command and holds what it said against what every command must not say. */
+type Troupe = (args: readonly string[], options?: CliOptions) => Promise<Ended>;
+
+/** A model of the test's own, which asks for a key. It answers as the research desk does, unless it is told otherwise. */
+type Provider = { readonly server: ModelServer; answer: Responder; readonly ask: (args: readonly string[], key?: string) => Promise<Ended> };
+
+const KEY = 'the-right-key';
+
+const test = base.extend<{ desk: Desk; troupe: Troupe; provider: Provider }>({
+  // oxlint-disable-next-line no-empty-pattern
+  desk: async ({}, use) => {
+    const bus = await testBuses.embedded();
+    await use(bus.desk(files));
+    await bus.dispose();
+  },
+  troupe: async ({ desk }, use) =>
+    use(async (args, options) => {
+      const ended = await desk.run(args, options);
+      expect(ended.stdout + ended.stderr).not.toMatch(/^\s+at .+:\d+/m);
+      expect(ended.stdout + ended.stderr).not.toContain('INTERNAL_ERROR');
+      return ended;
+    }),
+  provider: async ({ troupe }, use) => {
+    const server = await startModelServer({ price: PRICE, apiKey: KEY, answer: (request, index) => provider.answer(request, index) });
+    const provider: Provider = {
+      server,
+      answer: answerOf,
+      ask: (args, key = KEY) => troupe(args, { env: { OPENAI_BASE_URL: server.url, OPENAI_API_KEY: key } }),
+    };
+    await use(provider);
+    await server.stop();
+  },
 });
 
-/** Runs a command and holds what it said against what every command must not say. */
-const troupe = async (args: readonly string[], options?: CliOptions): Promise<Ended> => {
-  const ended = await desk.run(args, options);
-  expect(ended.stdout + ended.stderr).not.toMatch(/^\s+at .+:\d+/m);
-  expect(ended.stdout + ended.stderr).not.toContain('INTERNAL_ERROR');
-  return ended;
-};
+const failureIn = ({ stdout }: Ended) => (JSON.parse(stdout) as { failure: { code: string; message: string } }).failure;
 
 const brief = (...more: readonly string[]): string[] => ['run', BRIEF, '--input', 'docs=docs', ...more];
 
-describe('what is wrong with the command', () => {
-  test.each<{ readonly what: string; readonly args: readonly string[]; readonly exitCode?: number; readonly says: string | RegExp }>([
+describe.concurrent('what is wrong with the command', () => {
+  test.for<{ readonly what: string; readonly args: readonly string[]; readonly exitCode?: number; readonly says: string | RegExp }>([
     { what: 'a file that is not there', args: ['run', 'team.yml'], says: /cannot read the team file \S+team\.yml.*\(TEAM_FILE_MISSING\)/ },
     { what: 'a file that is no YAML', args: ['validate', 'broken.yaml'], says: /^broken\.yaml:\d+:\d+ /m },
     {
@@ -95,13 +113,13 @@ describe('what is wrong with the command', () => {
     { what: 'an input that nobody knows', args: ['run', BRIEF, '--input', 'dox=docs'], says: /no input "dox".*docs.*\(INPUT_UNKNOWN\)/ },
     { what: 'an input without a value', args: ['run', BRIEF, '--input', 'docs'], says: 'expected name=value' },
     { what: 'a budget that is no amount', args: brief('--budget', 'lots'), says: /in dollars such as 0\.05, found "lots".*\(BUDGET_INVALID\)/ },
-  ])('$what', async ({ args, exitCode = 2, says }) => {
+  ])('$what', async ({ args, exitCode = 2, says }, { troupe, expect }) => {
     const { exitCode: ended, stdout, stderr } = await troupe(args);
     expect({ exitCode: ended, stdout }, stderr).toEqual({ exitCode, stdout: '' });
     expect(stderr).toMatch(says);
   });
 
-  test('with --json the failure is on stdout too, as JSON', async () => {
+  test('with --json the failure is on stdout too, as JSON', async ({ troupe, expect }) => {
     const { exitCode, stdout } = await troupe(['run', 'unknown-agent.yaml', '--json']);
     expect(exitCode).toBe(2);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -111,24 +129,12 @@ describe('what is wrong with the command', () => {
   });
 });
 
-describe('what is wrong with the model', () => {
-  let model: ModelServer;
-  let answer: Responder;
-  beforeEach(async () => {
-    answer = answerOf;
-    model = await startModelServer({ price: PRICE, apiKey: 'the-right-key', answer: (request, index) => answer(request, index) });
-  });
-  afterEach(() => model.stop());
-
-  const ask = (args: readonly string[], { key = 'the-right-key', url = model.url } = {}): Promise<Ended> =>
-    troupe(args, { env: { OPENAI_BASE_URL: url, OPENAI_API_KEY: key } });
-  const failureIn = ({ stdout }: Ended) => (JSON.parse(stdout) as { failure: { code: string; message: string } }).failure;
-
-  test('nobody listens at the URL', async () => {
-    await model.stop();
+describe.concurrent('what is wrong with the model', () => {
+  test('nobody listens at the URL', async ({ provider: { server, ask }, expect }) => {
+    await server.stop();
     const ended = await ask(brief('--json', QUESTION));
     expect(ended.exitCode).toBe(1);
-    const { host } = new URL(model.url);
+    const { host } = new URL(server.url);
     expect(failureIn(ended)).toMatchObject({
       code: 'MODEL_UNREACHABLE',
       message: expect.stringContaining(`cannot reach ${host} (ECONNREFUSED); check OPENAI_BASE_URL`) as string,
@@ -136,54 +142,51 @@ describe('what is wrong with the model', () => {
     expect(JSON.parse(ended.stdout)).toMatchObject({ spentNanos: '0', heldNanos: '0' });
   });
 
-  test('what it says is not what was asked for: it is asked once more, then the run ends', async () => {
-    answer = () => 'As a language model, I would rather talk about the weather.';
-    const ended = await ask(brief('--json', QUESTION));
+  test('what it says is not what was asked for: it is asked once more, then the run ends', async ({ provider, expect }) => {
+    provider.answer = () => 'As a language model, I would rather talk about the weather.';
+    const ended = await provider.ask(brief('--json', QUESTION));
     expect(ended.exitCode).toBe(1);
     expect(failureIn(ended).code).toBe('MODEL_BAD_REPLY');
-    expect(model.requests).toHaveLength(2);
-    expect(model.requests[1]!.body.messages.at(-1)!.content).toContain('# Correction');
+    expect(provider.server.requests).toHaveLength(2);
+    expect(provider.server.requests[1]!.body.messages.at(-1)!.content).toContain('# Correction');
   });
 
-  test.each(['sk-wrong-0123456789abcdef', 'a key of another form'])(
+  test.for(['sk-wrong-0123456789abcdef', 'a key of another form'])(
     'it refuses the key %j, which is nowhere shown, though the provider repeats it',
-    async (key) => {
-      const ended = await ask(brief('--json', '--log', 'run.log', '--log-level', 'debug', QUESTION), { key });
+    async (key, { desk, provider, expect }) => {
+      const ended = await provider.ask(brief('--json', '--log', 'run.log', '--log-level', 'debug', QUESTION), key);
       expect(ended.exitCode).toBe(1);
       expect(failureIn(ended)).toMatchObject({ code: 'MODEL_UNAUTHORISED', message: expect.stringContaining('check OPENAI_API_KEY') as string });
-      expect(model.requests).toHaveLength(1);
+      expect(provider.server.requests).toHaveLength(1);
       const log = readFileSync(join(desk.folder.path, 'run.log'), 'utf8');
       expect(log).toContain('MODEL_UNAUTHORISED');
       expect(ended.stdout + ended.stderr + log).not.toContain(key);
     },
   );
 
-  test('it has too much to do: the call is made again, and the run is as any other', async () => {
+  test('it has too much to do: the call is made again, and the run is as any other', async ({ provider, expect }) => {
     const busy = { fault: 'status', status: 429, code: 'rate_limit_exceeded', headers: { 'retry-after-ms': '10' } } as const;
-    model.next(busy, busy);
-    const ended = await ask(brief('--json', QUESTION));
+    provider.server.next(busy, busy);
+    const ended = await provider.ask(brief('--json', QUESTION));
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: 'completed', answer: ANSWER, heldNanos: '0' });
-    expect(model.requests.map(({ status }) => status)).toEqual([429, 429, ...Array.from({ length: 10 }, () => 200)]);
+    expect(provider.server.requests.map(({ status }) => status)).toEqual([429, 429, ...Array.from({ length: 10 }, () => 200)]);
   });
 
-  test.each(['docs/../secret.txt', '../secret.txt', '/etc/passwd', 'secret.txt'])(
+  test.for(['docs/../secret.txt', '../secret.txt', '/etc/passwd', 'secret.txt'])(
     'it wants to read %s: the call is refused in words, and the run goes on',
-    async (file) => {
+    async (file, { desk, provider, expect }) => {
       let refusals = 0;
-      answer = (request) => {
+      provider.answer = (request) => {
         if (formatOf(request) !== 'report' || !request.tools?.length) return answerOf(request);
-        const said = request.messages.filter(({ role }) => role === 'tool').map(({ content }) => content!);
-        if (said.length === 0) return { calls: [{ name: 'read_file', arguments: { file } }] };
-        if (/^The call failed: .*(is not in the open folders|there is no file)/.test(said[0]!)) refusals++;
-        return answerOf({
-          ...request,
-          messages: request.messages.filter(({ role, tool_calls: calls }, index) => index > 3 || (role !== 'tool' && calls === undefined)),
-        });
+        const [system, task, called, refused, ...later] = request.messages;
+        if (!called) return { calls: [{ name: 'read_file', arguments: { file } }] };
+        if (/^The call failed: .*(is not in the open folders|there is no file)/.test(refused!.content!)) refusals++;
+        return answerOf({ ...request, messages: [system!, task!, ...later] });
       };
-      const ended = await ask(brief('--json', QUESTION));
+      const ended = await provider.ask(brief('--json', QUESTION));
       expect(JSON.parse(ended.stdout)).toMatchObject({ status: 'completed', answer: ANSWER });
       expect(refusals).toBe(6);
-      expect(JSON.stringify(model.requests.map(({ body }) => body.messages))).not.toMatch(/4711|root:/);
+      expect(JSON.stringify(provider.server.requests.map(({ body }) => body.messages))).not.toMatch(/4711|root:/);
 
       const records: { tool: string; ok: boolean; input: unknown; failure?: { code: string } }[] = [];
       const bus = await desk.openBus();
@@ -202,10 +205,10 @@ describe('what is wrong with the model', () => {
   );
 
   describe('the reviewer rejects, and a person is asked', () => {
-    const untilAsked = async (): Promise<{ run: string; approval: string }> => {
-      answer = (request) =>
+    const untilAsked = async (provider: Provider): Promise<{ run: string; approval: string }> => {
+      provider.answer = (request) =>
         formatOf(request) === 'verdict' ? { json: { verdict: 'reject', reasons: ['it leaves out the letter'], confidence: 0.8 } } : answerOf(request);
-      const ended = await ask(['run', 'asking.yaml', '--json']);
+      const ended = await provider.ask(['run', 'asking.yaml', '--json']);
       expect(ended.exitCode).toBe(4);
       const { run, status, questions } = JSON.parse(ended.stdout) as { run: string; status: string; questions: { approval: string; question: string }[] };
       expect({ status, questions: questions.length }).toEqual({ status: 'waiting', questions: 1 });
@@ -216,31 +219,31 @@ describe('what is wrong with the model', () => {
       return { run, approval };
     };
 
-    test('the question can be read, a wrong one is told apart, and with approval the run ends well', async () => {
-      const { run, approval } = await untilAsked();
-      const calls = model.requests.length;
-      const listed = await ask(['approve', run]);
+    test('the question can be read, a wrong one is told apart, and with approval the run ends well', async ({ provider, expect }) => {
+      const { run, approval } = await untilAsked(provider);
+      const calls = provider.server.requests.length;
+      const listed = await provider.ask(['approve', run]);
       expect(listed.exitCode).toBe(0);
       expect(listed.stdout).toMatch(new RegExp(`^${approval}  Step look was not accepted`));
       expect(listed.stdout).toContain('it leaves out the letter');
-      const unknown = await ask(['approve', run, 'step-other-1']);
+      const unknown = await provider.ask(['approve', run, 'step-other-1']);
       expect(unknown).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(`open: ${approval} (APPROVAL_UNKNOWN)`) as string });
       // Nobody has answered yet, so it waits as before.
-      expect((await ask(['run', '--resume', run])).exitCode).toBe(4);
+      expect((await provider.ask(['run', '--resume', run])).exitCode).toBe(4);
 
-      const approved = await ask(['approve', run, approval]);
+      const approved = await provider.ask(['approve', run, approval]);
       expect(approved).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`troupe run --resume ${run}`) as string });
-      const resumed = await ask(['run', '--resume', run]);
+      const resumed = await provider.ask(['run', '--resume', run]);
       expect(resumed.exitCode).toBe(0);
       expect(resumed.stdout).toMatch(/^When a payment fails, .*\[1\]\n\n\[1\] docs\/billing\.md:4 "/);
-      expect(model.requests).toHaveLength(calls);
-      expect((await ask(['approve', run])).stderr).toContain(`${run} asks nothing`);
+      expect(provider.server.requests).toHaveLength(calls);
+      expect((await provider.ask(['approve', run])).stderr).toContain(`${run} asks nothing`);
     });
 
-    test('with a denial it fails', async () => {
-      const { run, approval } = await untilAsked();
-      expect((await ask(['approve', run, approval, '--deny', '--note', 'not good enough'])).exitCode).toBe(0);
-      const resumed = await ask(['run', '--resume', run, '--json']);
+    test('with a denial it fails', async ({ provider, expect }) => {
+      const { run, approval } = await untilAsked(provider);
+      expect((await provider.ask(['approve', run, approval, '--deny', '--note', 'not good enough'])).exitCode).toBe(0);
+      const resumed = await provider.ask(['run', '--resume', run, '--json']);
       expect(resumed.exitCode).toBe(1);
       expect(failureIn(resumed).code).toBe('STEP_REJECTED');
     });

@@ -14,7 +14,7 @@ const sourcesIn = (stdout: string) =>
     quote: JSON.parse(quote!) as string,
   }));
 
-describe.each(['embedded', 'nats'] as const)('on the %s bus', (name) => {
+describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) => {
   let bus: TestBus;
   let desk: Desk;
   beforeAll(async () => {
