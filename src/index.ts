@@ -11,15 +11,14 @@ export { Progress } from './observe/progress.ts';
 export { TroupeError, type Failure } from './protocols/failure.ts';
 export { loadTeam } from './topology/load.ts';
 export { resolveTeam } from './topology/resolve.ts';
+export { answerQuestion, booksOf, freezeBudget, listRuns, openQuestions, raiseBudget, verifyLedger } from './topology/remote.ts';
 export {
-  answerQuestion,
   catalogueOf,
-  listRuns,
-  openQuestions,
   standardCatalogue,
   standardModels,
   standardTools,
   Troupe,
+  type Paused,
   type Run,
   type RunResult,
   type TroupeOptions,

@@ -1,7 +1,7 @@
 /** `troupe approve`: a person's answer to what a run asks. */
 import { userInfo } from 'node:os';
 import { DEFAULT_BUS, openBus } from '../bus/open.ts';
-import { answerQuestion, openQuestions } from '../topology/start.ts';
+import { answerQuestion, openQuestions } from '../topology/remote.ts';
 import { EXIT, print, say } from './exit.ts';
 
 export type ApproveOptions = { readonly bus: string; readonly deny: boolean; readonly note: string };

@@ -61,6 +61,45 @@ program
     await endWith(() => approve(run, approval, options));
   });
 
+const budget = program.command('budget').description("look at a run's accounts and its ledger; raise, freeze, verify");
+const ofRun = (name: string, description: string) => budget.command(name).description(description).argument('<run>', 'the run').addOption(busOption());
+const byHand = (command: Command) =>
+  command.option('--account <account>', "of the run's accounts; without it, the run's own").requiredOption('--why <reason>', 'stands in the ledger');
+
+ofRun('show', 'accounts, limits, and what was spent by agent, step and model')
+  .option('--json', 'the accounts as JSON', false)
+  .action(async (run: string, options) => {
+    const { show } = await import('./budget.ts');
+    await endWith(() => show(run, options));
+  });
+ofRun('ledger', 'every line: what was held, spent, given back, by whom').action(async (run: string, options) => {
+  const { ledger } = await import('./budget.ts');
+  await endWith(() => ledger(run, options));
+});
+ofRun('export', 'the ledger as JSON lines, each with the hash of the one before')
+  .option('--out <file>', 'to a file')
+  .action(async (run: string, options) => {
+    const { exportLedger } = await import('./budget.ts');
+    await endWith(() => exportLedger(run, options));
+  });
+ofRun('verify', 'find a line that was changed, dropped or slipped in')
+  .option('--file <file>', 'an exported ledger to compare')
+  .action(async (run: string, options) => {
+    const { verify } = await import('./budget.ts');
+    await endWith(() => verify(run, options));
+  });
+byHand(ofRun('raise', 'more money; a run that paused goes on').argument('<dollars>', 'how much more')).action(async (run: string, amount: string, options) => {
+  const { raise } = await import('./budget.ts');
+  await endWith(() => raise(run, amount, options));
+});
+byHand(ofRun('freeze', 'nothing new is granted, until it is thawed'))
+  .option('--revoke', 'calls under way are told to stop', false)
+  .option('--thaw', 'the other way round', false)
+  .action(async (run: string, options) => {
+    const { freeze } = await import('./budget.ts');
+    await endWith(() => freeze(run, options));
+  });
+
 program
   .command('runs')
   .description('list the runs on a bus')

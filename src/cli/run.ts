@@ -6,7 +6,7 @@ import { formatDollars } from '../protocols/money.ts';
 import { formatProblem } from '../topology/problem.ts';
 import { loadTeam } from '../topology/load.ts';
 import { resolveTeam } from '../topology/resolve.ts';
-import { standardCatalogue, standardModels, standardTools, Troupe, type Run, type RunResult, type Waiting } from '../topology/start.ts';
+import { standardCatalogue, standardModels, standardTools, Troupe, type Paused, type Run, type RunResult, type Waiting } from '../topology/start.ts';
 import type { Team } from '../topology/team.ts';
 import { openDisplay } from './display.ts';
 import { EXIT, exitCodeOf, print, say, tell } from './exit.ts';
@@ -45,7 +45,8 @@ export const run = async (file: string | undefined, task: string | undefined, op
     log.info({ run: started.id, team: started.team.name, models: started.models, bus: bus.name }, team ? 'started' : 'resumed');
     const ended = await orSignal(started);
     if (typeof ended === 'number') return stoppedBy(started, ended, options.bus);
-    return ended.status === 'waiting' ? waiting(ended, options) : end(ended, started, options);
+    if (ended.status === 'waiting') return waiting(ended, options);
+    return ended.status === 'paused' ? paused(ended, options) : end(ended, started, options);
   } finally {
     await troupe.close();
     await bus.close();
@@ -72,7 +73,7 @@ const headline = ({ id, team, models }: Run, bus: string): string => {
 };
 
 /** The run's end, or the exit code of the signal that came first. */
-const orSignal = async (started: Run): Promise<RunResult | Waiting | number> => {
+const orSignal = async (started: Run): Promise<RunResult | Waiting | Paused | number> => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const hear = (signal: keyof typeof SIGNALS) => resolve(SIGNALS[signal]);
   for (const signal of Object.keys(SIGNALS)) process.once(signal, hear);
@@ -141,4 +142,14 @@ const waiting = ({ run: id, questions }: Waiting, { json, bus }: RunOptions): nu
   }
   say(`then: troupe run --resume ${id}${on}`);
   return EXIT.waiting;
+};
+
+const paused = ({ run: id, failure, spending }: Paused, { json, bus }: RunOptions): number => {
+  const { code, message, details } = failure;
+  if (json) print(JSON.stringify({ run: id, status: 'paused', citations: [], ...spending, failure: { code, message, details } }));
+  tell(failure);
+  say(`the run is paused, and everything that was paid is kept. To go on:`);
+  say(`  troupe budget raise ${id} 0.05 --why "worth it"${busArgument(bus)}`);
+  say(`  troupe run --resume ${id}${busArgument(bus)}`);
+  return exitCodeOf(failure);
 };

@@ -1,6 +1,6 @@
 /** `troupe runs`: the runs on a bus, a line each. */
 import { openBus } from '../bus/open.ts';
-import { listRuns } from '../topology/start.ts';
+import { listRuns } from '../topology/remote.ts';
 import { EXIT, print } from './exit.ts';
 
 export const runs = async ({ bus: address }: { readonly bus: string }): Promise<number> => {

@@ -4,6 +4,7 @@
  * drop or repeat an entry unseen without changing all of them.
  */
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import type { Amounts } from './account.ts';
 
 export type LineKind = 'open' | 'hold' | 'veto' | 'settle' | 'release' | 'charge' | 'ask' | 'raise' | 'freeze' | 'thaw' | 'close';
@@ -57,4 +58,30 @@ export const firstBreak = (lines: readonly LedgerLine[]): { readonly index: numb
     before = line;
   }
   return undefined;
+};
+
+/** A line of an exported ledger. Error text, or the line. */
+export const parseLine = (text: string): LedgerLine | string => {
+  try {
+    const parsed = Line.safeParse(JSON.parse(text));
+    return parsed.success ? (parsed.data as LedgerLine) : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  } catch (thrown) {
+    return (thrown as Error).message;
+  }
+};
+
+const Line = z.looseObject({ seq: z.number().int().positive(), at: z.number(), kind: z.string(), account: z.string(), amounts: z.record(z.string(), z.string()), previous: z.string(), hash: z.string() });
+
+export type Share = { readonly calls: number; readonly nanos: bigint; readonly tokens: bigint };
+
+/** What was spent, by whatever `of` makes of a line: agent, step, model. The dearest first. */
+export const breakdown = (lines: readonly LedgerLine[], of: (line: LedgerLine) => string): readonly (readonly [name: string, share: Share])[] => {
+  const shares = new Map<string, Share>();
+  for (const line of lines) {
+    if (line.kind !== 'settle' && line.kind !== 'charge') continue;
+    const name = of(line);
+    const { calls, nanos, tokens } = shares.get(name) ?? { calls: 0, nanos: 0n, tokens: 0n };
+    shares.set(name, { calls: calls + 1, nanos: nanos + BigInt(line.amounts['money'] ?? 0), tokens: tokens + BigInt(line.amounts['tokens'] ?? 0) });
+  }
+  return [...shares].sort(([, a], [, b]) => (b.nanos > a.nanos ? 1 : b.nanos < a.nanos ? -1 : 0));
 };

@@ -4,7 +4,6 @@
  *   R1  What a run needs to go on is on the bus before its first message: the team, the models, the question.
  *   R2  A run is hosted by one process at a time, which holds its lease.
  */
-import { z } from 'zod';
 import type { Bus } from '../bus/port.ts';
 import { createModelGateway, type ModelGateway } from '../capabilities/model/gateway.ts';
 import type { ModelAdapter } from '../capabilities/model/port.ts';
@@ -37,6 +36,8 @@ import { takeLease, type Lease } from '../runtime/lease.ts';
 import { accountOf, approverOf, castTeam, clientOf, supervisorOf, type Models } from './cast.ts';
 import { charts } from './charts.ts';
 import type { Catalogue } from './check.ts';
+import { RunRecord } from './run-record.ts';
+import { unknownRun } from './unknown-run.ts';
 import { Team } from './team.ts';
 
 export type TroupeOptions = {
@@ -83,10 +84,6 @@ export type Run = {
   /** Stops hosting the run here; it stays on the bus and can be resumed. */
   leave(): Promise<void>;
 };
-
-/** R1: what is stored of a run under `run.<id>`. */
-const RunRecord = z.object({ team: Team, models: z.record(z.string(), z.string()), startedAt: z.number() });
-type RunRecord = z.infer<typeof RunRecord>;
 
 type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox };
 type Hosted = Parts & { readonly countsTools: boolean; readonly definitionOf: (at: Address) => Definition | undefined };
@@ -367,56 +364,3 @@ export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Too
     },
   };
 };
-
-// --- from another process ----------------------------------------------------------------------------------------------------
-
-export type RunSummary = { readonly id: RunId; readonly team: string; readonly startedAt: number; readonly status: 'running' | 'completed' | 'failed' };
-
-/** The runs on a bus, the oldest first. */
-export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
-  const summaries: RunSummary[] = [];
-  for (const key of (await bus.keys('run.')).toSorted()) {
-    const stored = await bus.get(key);
-    if (!stored) continue;
-    const id = key.slice('run.'.length) as RunId;
-    const { team, startedAt } = RunRecord.parse(JSON.parse(stored.value));
-    summaries.push({ id, team: team.name, startedAt, status: await statusOf(bus, id) });
-  }
-  return summaries;
-};
-
-const statusOf = async (bus: Bus, id: RunId): Promise<RunSummary['status']> => {
-  for await (const { envelope } of bus.read(clientOf(id))) {
-    if (envelope.type === 'run.completed') return 'completed';
-    if (envelope.type === 'run.failed') return 'failed';
-  }
-  return 'running';
-};
-
-/** What a run asks people, from the approver's log: it need not be hosted anywhere. Error: RUN_UNKNOWN. */
-export const openQuestions = async (bus: Bus, run: string): Promise<readonly Question[]> => {
-  const parsed = RunId.safeParse(run);
-  if (!parsed.success || !(await bus.get(`run.${run}`))) throw unknownRun(bus, run);
-  const at = approverOf(parsed.data);
-  let approver: Instance | undefined;
-  for await (const { position, at: time, envelope } of bus.read(at)) {
-    const decoded = decode(envelope);
-    if (!decoded.ok) continue;
-    approver ??= Instance.begin(at, { chart: charts.approver, input: undefined }, time)[0];
-    approver.apply({ position, at: time, id: envelope.id, from: envelope.from, message: decoded.message });
-  }
-  return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
-};
-
-/** Errors: RUN_UNKNOWN, APPROVAL_UNKNOWN (nothing of that name is open). */
-export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'approval.answer'>): Promise<void> => {
-  const open = await openQuestions(bus, run);
-  if (!open.some(({ approval }) => approval === answer.approval)) {
-    throw new TroupeError('APPROVAL_UNKNOWN', `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`);
-  }
-  const to = approverOf(run as RunId);
-  const id = `${to}/answer/${answer.approval}/${crypto.randomUUID()}`;
-  await bus.append(to, { id, type: 'approval.answer', v: versionOf('approval.answer'), from: clientOf(run as RunId), correlation: run, time: Date.now(), data: answer });
-};
-
-const unknownRun = (bus: Bus, run: string): TroupeError => new TroupeError('RUN_UNKNOWN', `no run ${run} on ${bus.name}; \`troupe runs\` lists those that are there`);

@@ -1,0 +1,139 @@
+/** `troupe budget`: a run's accounts and its ledger, and what people may do about them. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { DEFAULT_BUS, openBus } from '../bus/open.ts';
+import type { Bus } from '../bus/port.ts';
+import { TroupeError } from '../protocols/failure.ts';
+import { parseAddress, type Address } from '../protocols/ids.ts';
+import { breakdown, firstBreak, parseLine, type LedgerLine } from '../protocols/ledger.ts';
+import { formatDollars, parseDollars } from '../protocols/money.ts';
+import { accountsIn, booksOf, freezeBudget, raiseBudget, verifyLedger } from '../topology/remote.ts';
+import { EXIT, print, say } from './exit.ts';
+
+type OnBus = { readonly bus: string };
+type ByHand = OnBus & { readonly account?: string; readonly why: string };
+
+const withBus = async <T>(address: string, use: (bus: Bus) => Promise<T>): Promise<T> => {
+  const bus = await openBus(address);
+  try {
+    return await use(bus);
+  } finally {
+    await bus.close();
+  }
+};
+
+const hand = (why: string) => ({ by: userInfo().username, why });
+
+const dollars = (text: string): bigint => {
+  const nanos = parseDollars(text);
+  if (nanos === undefined || nanos === 0n) throw new TroupeError('USAGE', `expected an amount in dollars such as 0.50, found "${text}"`);
+  return nanos;
+};
+
+const howToGoOn = (run: string, bus: string): string => `if nothing hosts the run: troupe run --resume ${run}${bus === DEFAULT_BUS ? '' : ` --bus ${bus}`}`;
+
+const inUnits = (measure: string, amount: bigint): string => {
+  if (measure === 'money') return formatDollars(amount);
+  return measure === 'seconds' ? `${Number(amount) / 1_000} s` : `${amount} ${measure.replace('_', ' ')}`;
+};
+
+export const show = (run: string, { bus, json }: OnBus & { readonly json: boolean }): Promise<number> =>
+  withBus(bus, async (open) => {
+    const books = await booksOf(open, run);
+    const accounts = accountsIn(books);
+    if (json) {
+      print(JSON.stringify(accounts, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)));
+      return EXIT.done;
+    }
+    for (const { id, parent, state, sliceNanos, limits, spentNanos, heldNanos } of accounts) {
+      const kind = sliceNanos === undefined ? '' : `, a slice of ${formatDollars(sliceNanos)}`;
+      print(`${parent === undefined ? '' : '  '}${id}  ${state}${kind}  spent ${formatDollars(spentNanos)}, held ${formatDollars(heldNanos)}`);
+      for (const { measure, window, amount, spent, held } of limits) {
+        print(`${parent === undefined ? '' : '  '}  at most ${inUnits(measure, amount)}${window === 'total' ? '' : ` a ${window}`}: ${inUnits(measure, spent)} spent, ${inUnits(measure, held)} held`);
+      }
+    }
+    tellShares('by agent', books.lines, ({ holder }) => agentOf(holder));
+    tellShares('by step', books.lines, ({ holder }) => stepOf(holder));
+    tellShares('by model', books.lines, ({ model = 'unknown' }) => model);
+    return EXIT.done;
+  });
+
+const agentOf = (holder: string | undefined): string => {
+  if (holder === undefined) return 'unknown';
+  const { role, agent } = parseAddress(holder as Address);
+  return agent ?? role;
+};
+
+const stepOf = (holder: string | undefined): string => (holder === undefined ? 'unknown' : (parseAddress(holder as Address).key?.replace(/-\d+$/, '') ?? 'the whole'));
+
+const tellShares = (title: string, lines: readonly LedgerLine[], of: (line: LedgerLine) => string): void => {
+  const shares = breakdown(lines, of);
+  if (shares.length > 0) print(title);
+  for (const [name, { calls, nanos, tokens }] of shares) print(`  ${name.padEnd(28)} ${formatDollars(nanos).padStart(14)}  ${calls} calls, ${tokens} tokens`);
+};
+
+export const ledger = (run: string, { bus }: OnBus): Promise<number> =>
+  withBus(bus, async (open) => {
+    const { lines } = await booksOf(open, run);
+    for (const { seq, at, kind, account, amounts, holder, model, spentNanos, heldNanos, note, hash } of lines) {
+      const amount = amounts['money'] === undefined ? '' : formatDollars(BigInt(amounts['money']));
+      const whose = holder === undefined ? account : holder.slice(holder.indexOf('.') + 1);
+      const after = `spent ${formatDollars(BigInt(spentNanos))} held ${formatDollars(BigInt(heldNanos))}`;
+      print(`${String(seq).padStart(5)}  ${new Date(at).toISOString()}  ${kind.padEnd(8)} ${amount.padStart(12)}  ${whose}${model === undefined ? '' : ` ${model}`}  (${after})  ${hash.slice(0, 8)}${note === undefined ? '' : `  ${note}`}`);
+    }
+    return EXIT.done;
+  });
+
+export const exportLedger = (run: string, { bus, out }: OnBus & { readonly out?: string }): Promise<number> =>
+  withBus(bus, async (open) => {
+    const { lines } = await booksOf(open, run);
+    const text = lines.map((line) => JSON.stringify(line)).join('\n');
+    if (out === undefined) print(text);
+    else await writeFile(out, `${text}\n`);
+    return EXIT.done;
+  });
+
+export const verify = async (run: string, { bus, file }: OnBus & { readonly file?: string }): Promise<number> =>
+  withBus(bus, async (open) => {
+    const { lines, anchors, broken } = await verifyLedger(open, run);
+    if (broken) {
+      say(`troupe: the ledger of ${run} cannot be trusted: ${broken.why} (lines up to ${broken.trustedUpTo} hold)`);
+      return EXIT.failed;
+    }
+    const fileBreak = file === undefined ? undefined : await compareFile(file, (await booksOf(open, run)).lines);
+    if (fileBreak !== undefined) {
+      say(`troupe: ${fileBreak}`);
+      return EXIT.failed;
+    }
+    print(`${run}: ${lines} lines hold, against ${anchors} hashes in other logs${file === undefined ? '' : `; ${file} has the same`}`);
+    return EXIT.done;
+  });
+
+const compareFile = async (file: string, lines: readonly LedgerLine[]): Promise<string | undefined> => {
+  const read: LedgerLine[] = [];
+  for (const [index, text] of (await readFile(file, 'utf8')).split('\n').filter(Boolean).entries()) {
+    const line = parseLine(text);
+    if (typeof line === 'string') return `${file}:${index + 1}: expected a line of a ledger: ${line}`;
+    read.push(line);
+  }
+  const broken = firstBreak(read);
+  if (broken) return `${file}:${broken.index + 1}: ${broken.why}`;
+  const different = read.findIndex((line, index) => lines[index]?.hash !== line.hash);
+  if (different >= 0) return `${file}:${different + 1}: this line is not in the run's ledger`;
+  return read.length < lines.length ? `${file} ends after ${read.length} lines, the run's ledger has ${lines.length}` : undefined;
+};
+
+export const raise = (run: string, amount: string, { bus, account, why }: ByHand): Promise<number> =>
+  withBus(bus, async (open) => {
+    const nanos = dollars(amount);
+    await raiseBudget(open, run, account, nanos, hand(why));
+    say(`${account ?? run} has ${formatDollars(nanos)} more; ${howToGoOn(run, bus)}`);
+    return EXIT.done;
+  });
+
+export const freeze = (run: string, { bus, account, why, revoke, thaw }: ByHand & { readonly revoke: boolean; readonly thaw: boolean }): Promise<number> =>
+  withBus(bus, async (open) => {
+    await freezeBudget(open, run, account, { frozen: !thaw, revoke }, hand(why));
+    say(thaw ? `${account ?? run} is thawed; ${howToGoOn(run, bus)}` : `${account ?? run} is frozen: nothing new is granted${revoke ? ', and calls under way are told to stop' : ''}`);
+    return EXIT.done;
+  });

@@ -1,0 +1,179 @@
+/**
+ * What other processes may know of a run and say to it, whether it is hosted anywhere or not: everything is in its logs. What
+ * is said waits there for whoever hosts the run next.
+ */
+import type { ApproverContext } from '../actors/approver/machine.ts';
+import type { Question } from '../actors/approver/policy.ts';
+import type { Desk } from '../actors/budget/desk.ts';
+import type { BudgetContext } from '../actors/budget/machine.ts';
+import type { Bus } from '../bus/port.ts';
+import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
+import { TroupeError } from '../protocols/failure.ts';
+import { RunId, type Address } from '../protocols/ids.ts';
+import type { LedgerLine } from '../protocols/ledger.ts';
+import { Instance } from '../runtime/instance.ts';
+import { accountOf, approverOf, castTeam, clientOf } from './cast.ts';
+import { charts } from './charts.ts';
+import { RunRecord } from './run-record.ts';
+import { unknownRun } from './unknown-run.ts';
+
+export type RunSummary = { readonly id: RunId; readonly team: string; readonly startedAt: number; readonly status: 'running' | 'completed' | 'failed' };
+
+/** The runs on a bus, the oldest first. */
+export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
+  const summaries: RunSummary[] = [];
+  for (const key of (await bus.keys('run.')).toSorted()) {
+    const stored = await bus.get(key);
+    if (!stored) continue;
+    const id = key.slice('run.'.length) as RunId;
+    const { team, startedAt } = RunRecord.parse(JSON.parse(stored.value));
+    summaries.push({ id, team: team.name, startedAt, status: await statusOf(bus, id) });
+  }
+  return summaries;
+};
+
+const statusOf = async (bus: Bus, id: RunId): Promise<RunSummary['status']> => {
+  for await (const { envelope } of bus.read(clientOf(id))) {
+    if (envelope.type === 'run.completed') return 'completed';
+    if (envelope.type === 'run.failed') return 'failed';
+  }
+  return 'running';
+};
+
+/** An actor as it stands, folded from its log; `see` is shown it after each entry. `undefined`: its log is empty. */
+const foldActor = async (bus: Bus, at: Address, begin: (time: number) => Instance, see: (instance: Instance) => void = () => {}): Promise<Instance | undefined> => {
+  let instance: Instance | undefined;
+  for await (const { position, at: time, envelope } of bus.read(at)) {
+    const decoded = decode(envelope);
+    if (!decoded.ok) continue;
+    instance ??= begin(time);
+    instance.apply({ position, at: time, id: envelope.id, from: envelope.from, message: decoded.message });
+    see(instance);
+  }
+  return instance;
+};
+
+const recordOf = async (bus: Bus, run: string): Promise<RunRecord & { readonly id: RunId }> => {
+  const parsed = RunId.safeParse(run);
+  const stored = parsed.success ? await bus.get(`run.${run}`) : undefined;
+  if (!parsed.success || !stored) throw unknownRun(bus, run);
+  return { ...RunRecord.parse(JSON.parse(stored.value)), id: parsed.data };
+};
+
+const say = async <T extends MessageName>(bus: Bus, run: RunId, to: Address, type: T, data: PayloadOf<T>): Promise<void> => {
+  await bus.append(to, { id: `${to}/${type}/${crypto.randomUUID()}`, type, v: versionOf(type), from: clientOf(run), correlation: run, time: Date.now(), data: data as Record<string, unknown> });
+};
+
+// --- questions ---------------------------------------------------------------------------------------------------------------
+
+/** What a run asks people. Error: RUN_UNKNOWN. */
+export const openQuestions = async (bus: Bus, run: string): Promise<readonly Question[]> => {
+  const { id } = await recordOf(bus, run);
+  const at = approverOf(id);
+  const approver = await foldActor(bus, at, (time) => Instance.begin(at, { chart: charts.approver, input: undefined }, time)[0]);
+  return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
+};
+
+/** Errors: RUN_UNKNOWN, APPROVAL_UNKNOWN (nothing of that name is open). */
+export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'approval.answer'>): Promise<void> => {
+  const open = await openQuestions(bus, run);
+  if (!open.some(({ approval }) => approval === answer.approval)) {
+    throw new TroupeError('APPROVAL_UNKNOWN', `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`);
+  }
+  await say(bus, run as RunId, approverOf(run as RunId), 'approval.answer', answer);
+};
+
+// --- money -------------------------------------------------------------------------------------------------------------------
+
+export type Books = { readonly desk: Desk; readonly lines: readonly LedgerLine[] };
+
+/** The accounts of a run and its ledger, from the account's log. Error: RUN_UNKNOWN. */
+export const booksOf = async (bus: Bus, run: string): Promise<Books> => {
+  const { id, team, models } = await recordOf(bus, run);
+  const at = accountOf(id);
+  const lines: LedgerLine[] = [];
+  const begin = (time: number): Instance => Instance.begin(at, castTeam(id, team, models)(at)!, time)[0];
+  const deskOf = (instance: Instance): Desk => (instance.state.snapshot.context as BudgetContext).desk;
+  let seq = 0;
+  const account = await foldActor(bus, at, begin, (instance) => {
+    const { chain, lines: fresh } = deskOf(instance);
+    if (chain.seq > seq) lines.push(...fresh);
+    seq = chain.seq;
+  });
+  return { desk: deskOf(account ?? begin(0)), lines };
+};
+
+export type AccountFigures = {
+  readonly id: string;
+  readonly parent: string | undefined;
+  readonly state: 'open' | 'frozen' | 'closed';
+  /** Nano-dollars moved here from the parent, if it has a slice. */
+  readonly sliceNanos: bigint | undefined;
+  readonly limits: readonly { readonly measure: string; readonly window: string; readonly amount: bigint; readonly spent: bigint; readonly held: bigint }[];
+  readonly spentNanos: bigint;
+  readonly heldNanos: bigint;
+};
+
+/** The accounts, parents before their children. */
+export const accountsIn = ({ desk: { book } }: Books): readonly AccountFigures[] =>
+  Object.values(book.tree).map(({ id, parent, slice, limits, spent, held, frozen, ending, closed }) => ({
+    id,
+    parent,
+    state: ending || closed ? 'closed' : frozen ? 'frozen' : 'open',
+    sliceNanos: slice,
+    limits: limits.map(({ measure, window, amount }) => ({ measure, window, amount, spent: spent[measure], held: held[measure] })),
+    spentNanos: spent.money,
+    heldNanos: held.money,
+  }));
+
+/** Whose hand it was, and why: it stands in the ledger. */
+export type Hand = { readonly by: string; readonly why: string };
+
+/** More money for an account, the run's own without one. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
+export const raiseBudget = async (bus: Bus, run: string, account: string | undefined, nanos: bigint, hand: Hand): Promise<void> => {
+  const id = await checkAccount(bus, run, account);
+  await say(bus, id, accountOf(id), 'budget.raise', { ...(account !== undefined && { account }), nanos: nanos.toString(), ...hand });
+};
+
+/** Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
+export const freezeBudget = async (bus: Bus, run: string, account: string | undefined, to: { readonly frozen: boolean; readonly revoke: boolean }, hand: Hand): Promise<void> => {
+  const id = await checkAccount(bus, run, account);
+  await say(bus, id, accountOf(id), 'budget.freeze', { ...(account !== undefined && { account }), ...to, ...hand });
+};
+
+const checkAccount = async (bus: Bus, run: string, account: string | undefined): Promise<RunId> => {
+  const { desk } = await booksOf(bus, run);
+  const known = Object.keys(desk.book.tree);
+  if (account !== undefined && !known.includes(account)) throw new TroupeError('ACCOUNT_UNKNOWN', `${run} has no account "${account}"; there are ${known.join(', ')}`);
+  return run as RunId;
+};
+
+/** What is wrong with a ledger: the first line that cannot be trusted, and the last one that can. */
+export type LedgerBreak = { readonly why: string; readonly seq: number; readonly trustedUpTo: number };
+
+/**
+ * Compares the ledger, as it follows from the account's log, with the hashes that grants, vetoes and the account's end carried
+ * into other logs. An entry of the account's log that was changed, dropped or slipped in breaks every later one.
+ */
+export const verifyLedger = async (bus: Bus, run: string): Promise<{ readonly lines: number; readonly anchors: number; readonly broken?: LedgerBreak }> => {
+  const { lines } = await booksOf(bus, run);
+  const account = accountOf(run as RunId);
+  let anchors = 0;
+  let trustedUpTo = 0;
+  for await (const { log, envelope } of bus.read(`${run}.>`)) {
+    if (log === account || envelope.from !== account) continue;
+    const decoded = decode(envelope);
+    const anchor = decoded.ok && 'ledger' in decoded.message.data ? decoded.message.data.ledger : undefined;
+    if (!anchor || anchor.seq === 0) continue;
+    anchors++;
+    const line = lines[anchor.seq - 1];
+    if (line?.hash !== anchor.hash) {
+      const why = line
+        ? `line ${anchor.seq} is not what it was when ${envelope.type} was said to ${log}: an entry after line ${trustedUpTo} was changed, dropped or slipped in`
+        : `line ${anchor.seq} is gone: ${envelope.type} was said to ${log} when it was there`;
+      return { lines: lines.length, anchors, broken: { why, seq: anchor.seq, trustedUpTo } };
+    }
+    trustedUpTo = Math.max(trustedUpTo, anchor.seq);
+  }
+  return { lines: lines.length, anchors };
+};
