@@ -250,7 +250,7 @@ describe('an effect', () => {
 });
 
 describe('a unit that is let go', () => {
-  it('has its calls aborted, and their bills still written (H4)', async () => {
+  it('has its calls aborted: what they cost is booked, and none of them is an answer (H4)', async () => {
     const model = new HeldModel();
     const host = hostOf('h1', { runners: model.runners });
     await host.adopt(run, { fresh: true });
@@ -261,7 +261,8 @@ describe('a unit that is let go', () => {
     expect(call!.signal.aborted).toBe(true);
     call!.end(billed(call!.grant));
     await releasing;
-    expect((await entries(worker)).at(-1)!.envelope).toMatchObject({ type: 'effect.failed', data: { bill: { spentNanos: '7' } } });
+    expect((await entries(address(run, 'budget'))).at(-1)!.envelope).toMatchObject({ type: 'budget.settle', data: { spentNanos: '7' } });
+    expect((await entries(worker)).at(-1)!.envelope.type).toBe('effect.claimed');
     expect(host.instance(worker)).toBeUndefined();
   });
 
