@@ -318,7 +318,8 @@ export class Host {
     const { address } = instance;
     const end = this.#call(unit, address, effect, abort.signal).then((result) => {
       unit.running.delete(attempt);
-      this.#finish(unit, address, effect, result);
+      if (!result.ok && abort.signal.aborted && this.#units.get(unit.prefix) !== unit) this.#book(unit, instance, effect, result);
+      else this.#finish(unit, address, effect, result);
     });
     unit.running.set(attempt, { abort, end });
   }
@@ -343,6 +344,16 @@ export class Host {
     if (result.ok) return this.#write(unit, address, id, 'effect.completed', { effect: key, attempt, output: result.output, ...bill });
     const unused = result.unused === true ? { unused: grantId(key, attempt) } : {};
     this.#write(unit, address, id, 'effect.failed', { effect: key, attempt, failure: result.failure, ...bill, ...unused });
+  }
+
+  /** A call that was stopped because its unit was let go is no answer: the next owner makes it again. What it cost is booked (H4). */
+  #book(unit: Unit, { address, definition: { account } }: Instance, effect: Effect, result: EffectResult): void {
+    if (account === undefined) return;
+    const grant = grantId(effect.key, effect.attempt);
+    const say = (type: MessageName, data: Readonly<Record<string, unknown>>): void =>
+      this.#append(unit, account, this.#envelope(`${grant}/stopped`, address, type, data, undefined));
+    if (result.bill) say('budget.settle', result.bill);
+    else if (!result.ok && result.unused) say('budget.release', { grant, reason: result.failure.code });
   }
 
   #arm(unit: Unit, address: Address, timer: Timer): void {

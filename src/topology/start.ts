@@ -139,7 +139,11 @@ export class Troupe {
     const parsed = RunId.safeParse(id);
     const stored = parsed.success ? await this.#options.bus.get(`run.${id}`) : undefined;
     if (!stored) throw unknownRun(this.#options.bus, id);
-    return this.#take(id as RunId, RunRecord.parse(JSON.parse(stored.value)), { fresh: false, wait });
+    const record = RunRecord.parse(JSON.parse(stored.value));
+    const run = await this.#take(id as RunId, record, { fresh: false, wait });
+    // Whoever started it may have died before it said so; under the same id it is said once.
+    await this.#host.tell(supervisorOf(run.id), clientOf(run.id), `${run.id}/start`, 'run.start', { goal: record.team.task });
+    return run;
   }
 
   /** Leaves every run that it hosts. The bus stays open: it is whoever's opened it. */
@@ -158,8 +162,10 @@ export class Troupe {
     result.catch(() => {});
     this.#host.failed.catch(reject);
 
+    let unguard = (): void => {};
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(run)) return;
+      unguard();
       this.#waiters.delete(id);
       await this.#host.release(id);
       this.#hosted.delete(id);
@@ -184,22 +190,25 @@ export class Troupe {
       void leave().then(() => this.#forgetSnapshots(id));
     });
     this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
-    this.#guard(run, lease, reject);
+    unguard = this.#guard(run, lease, reject);
     await this.#host.adopt(id, { fresh, holds: lease.holds });
     this.#waiters.get(id)?.();
     return run;
   }
 
   /** Tells when the lease is lost, so that nobody waits for a result that comes elsewhere. */
-  #guard(run: Run, lease: Lease, reject: (why: unknown) => void): void {
+  #guard(run: Run, lease: Lease, reject: (why: unknown) => void): () => void {
+    let stop = (): void => {};
     const look = (): void => {
-      if (!this.#open.has(run)) return;
-      if (lease.holds()) return void this.#clock.after(1_000, look);
+      if (lease.holds()) {
+        stop = this.#clock.after(1_000, look);
+        return;
+      }
       reject(new TroupeError('RUN_LOST', `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`, { retryable: true }));
       void run.leave();
     };
-    // Only a reason to look: it must not keep a process alive that has nothing else to do.
     look();
+    return () => stop();
   }
 
   #observe(seen: Observed): void {

@@ -157,7 +157,7 @@ test('while the server sleeps an append fails at its deadline, and can be made a
   const server = await started();
   const bus = await opened({ servers: server.url, deadlineMs: 1_000, requestMs: 300 });
   await bus.append('r-1.a', envelope('before'));
-  server.pause();
+  await server.pause();
   const outcomes = await Promise.allSettled([
     bus.append('r-1.a', envelope('x')),
     bus.append('r-2.a', envelope('x')),

@@ -7,7 +7,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Bus } from '../../src/bus/port.ts';
 import { effectOfGrant } from '../../src/protocols/ids.ts';
-import { BRIEF, runIdIn, testBuses, type CliProcess, type Desk } from '../support/cli.ts';
+import { BRIEF, runIdIn, startCli, testBuses, type CliProcess, type Desk } from '../support/cli.ts';
 import { documents } from '../support/documents.ts';
 import { startModelServer, type ModelServer } from '../support/model-server.ts';
 import { ANSWER, answerOf, PRICE, QUESTION } from '../support/research-desk.ts';
@@ -162,7 +162,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       expect(place.model.requests).toHaveLength(10);
     }));
 
-  test('Ctrl-C ends with 130 and says how to go on', () =>
+  test('Ctrl-C ends with 130, says how to go on, and that command does', () =>
     at(bus, async (place) => {
       place.holdFrom = 3;
       const process = place.desk.start(['run', BRIEF, '--input', 'docs=docs', QUESTION], { env: env(place) });
@@ -172,6 +172,18 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' });
       const command = /Go on with: troupe (.+)$/m.exec(stderr)![1]!.split(' ');
       expect(command).toEqual(['run', '--resume', runIdIn(stderr), ...place.desk.busArgs]);
+      place.release();
+      const again = await resultOf(startCli(place.desk.folder.path, [...command, '--json'], { env: env(place) }));
+      expect(again).toMatchObject({ status: 'completed', answer: ANSWER, heldNanos: '0' });
+      expect(BigInt(again.spentNanos)).toBeGreaterThanOrEqual(place.model.bill.nanos);
+    }));
+
+  test('a run whose process died before it had said what to do is begun by whoever resumes it', () =>
+    at(bus, async (place) => {
+      const { run } = await resultOf(start(place));
+      const unsaid = 'r-unsaid0000';
+      await looking(place, async (opened) => void (await opened.put(`run.${unsaid}`, (await opened.get(`run.${run}`))!.value)));
+      expect(await resultOf(resume(place, unsaid))).toMatchObject({ run: unsaid, status: 'completed', answer: ANSWER });
     }));
 
   test('a run that another process hosts is not resumed, and the other process goes on', () =>

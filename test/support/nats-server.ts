@@ -1,12 +1,15 @@
 /** A nats-server of a test's own: the repository's nats.conf, a free port, a store folder that goes when it is disposed of. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { natsServerPath } from '../../scripts/nats-server.ts';
 import { eventually } from './eventually.ts';
+
+const run = promisify(execFile);
 
 const CONFIG = join(import.meta.dirname, '../../nats.conf');
 
@@ -20,7 +23,7 @@ export type NatsServer = {
   /** On the same port and store; stops it first if it runs. */
   restart(): Promise<void>;
   /** It holds its connections and does nothing, until `resume`. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
   /** Stops it and removes its store. */
   dispose(): Promise<void>;
@@ -69,10 +72,9 @@ export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsSe
     let url: string | undefined;
     await eventually('the server listens', async () => {
       if (child.exitCode !== null) throw new Error(`${binary} ended with ${child.exitCode}:\n${said}`);
-      url = await readFile(ports, 'utf8').then(
-        (text) => (JSON.parse(text) as { nats: string[] }).nats[0],
-        () => undefined,
-      );
+      // It may be there and not be written yet.
+      const text = await readFile(ports, 'utf8').catch(() => '');
+      url = text.endsWith('}') ? (JSON.parse(text) as { nats: string[] }).nats[0] : undefined;
       return url !== undefined;
     });
     return { child, url: url! };
@@ -102,7 +104,11 @@ export const startNatsServer = async ({ config, port: wanted, storeDir }: NatsSe
       await end('SIGTERM');
       current = await start(port);
     },
-    pause: () => void current.child.kill('SIGSTOP'),
+    pause: async () => {
+      const { child } = current;
+      child.kill('SIGSTOP');
+      await eventually('the server has stopped', async () => (await run('ps', ['-o', 'state=', '-p', String(child.pid)])).stdout.startsWith('T'));
+    },
     resume: () => void current.child.kill('SIGCONT'),
     dispose: async () => {
       await end('SIGKILL');

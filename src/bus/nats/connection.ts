@@ -213,7 +213,9 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#connected) await this.nats.flush().catch(() => {});
+    // A server that says nothing must not keep anyone from leaving.
+    const patience = new Promise((resolve) => setTimeout(resolve, this.settings.requestMs).unref());
+    if (this.#connected) await Promise.race([this.nats.flush().catch(() => {}), patience]);
     await this.nats.close();
     this.#lose();
   }

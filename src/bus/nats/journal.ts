@@ -131,13 +131,13 @@ export class Journal {
         checked: false,
         settled: false,
       });
+      this.#deadlines ??= setInterval(() => this.#expire(), DEADLINE_CHECK_MS);
       if (!shard.busy) this.#pump(shard);
     });
   }
 
   #pump(shard: Shard): void {
     shard.busy = true;
-    this.#deadlines ??= setInterval(() => this.#expire(), DEADLINE_CHECK_MS);
     // What else is appended in this turn travels along.
     setImmediate(async () => {
       for (let failures = 0; shard.queue.length > 0;) {

@@ -175,6 +175,13 @@ describe('an owner', () => {
     expect(JSON.parse((await bus.get(KEY))!.value)).toMatchObject({ id: 'other' });
   });
 
+  it('does not let go what somebody else has taken in the meantime', async () => {
+    const lease = await take(new ManualClock(), 'h1');
+    await bus.put(KEY, ownedElsewhere());
+    await lease.release();
+    expect(JSON.parse((await bus.get(KEY))!.value)).toMatchObject({ id: 'other' });
+  });
+
   it('lets it go, so that another one can take it at once', async () => {
     const clock = new ManualClock();
     const lease = await take(clock, 'h1');

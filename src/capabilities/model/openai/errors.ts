@@ -37,7 +37,11 @@ export const lost = (code: ModelErrorCode, message: string, context: ErrorContex
 const NEVER_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'UND_ERR_CONNECT_TIMEOUT'];
 const CERTIFICATE = /CERT|SELF_SIGNED|ERR_TLS|ERR_SSL/;
 
+/** What fetch says of a port that it will not talk to: it gives no code. */
+const BAD_PORT = 'bad port';
+
 const unconnected = (thrown: APIConnectionError, context: ErrorContext): ModelError => {
+  if (innermost(thrown) === BAD_PORT) return modelError('MODEL_UNREACHABLE', `cannot reach ${context.host}: fetch refuses this port; check OPENAI_BASE_URL`, 'none', false, context);
   const code = codeOf(thrown);
   if (code !== undefined && (NEVER_CONNECTED.includes(code) || CERTIFICATE.test(code))) {
     return modelError('MODEL_UNREACHABLE', `cannot reach ${context.host} (${code}); check OPENAI_BASE_URL and the network`, 'none', !CERTIFICATE.test(code), context, { cause: code });
@@ -88,6 +92,6 @@ const innermost = (thrown: unknown): string => [...causes(thrown)].at(-1)?.messa
 
 /** The key itself, wherever it stands, and whatever looks like one. */
 const redact = (text: string, apiKey: string | undefined): string => {
-  const known = apiKey ? text.replaceAll(apiKey, '[key]') : text;
+  const known = apiKey && apiKey.length >= 8 ? text.replaceAll(apiKey, '[key]') : text;
   return known.replace(/\b(sk|key|gsk|xai|pplx)-[A-Za-z0-9_*-]{8,}/g, '[key]');
 };
