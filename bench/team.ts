@@ -51,7 +51,7 @@ export const benchTeam: Team = withHash({
     onRejected: 'fail',
     steps: [{ id: 'only', agent: 'worker', task: 'Do nothing.', needs: [], onFailure: 'fail' }],
   },
-  budget: { limitNanos: '1000000000', grantMs: 600_000 },
+  budget: { limitNanos: '1000000000', limits: [], onExhausted: 'fail', keptBackNanos: '0', orphans: 'charge', thresholds: [], grantMs: 600_000, waitMs: 60_000 },
   limits: { deadlineMs: 600_000, askMs: 600_000 },
 });
 

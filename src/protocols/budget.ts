@@ -26,11 +26,12 @@ export const Quote = z.object({
   inputTokens: z.number().int().nonnegative(),
   /** Of the price table that the amounts come from. */
   priceHash: z.string(),
-  kind: z.enum(['model', 'tool']).default('model'),
+  /** A model call where it is not said. */
+  kind: z.enum(['model', 'tool']).optional(),
   /** The longest that the call may take. */
-  timeoutMs: z.number().int().nonnegative().default(0),
+  timeoutMs: z.number().int().nonnegative().optional(),
   /** Money that is kept back is only for a closing answer. */
-  purpose: z.enum(['work', 'closing']).default('work'),
+  purpose: z.enum(['work', 'closing']).optional(),
 });
 export type Quote = z.infer<typeof Quote>;
 
@@ -41,7 +42,7 @@ export const BudgetSettle = message('budget.settle', {
   spentNanos: Nanos,
   usage: Usage,
   model: z.string(),
-  kind: z.enum(['model', 'tool']).default('model'),
+  kind: z.enum(['model', 'tool']).optional(),
 });
 
 /** The call goes on longer than its grant was made for. */
@@ -72,6 +73,9 @@ export const BudgetPaused = message('budget.paused', { account: z.string(), fail
 export const BudgetThreshold = message('budget.threshold', { account: z.string(), percent: z.number().int(), spentNanos: Nanos, limitNanos: Nanos });
 
 export const BudgetRelease = message('budget.release', { grant: z.string(), reason: z.string() });
+
+/** The host of the call is gone and nobody will say what became of it: its grant need not run to its deadline. */
+export const BudgetOrphaned = message('budget.orphaned', { grant: z.string() });
 
 /** Asks for `budget.closed`; nothing is granted afterwards. */
 export const BudgetClose = message('budget.close', { reason: z.string() });

@@ -5,7 +5,7 @@
 import type { z } from 'zod';
 import { ApprovalAnswer, ApprovalDecided, ApprovalRequest } from './approval.ts';
 import {
-  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
+  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetOrphaned, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
   BudgetThreshold, BudgetVetoed,
 } from './budget.ts';
 import type { Envelope } from './envelope.ts';
@@ -18,7 +18,7 @@ export const catalogue = [
   RunStart, RunCancel, RunCompleted, RunFailed,
   TaskAssign, TaskCancel, TaskCompleted, TaskFailed,
   ReviewRequest, ReviewVerdict, ReviewFailed,
-  BudgetReserve, BudgetSettle, BudgetRelease, BudgetExtend, BudgetOpen, BudgetOpened, BudgetClose,
+  BudgetReserve, BudgetSettle, BudgetRelease, BudgetExtend, BudgetOrphaned, BudgetOpen, BudgetOpened, BudgetClose,
   BudgetGranted, BudgetVetoed, BudgetClosed, BudgetRaise, BudgetRaised, BudgetFreeze, BudgetRevoked, BudgetPaused, BudgetThreshold,
   ApprovalRequest, ApprovalAnswer, ApprovalDecided,
   EffectClaimed, EffectLost, EffectCompleted, EffectFailed, TimerFired,

@@ -20,6 +20,7 @@ const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]
   'budget.settle': ['actor that spent', 'budget'],
   'budget.release': ['actor that did not spend', 'budget'],
   'budget.extend': ['host, for the actor whose call goes on', 'budget'],
+  'budget.orphaned': ['actor whose call was lost with its host', 'budget'],
   'budget.open': ['whoever starts a run', 'budget'],
   'budget.opened': ['budget', 'whoever opened'],
   'budget.raise': ['a person, through a command', 'budget'],

@@ -55,7 +55,7 @@ export const EffectLost = message('effect.lost', {
 });
 
 /** What a paid attempt cost; absent for effects that cost nothing. */
-export const Bill = z.object({ grant: z.string(), spentNanos: Nanos, usage: Usage, model: z.string(), kind: z.enum(['model', 'tool']).default('model') });
+export const Bill = z.object({ grant: z.string(), spentNanos: Nanos, usage: Usage, model: z.string(), kind: z.enum(['model', 'tool']).optional() });
 export type Bill = z.infer<typeof Bill>;
 
 export const EffectCompleted = message('effect.completed', {

@@ -34,7 +34,7 @@ export const ModelRequest = z.object({
   temperature: z.number().min(0).max(2).optional(),
   timeoutMs: z.number().int().positive().default(120_000),
   /** A closing answer may use the money that is kept back for it. */
-  purpose: z.enum(['work', 'closing']).default('work'),
+  purpose: z.enum(['work', 'closing']).optional(),
 });
 export type ModelRequest = z.infer<typeof ModelRequest>;
 

@@ -200,6 +200,7 @@ class Draft {
   }
 
   #again(effect: Effect): void {
+    this.#pay('budget.orphaned', { grant: grantId(effect.key, effect.attempt) });
     if (effect.attempt >= LOST_ATTEMPTS_MAX) {
       const said = failure('EFFECT_LOST', `${effect.src} was lost with its host ${effect.attempt} times; it may be what stops them`);
       this.#end(effect, errorEvent(effect, said), effect.attempt);
@@ -315,7 +316,7 @@ class Draft {
     this.#pay('budget.release', { grant, reason });
   }
 
-  #pay(type: 'budget.settle' | 'budget.release', data: Readonly<Record<string, unknown>>): void {
+  #pay(type: 'budget.settle' | 'budget.release' | 'budget.orphaned', data: Readonly<Record<string, unknown>>): void {
     if (this.#definition.account) this.#send(this.#definition.account, type, data);
   }
 

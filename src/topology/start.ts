@@ -321,8 +321,6 @@ const toolQuote = (name: string): Quote => ({
   inputTokens: 0,
   priceHash: '',
   kind: 'tool',
-  timeoutMs: 0,
-  purpose: 'work',
 });
 
 /** Whether a limit of the team counts tool calls. */
@@ -332,12 +330,12 @@ const countsTools = ({ budget, agents }: Team): boolean =>
 const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
   try {
     const { reply, spentNanos } = await gateway.call(request, grant, { signal });
-    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model, kind: 'model' } };
+    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model } };
   } catch (thrown) {
     const failure = failureOf(thrown);
     const cost = gateway.costOf(thrown, request, grant);
     if (cost === 'unused') return { ok: false, failure, unused: true };
-    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model, kind: 'model' } };
+    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
   }
 };
 
@@ -367,7 +365,7 @@ export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Too
     price: (model) => prices.find(model)?.rates,
     cheapestCall: (model, rates, maxTokens) => {
       const adapter = models.find(({ provider }) => model.startsWith(`${provider}/`));
-      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens: 1, timeoutMs: 1, purpose: 'work' };
+      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens: 1, timeoutMs: 1 };
       const inputTokens = adapter?.inputTokenBound(request, []) ?? 0;
       return tokensCost(inputTokens, BigInt(rates.inputNanosPerMtok)) + tokensCost(1, BigInt(rates.outputNanosPerMtok)) + BigInt(rates.perCallNanos ?? '0');
     },

@@ -108,12 +108,13 @@ const checkMoney = ({ world, provider }: Ending, options: Omit<CompanyOptions, '
     if (log !== account) continue;
     instance ??= Instance.begin(account, company({ ...options, run })(account)!, at)[0];
     instance.apply({ position, at, id: envelope.id, from: envelope.from, message: envelope as unknown as Decoded });
-    const { spent, held, limit, overrun } = (instance.state.snapshot.context as BudgetContext).account;
-    expect(spent + held).toBeLessThanOrEqual(limit);
+    const { overrun, tree } = (instance.state.snapshot.context as BudgetContext).desk.book;
+    const { spent, held, limits } = tree[run]!;
+    expect(spent.money + held.money).toBeLessThanOrEqual(limits[0]!.amount);
     expect(overrun).toBe(0n);
   }
-  const { spent, held } = (instance!.state.snapshot.context as BudgetContext).account;
-  expect(spent + held).toBeGreaterThanOrEqual(provider.billed);
+  const { spent, held } = (instance!.state.snapshot.context as BudgetContext).desk.book.tree[run]!;
+  expect(spent.money + held.money).toBeGreaterThanOrEqual(provider.billed);
   expect(world.dead).toEqual([]);
 };
 

@@ -2,6 +2,7 @@
  * A team without files or networks, for tests of the runtime: the real charts, a model and a tool that answer from their input
  * alone, and the provider's own book of what was asked and billed.
  */
+import type { BudgetInput } from '../../src/actors/budget/desk.ts';
 import type { SupervisorInput } from '../../src/actors/supervisor/policy.ts';
 import type { AgentProfile } from '../../src/protocols/agent.ts';
 import type { Quote } from '../../src/protocols/budget.ts';
@@ -42,7 +43,19 @@ export const company = ({ run, limitNanos = 10_000_000n, grantMs = 1_000_000_000
     if (of !== run) return undefined;
     switch (role) {
       case 'budget':
-        return { chart: charts.budget, input: { name: run, limitNanos: limitNanos.toString(), grantMs, drainMs: 10_000 } };
+        return {
+          chart: charts.budget,
+          input: {
+            accounts: [{ id: run, limits: [{ measure: 'money', amount: limitNanos.toString(), window: 'total' }] }],
+            grantMs,
+            waitMs: 30_000,
+            drainMs: 10_000,
+            orphans: 'charge',
+            onExhausted: 'fail',
+            keptBackNanos: '0',
+            thresholds: [50],
+          } satisfies BudgetInput,
+        };
       case 'approver':
         return { chart: charts.approver, input: undefined };
       case 'worker':
@@ -64,6 +77,7 @@ export const company = ({ run, limitNanos = 10_000_000n, grantMs = 1_000_000_000
           askMs: 1_000_000,
           account,
           approver: address(run, 'approver'),
+          answersPartly: false,
           ...supervisor,
         };
         return { chart: charts.supervisor, input, account };
@@ -131,7 +145,8 @@ export type RunnerHooks = {
 export const runners = (provider: Provider, nowMs: () => number, { soon = async (_, then) => then(), paid = () => {} }: RunnerHooks = {}): Runners => ({
   model: {
     quote,
-    run: async (request: ModelRequest, { address: at, signal }: EffectContext, grant: Grant): Promise<EffectResult> => {
+    run: async (request: ModelRequest, { address: at, signal }: EffectContext, given: Grant | undefined): Promise<EffectResult> => {
+      const grant = given!;
       grant.use(nowMs());
       paid(grant);
       const said = answer(request);

@@ -4,7 +4,7 @@
  */
 import type { AccountSpec } from '../../protocols/account.ts';
 import type {
-  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
+  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetOrphaned, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
   BudgetThreshold, BudgetVetoed, Quote,
 } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
@@ -92,6 +92,15 @@ class Sitting {
     const written = append(this.chain, { ...line, at: this.now, spentNanos: spent.money.toString(), heldNanos: held.money.toString() });
     this.lines.push(written);
     this.chain = { seq: written.seq, hash: written.hash };
+  }
+
+  /** What became of a grant of which nothing was heard, if anything did. */
+  writeOrphan(grant: string, note: string): void {
+    const before = this.desk.book.holds[grant];
+    const now = this.book.holds[grant]?.state;
+    if (before?.state !== 'held' || now === 'held') return;
+    const { account, holder, model, amounts } = before;
+    this.write({ kind: now === 'charged' ? 'charge' : now === 'asked' ? 'ask' : 'release', account, grant, holder, model, amounts, note });
   }
 
   grant(grant: string, hold: Hold): void {
@@ -283,10 +292,14 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
 export const tick = (desk: Desk, at: number): Desk => {
   const sitting = new Sitting(desk, at);
   sitting.book = policy.expire(desk.book, at, desk.rules.orphans);
-  for (const [grant, { account, holder, model, amounts, state }] of Object.entries(desk.book.holds)) {
-    const now = sitting.book.holds[grant]?.state;
-    if (state === 'held' && now !== 'held') sitting.write({ kind: now === 'charged' ? 'charge' : now === 'asked' ? 'ask' : 'release', account, grant, holder, model, amounts, note: 'nothing was heard until its deadline' });
-  }
+  for (const grant of Object.keys(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
+  return sitting.end();
+};
+
+export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned>): Desk => {
+  const sitting = new Sitting(desk, at);
+  sitting.book = policy.orphan(desk.book, grant, at, desk.rules.orphans);
+  sitting.writeOrphan(grant, 'its host is gone');
   return sitting.end();
 };
 

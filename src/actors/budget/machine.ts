@@ -11,7 +11,7 @@
  *   B3  Settlements and releases are taken in every state: money that was spent is booked, however late.
  */
 import { assign, setup } from 'xstate';
-import type { BudgetClose, BudgetExtend, BudgetFreeze, BudgetOpen, BudgetRaise, BudgetRelease, BudgetReserve, BudgetSettle } from '../../protocols/budget.ts';
+import type { BudgetClose, BudgetExtend, BudgetFreeze, BudgetOpen, BudgetOrphaned, BudgetRaise, BudgetRelease, BudgetReserve, BudgetSettle } from '../../protocols/budget.ts';
 import { emitEach } from '../../protocols/chart.ts';
 import type { Received } from '../../protocols/message.ts';
 import * as desk from './desk.ts';
@@ -30,6 +30,7 @@ export type BudgetEvent =
   | Received<typeof BudgetSettle>
   | Received<typeof BudgetRelease>
   | Received<typeof BudgetExtend>
+  | Received<typeof BudgetOrphaned>
   | Received<typeof BudgetOpen>
   | Received<typeof BudgetClose>
   | Received<typeof BudgetRaise>
@@ -51,6 +52,7 @@ export const budgetMachine = setup({
     settle: assign(({ context }, said: Received<typeof BudgetSettle>) => ({ desk: desk.settle(context.desk, said), now: said.at })),
     release: assign(({ context }, said: Received<typeof BudgetRelease>) => ({ desk: desk.release(context.desk, said), now: said.at })),
     extend: assign(({ context }, said: Received<typeof BudgetExtend>) => ({ desk: desk.extend(context.desk, said), now: said.at })),
+    orphan: assign(({ context }, said: Received<typeof BudgetOrphaned>) => ({ desk: desk.orphan(context.desk, said), now: said.at })),
     open: assign(({ context }, said: Received<typeof BudgetOpen>) => ({ desk: desk.openBranch(context.desk, said), now: said.at })),
     close: assign(({ context }, said: Received<typeof BudgetClose>) => ({ desk: desk.closeAccount(context.desk, said), now: said.at })),
     raise: assign(({ context }, said: Received<typeof BudgetRaise>) => ({ desk: desk.raise(context.desk, said), now: said.at })),
@@ -68,6 +70,7 @@ export const budgetMachine = setup({
     'budget.settle': { actions: [{ type: 'settle', params: ({ event }) => event }, sayIt] },
     'budget.release': { actions: [{ type: 'release', params: ({ event }) => event }, sayIt] },
     'budget.extend': { actions: { type: 'extend', params: ({ event }) => event } },
+    'budget.orphaned': { actions: [{ type: 'orphan', params: ({ event }) => event }, sayIt] },
     'budget.open': { actions: [{ type: 'open', params: ({ event }) => event }, sayIt] },
     'budget.raise': { actions: [{ type: 'raise', params: ({ event }) => event }, sayIt] },
     'budget.freeze': { actions: [{ type: 'freeze', params: ({ event }) => event }, sayIt] },

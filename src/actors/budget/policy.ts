@@ -81,7 +81,7 @@ const needOf = ({ fixedNanos, outputNanosPerMtok, inputTokens, kind, timeoutMs }
   tokens: BigInt(inputTokens + maxTokens),
   calls: kind === 'tool' ? 0n : 1n,
   tool_calls: kind === 'tool' ? 1n : 0n,
-  seconds: BigInt(timeoutMs),
+  seconds: BigInt(timeoutMs ?? 0),
 });
 
 const fewestTokens = ({ minTokens, maxTokens }: Quote): number => Math.min(minTokens, maxTokens);
@@ -218,15 +218,24 @@ export const release = (current: Book, grant: string, now: number): Book => {
 };
 
 /** M3, for every grant whose deadline has come. */
-export const expire = (current: Book, now: number, orphans: Orphans): Book => {
-  let next = current;
-  for (const [grant, held] of Object.entries(current.holds)) {
-    if (held.state !== 'held' || held.deadline > now) continue;
-    if (orphans === 'release') next = release(next, grant, now);
-    else if (orphans === 'ask') next = { ...next, holds: { ...next.holds, [grant]: { ...held, state: 'asked' } } };
-    else next = { ...next, tree: book(next.tree, held.account, { held: minus(NOTHING, held.amounts), spent: held.amounts }, now), holds: { ...next.holds, [grant]: { ...held, state: 'charged' } } };
+export const expire = (current: Book, now: number, orphans: Orphans): Book =>
+  Object.entries(current.holds)
+    .filter(([, { deadline }]) => deadline <= now)
+    .reduce((next, [grant]) => orphan(next, grant, now, orphans), current);
+
+/** M3: nobody will say what became of the call. */
+export const orphan = (current: Book, grant: string, now: number, orphans: Orphans): Book => {
+  const known = current.holds[grant];
+  if (known?.state !== 'held') return current;
+  const as = (state: Hold['state']): Book['holds'] => ({ ...current.holds, [grant]: { ...known, state } });
+  switch (orphans) {
+    case 'release':
+      return release(current, grant, now);
+    case 'ask':
+      return { ...current, holds: as('asked') };
+    case 'charge':
+      return { ...current, tree: book(current.tree, known.account, { held: minus(NOTHING, known.amounts), spent: known.amounts }, now), holds: as('charged') };
   }
-  return next;
 };
 
 export const extend = (current: Book, grant: string, deadline: number): Book => {

@@ -40,7 +40,6 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[])
   maxTokens: profile.limits.maxTokens,
   minTokens: Math.min(64, profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
-  purpose: 'work',
 });
 
 export const parseVerdict = (reply: ModelReply): Parsed<Verdict> =>

@@ -194,7 +194,7 @@ export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
   ]),
 ];
 
-export const request = (profile: AgentProfile, messages: readonly ChatMessage[], format: FormatName, purpose: ModelRequest['purpose'] = 'work'): ModelRequest => ({
+export const request = (profile: AgentProfile, messages: readonly ChatMessage[], format: FormatName, purpose?: ModelRequest['purpose']): ModelRequest => ({
   model: profile.model,
   messages: [...messages],
   tools: [],
@@ -202,7 +202,7 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[],
   maxTokens: profile.limits.maxTokens,
   minTokens: Math.min(64, profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
-  purpose,
+  ...(purpose && { purpose }),
 });
 
 export const parsePlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanDraft> => {

@@ -33,7 +33,6 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[],
   maxTokens: profile.limits.maxTokens,
   minTokens: Math.min(64, profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
-  purpose: 'work',
 });
 
 export const said = (reply: ModelReply): ChatMessage => ({ role: 'assistant', text: reply.text, toolCalls: reply.toolCalls });

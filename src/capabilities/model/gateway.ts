@@ -64,9 +64,8 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
         minTokens: Math.min(request.minTokens, request.maxTokens),
         inputTokens,
         priceHash: prices.hash,
-        kind: 'model',
         timeoutMs: request.timeoutMs,
-        purpose: request.purpose,
+        ...(request.purpose && { purpose: request.purpose }),
       };
     },
 
