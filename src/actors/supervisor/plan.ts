@@ -108,7 +108,7 @@ export const skipBlocked = (plan: Plan): Plan => {
   const blocked = plan.find((step) => step.status === 'pending' && step.needs.some((need) => blocks(plan, need)));
   if (!blocked) return plan;
   const cause = blocked.needs.find((need) => blocks(plan, need))!;
-  return skipBlocked(change(plan, blocked.id, { status: 'skipped', failure: failure('STEP_SKIPPED', `step ${blocked.id} needs ${cause}, which ${find(plan, cause)!.status}`) }));
+  return skipBlocked(change(plan, blocked.id, { status: 'skipped', failure: failure('STEP_SKIPPED', `step ${blocked.id} needs ${cause}, which ${find(plan, cause)!.status === 'failed' ? 'failed' : 'was skipped'}`) }));
 };
 
 const blocks = (plan: Plan, need: string): boolean => {

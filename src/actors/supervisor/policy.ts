@@ -246,9 +246,11 @@ export const keepKnownSources = (answer: Report, plan: Plan): Report => {
     return at >= 0 ? at + 1 : kept.push(citation);
   };
   const marked = (prose: string): string =>
-    prose.replace(/\s?\[([1-9]\d{0,2})\]/g, (mark, digits: string) => {
-      const number = numberOf(Number(digits) - 1);
-      return number === undefined ? '' : mark.replace(digits, String(number));
+    prose.replace(/\s?\[([1-9]\d{0,2}(?:, ?[1-9]\d{0,2})*)\]/g, (mark, list: string) => {
+      const marks = list.split(',').map(Number);
+      if (marks.length > 1 && !marks.every((one) => one <= answer.citations.length)) return mark; // numbers that are no sources
+      const numbers = marks.map((one) => numberOf(one - 1)).filter((one) => one !== undefined);
+      return numbers.length === 0 ? '' : mark.replace(list, [...new Set(numbers)].join(', '));
     });
   const text = answer.text
     .split(CODE)
