@@ -55,9 +55,9 @@ const syntax: Mistake[] = [
 const shape: Mistake[] = [
   ['no map at all', 'hello\n', 'team.yaml:1:1 expected a map, found "hello"'],
   ['a mistyped key at the top', edited(workflow, 'budget:', 'bugdet:'), 'team.yaml:32:1 bugdet: unknown key "bugdet"; known: name, description, task, inputs, models, prices, agents, topology, budget, limits; did you mean "budget"?'],
-  ['a mistyped key of an agent', edited(workflow, '    tools: [search', '    tool: [search'), 'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, role, goal, backstory, model, tools, limits; did you mean "tools"?'],
-  ['a key that belongs to another kind', edited(workflow, '    role: an editor', '    role: an editor\n    tools: [read_file]'), 'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, limits'],
-  ['a mistyped kind key', edited(workflow, 'kind: worker', 'knid: worker'), 'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, limits, tools, accept_from; did you mean "kind"?'],
+  ['a mistyped key of an agent', edited(workflow, '    tools: [search', '    tool: [search'), 'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, role, goal, backstory, model, budget, tools, limits; did you mean "tools"?'],
+  ['a key that belongs to another kind', edited(workflow, '    role: an editor', '    role: an editor\n    tools: [read_file]'), 'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, budget, limits'],
+  ['a mistyped kind key', edited(workflow, 'kind: worker', 'knid: worker'), 'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, budget, limits, tools, accept_from; did you mean "kind"?'],
   ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer'],
   ['an unknown kind of agent', edited(workflow, 'kind: worker', 'kind: wroker'), 'team.yaml:13:11 agents.reader.kind: expected supervisor | worker | reviewer, found "wroker"; did you mean "worker"?'],
   ['an unknown kind of topology', edited(workflow, 'kind: workflow', 'kind: work flow'), 'team.yaml:21:9 topology.kind: expected centralised | workflow, found "work flow"; did you mean "workflow"?'],
@@ -80,8 +80,8 @@ const shape: Mistake[] = [
   ['a negative budget', edited(workflow, '0.05', '-1'), 'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found -1'],
   ['an input that is both', edited(workflow, '{ text: budgets }', '{ text: budgets, folder: docs }'), 'team.yaml:5:10 inputs.topic: expected either folder or text'],
   ['a mistake behind a merge key', edited(edited(workflow, '    kind: worker\n', '    <<: &base { kind: worker, rolle: x }\n'), '  checker:', '  second:\n    <<: *base\n    role: another\n  checker:'), [
-      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, tools, limits; did you mean "role"?',
-      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, tools, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, budget, tools, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, budget, tools, limits; did you mean "role"?',
     ].join('\n')],
 ];
 

@@ -50,7 +50,17 @@ test('inputs are filled into the texts, and defaults are written out', async () 
     limits: { turns: 8, maxTokens: 1_200, attempts: 3, timeoutMs: 120_000 },
   });
   expect(team.agents['checker']).toMatchObject({ kind: 'reviewer', askBelow: 0 });
-  expect([team.budget, team.limits]).toEqual([{ limitNanos: '50000000', grantMs: 180_000 }, { deadlineMs: 900_000, askMs: 300_000 }]);
+  expect(team.budget).toEqual({
+    limitNanos: '50000000',
+    limits: [],
+    onExhausted: 'pause',
+    keptBackNanos: '0',
+    orphans: 'charge',
+    thresholds: [50, 80, 95],
+    grantMs: 180_000,
+    waitMs: 60_000,
+  });
+  expect(team.limits).toEqual({ deadlineMs: 900_000, askMs: 300_000 });
 });
 
 test('what the file says goes before the defaults', async () => {
