@@ -5,9 +5,24 @@ import type { Address } from '../../src/protocols/ids.ts';
 import type { ModelReply } from '../../src/protocols/model.ts';
 import type { ToolRecord } from '../../src/protocols/tool.ts';
 import { charts } from '../../src/topology/charts.ts';
-import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Moment, type Walk } from '../support/chart-walk.ts';
+import {
+  countSent,
+  everyPath,
+  follow,
+  happened,
+  hasEnded,
+  hears,
+  leftAlone,
+  pathsOf,
+  raised,
+  sentIn,
+  watched,
+  type Moment,
+  type Walk,
+} from '../support/chart-walk.ts';
 
 const LEAD = 'r-model.supervisor' as Address;
+const ACCOUNT = 'r-model.budget' as Address;
 const APPROVER = 'r-model.approver' as Address;
 const ATTEMPTS = 2;
 const ASK_BELOW = 0.5;
@@ -23,7 +38,7 @@ const reply = (text: string): ModelReply => ({
 const replies = {
   'a sure verdict': reply('{"verdict": "revise", "reasons": ["cite it"], "confidence": 0.9}'),
   'an unsure verdict': reply('{"verdict": "accept", "reasons": ["who knows"], "confidence": 0.2}'),
-  'prose': reply('Good work.'),
+  prose: reply('Good work.'),
 };
 
 const evidence: ToolRecord = { callId: 'evidence', tool: 'check_quotes', input: {}, ok: true, text: 'all quotes stand', ms: 1, time: 1 };
@@ -39,14 +54,19 @@ const walk: Walk = {
     chart,
     input: {
       profile: {
-        name: 'checker', role: 'a reviewer', goal: '', backstory: '', model: 'p/m', tools: ['check_quotes'],
+        name: 'checker',
+        role: 'a reviewer',
+        goal: '',
+        backstory: '',
+        model: 'p/m',
+        tools: ['check_quotes'],
         limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
       },
       approver: APPROVER,
       askBelow: ASK_BELOW,
       askMs: 5_000,
     },
-    account: 'r-model.budget' as Address,
+    account: ACCOUNT,
   },
   messages: () => {
     const work = { step: 's1', attempt: 1, goal: 'why', instructions: 'look', text: 'It is so [1].' };
@@ -55,6 +75,7 @@ const walk: Walk = {
       hears('a report with sources', LEAD, 'review.request', { ...work, citations: [citation] }),
       hears('a report without', LEAD, 'review.request', { ...work, citations: [] }),
       hears('task.cancel', LEAD, 'task.cancel', { reason: 'enough' }),
+      raised(ACCOUNT),
       hears('a person approves', APPROVER, 'approval.decided', { approval, decision: 'approve', by: 'ann', note: '' }),
       hears('a person denies', APPROVER, 'approval.decided', { approval, decision: 'deny', by: 'ann', note: 'not so' }),
     ];
@@ -68,6 +89,7 @@ const walk: Walk = {
 
 const paths = pathsOf(walk);
 
+const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 const asked = (moment: Moment): boolean => moment.state.snapshot.value !== 'dismissed' && happened(moment, 'review.request');
 const verdictOf = (moment: Moment): Verdict | undefined => sentIn(moment).find(({ type }) => type === 'review.verdict')?.data as Verdict | undefined;
 
@@ -94,9 +116,12 @@ describe('the reviewer on every path', () => {
   it('has its model answer twice at most, with so many tries at each (V2)', () => {
     everyPath(paths, (moment) => {
       const answers = moment.taken.filter(({ happening }) => happening.startsWith('model gives')).length;
-      const tries = moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.child === 'model' && output.effect.attempt === 1).length;
+      const tries = moment.taken
+        .flatMap(({ outputs }) => outputs)
+        .filter((output) => output.kind === 'start' && output.effect.child === 'model' && output.effect.attempt === 1).length;
       expect(answers).toBeLessThanOrEqual(2);
-      expect(tries).toBeLessThanOrEqual(2 * ATTEMPTS);
+      const pauses = moment.taken.filter(({ happening }) => happening === 'model is vetoed until a raise').length;
+      expect(tries).toBeLessThanOrEqual(2 * ATTEMPTS + pauses);
     });
   });
 
@@ -104,7 +129,11 @@ describe('the reviewer on every path', () => {
     everyPath(paths, (moment) => {
       const given = verdictOf(moment);
       if (!given) return;
-      const person = moment.taken.findLast(({ entry }) => entry.message.type === 'approval.decided' && moment.taken.some(({ outputs }) => outputs.some((output) => output.kind === 'send' && output.type === 'approval.request')));
+      const person = moment.taken.findLast(
+        ({ entry }) =>
+          entry.message.type === 'approval.decided' &&
+          moment.taken.some(({ outputs }) => outputs.some((output) => output.kind === 'send' && output.type === 'approval.request')),
+      );
       const unsure = moment.taken.some(({ happening }) => happening === 'model gives an unsure verdict');
       expect(unsure).toBe(given.reasons.includes('decided by ann'));
       if (unsure) expect(given.verdict).toBe(person!.happening === 'a person approves' ? 'accept' : 'revise');
@@ -127,9 +156,28 @@ describe('the reviewer on every path', () => {
     });
   });
 
-  it('ends by a time-out wherever it waits (V4)', () => {
+  it('ends by a time-out wherever it waits, while the money is used up once it was raised (V4)', () => {
     everyPath(paths, (moment) => {
-      if (asked(moment)) expect(hasEnded(leftAlone(walk, moment))).toBe(true);
+      if (!asked(moment)) return;
+      const going = isPaused(moment) ? follow(walk, moment, raised(ACCOUNT)) : moment;
+      expect(hasEnded(leftAlone(walk, going))).toBe(true);
+    });
+  });
+
+  it('waits for a raise when its call is vetoed until there is one, and then asks the same again', () => {
+    everyPath(paths, (moment) => {
+      if (moment.taken.at(-1)!.happening === 'model is vetoed until a raise') expect(isPaused(moment)).toBe(true);
+      if (!isPaused(moment)) return;
+      expect([moment.state.effects, moment.state.timers, countSent(moment, 'review.verdict', 'review.failed')]).toEqual([{}, {}, 0]);
+      const going = follow(walk, moment, raised(ACCOUNT));
+      expect(going.state.snapshot.value).toEqual({ working: { judging: 'reserving' } });
+      const inputs = going.taken
+        .flatMap(({ outputs }) => outputs)
+        .flatMap((output) => (output.kind === 'start' && output.effect.child === 'model' ? [output.effect.input] : []));
+      expect(inputs.at(-1)).toEqual(inputs.at(-2));
+      expect(
+        going.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.child === 'evidence').length,
+      ).toBeLessThanOrEqual(1);
     });
   });
 });

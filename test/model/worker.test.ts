@@ -4,9 +4,24 @@ import type { Address } from '../../src/protocols/ids.ts';
 import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
 import type { ToolRecord } from '../../src/protocols/tool.ts';
 import { charts } from '../../src/topology/charts.ts';
-import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Moment, type Walk } from '../support/chart-walk.ts';
+import {
+  countSent,
+  everyPath,
+  follow,
+  happened,
+  hasEnded,
+  hears,
+  leftAlone,
+  pathsOf,
+  raised,
+  sentIn,
+  watched,
+  type Moment,
+  type Walk,
+} from '../support/chart-walk.ts';
 
 const LEAD = 'r-model.supervisor' as Address;
+const ACCOUNT = 'r-model.budget' as Address;
 const TURNS = 3;
 const ATTEMPTS = 2;
 
@@ -20,7 +35,7 @@ const reply = (text: string, toolNames: readonly string[] = []): ModelReply => (
 
 const replies = {
   'a report': reply('{"text": "It is so.", "citations": []}'),
-  'prose': reply('It is so.'),
+  prose: reply('It is so.'),
   'two calls': reply('', ['left', 'right']),
 };
 
@@ -36,15 +51,21 @@ const walk: Walk = {
     chart,
     input: {
       profile: {
-        name: 'reader', role: 'a reader', goal: '', backstory: '', model: 'p/m', tools: ['left', 'right'],
+        name: 'reader',
+        role: 'a reader',
+        goal: '',
+        backstory: '',
+        model: 'p/m',
+        tools: ['left', 'right'],
         limits: { turns: TURNS, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
       },
     },
-    account: 'r-model.budget' as Address,
+    account: ACCOUNT,
   },
   messages: () => [
     hears('task.assign', LEAD, 'task.assign', { step: 's1', attempt: 1, goal: 'why', instructions: 'look', findings: [] }),
     hears('task.cancel', LEAD, 'task.cancel', { reason: 'enough' }),
+    raised(ACCOUNT),
   ],
   results: ({ src }) => (src === 'model' ? replies : { 'a record': record }),
   counters: (moment) => {
@@ -55,7 +76,9 @@ const walk: Walk = {
 
 const paths = pathsOf(walk);
 
-const modelStarts = (moment: Moment) => moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
+const modelStarts = (moment: Moment) =>
+  moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
+const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 const asked = (moment: Moment): boolean => happened(moment, 'task.assign') && moment.taken[0]!.entry.message.type === 'task.assign';
 
 describe('the worker on every path', () => {
@@ -91,7 +114,10 @@ describe('the worker on every path', () => {
   it('makes at most so many tries at one model call as it has attempts (W2)', () => {
     everyPath(paths, (moment) => {
       expect(contextOf(moment).attempt).toBeLessThanOrEqual(ATTEMPTS);
-      expect(modelStarts(moment).filter((output) => output.kind === 'start' && output.effect.attempt === 1).length).toBeLessThanOrEqual(TURNS * ATTEMPTS);
+      const pauses = moment.taken.filter(({ happening }) => happening === 'model is vetoed until a raise').length;
+      expect(modelStarts(moment).filter((output) => output.kind === 'start' && output.effect.attempt === 1).length).toBeLessThanOrEqual(
+        TURNS * ATTEMPTS + pauses,
+      );
     });
   });
 
@@ -121,9 +147,31 @@ describe('the worker on every path', () => {
     });
   });
 
-  it('ends by its time-out wherever it waits (W5)', () => {
+  it('ends by its time-out wherever it waits, while the money is used up once it was raised (W5)', () => {
     everyPath(paths, (moment) => {
-      if (asked(moment)) expect(hasEnded(leftAlone(walk, moment))).toBe(true);
+      if (!asked(moment)) return;
+      const going = isPaused(moment) ? follow(walk, moment, raised(ACCOUNT)) : moment;
+      expect(hasEnded(leftAlone(walk, going))).toBe(true);
+    });
+  });
+
+  it('waits for a raise when its call is vetoed until there is one, and no time runs', () => {
+    everyPath(paths, (moment) => {
+      const last = moment.taken.at(-1)!;
+      if (last.happening === 'model is vetoed until a raise') expect(isPaused(moment)).toBe(true);
+      if (isPaused(moment)) expect([moment.state.effects, moment.state.timers, countSent(moment, 'task.completed', 'task.failed')]).toEqual([{}, {}, 0]);
+    });
+  });
+
+  it('goes on after a raise with the call that was vetoed, and with all that it had', () => {
+    everyPath(paths, (moment) => {
+      if (!isPaused(moment)) return;
+      const going = follow(walk, moment, raised(ACCOUNT));
+      expect(going.state.snapshot.value).toEqual({ working: { thinking: 'reserving' } });
+      expect(contextOf(going)).toEqual(contextOf(moment));
+      const calls = modelStarts(going).map((output) => (output.kind === 'start' ? output.effect : undefined)!);
+      expect(calls.at(-1)!.input).toEqual(calls.at(-2)!.input);
+      expect(calls.at(-1)!.key).not.toBe(calls.at(-2)!.key);
     });
   });
 

@@ -74,7 +74,12 @@ export const follow = ({ definition, address }: Walk, moment: Moment, { type, en
 const RETRYABLE = failure('MODEL_UNAVAILABLE', 'it may pass', { retryable: true });
 const LASTING = failure('MODEL_REFUSED', 'it stays');
 
-const bill = (effect: Effect) => ({ grant: grantId(effect.key, effect.attempt), spentNanos: '7', usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 }, model: 'm' });
+const bill = (effect: Effect) => ({
+  grant: grantId(effect.key, effect.attempt),
+  spentNanos: '7',
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
 
 /** Everything that can happen now: each effect goes its way through grant, claim and result, each timer may fire. */
 export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => {
@@ -99,17 +104,32 @@ const effectHappenings = (walk: Walk, { child, src, phase, attempt }: Effect, mo
   if (paid && phase === 'asked') {
     return [
       now('is granted', (effect) =>
-        message('budget.granted', { grant: grantId(effect.key, effect.attempt), amountNanos: '9', maxTokens: 100, deadline: Number.MAX_SAFE_INTEGER, leftNanos: '0' }),
+        message('budget.granted', {
+          grant: grantId(effect.key, effect.attempt),
+          amountNanos: '9',
+          maxTokens: 100,
+          deadline: Number.MAX_SAFE_INTEGER,
+          leftNanos: '0',
+        }),
       ),
       now('is vetoed', (effect) => message('budget.vetoed', { grant: grantId(effect.key, effect.attempt), failure: failure('BUDGET_EXHAUSTED', 'no money') })),
+      now('is vetoed until a raise', (effect) =>
+        message('budget.vetoed', {
+          grant: grantId(effect.key, effect.attempt),
+          failure: failure('BUDGET_EXHAUSTED', 'no money', { details: { pause: true } }),
+        }),
+      ),
     ];
   }
-  if (paid && phase === 'granted') return [now('is claimed', (effect) => message('effect.claimed', { effect: effect.key, attempt: effect.attempt, host: 'h1' }))];
+  if (paid && phase === 'granted')
+    return [now('is claimed', (effect) => message('effect.claimed', { effect: effect.key, attempt: effect.attempt, host: 'h1' }))];
   const ends = (what: string, why: Failure) =>
     now(what, (effect) => message('effect.failed', { effect: effect.key, attempt: effect.attempt, failure: why, ...(paid && { bill: bill(effect) }) }));
   return [
     ...Object.entries(walk.results(moment.state.effects[child]!, moment)).map(([name, output]) =>
-      now(`gives ${name}`, (effect) => message('effect.completed', { effect: effect.key, attempt: effect.attempt, output, ...(paid && { bill: bill(effect) }) })),
+      now(`gives ${name}`, (effect) =>
+        message('effect.completed', { effect: effect.key, attempt: effect.attempt, output, ...(paid && { bill: bill(effect) }) }),
+      ),
     ),
     ends('fails for now', RETRYABLE),
     ends('fails for good', LASTING),
@@ -162,13 +182,19 @@ export const everyPath = (paths: readonly Moment[], holds: (moment: Moment) => v
   }
 };
 
+/** The money is used up, and someone gives more. */
+export const raised = (account: Address): Happening => hears('budget.raised', account, 'budget.raised', { account, leftNanos: '9' });
+
 /** Where it comes to when nothing happens any more but that timers fire, the earliest first. */
 export const leftAlone = (walk: Walk, moment: Moment): Moment => {
   let now = moment;
   for (let fired = 0; fired < 50; fired++) {
     const [next] = Object.values(now.state.timers).sort((one, other) => one.due - other.due);
     if (!next || hasEnded(now)) return now;
-    now = follow(walk, now, { type: `timer ${next.sendId}`, entry: () => ({ from: walk.address, message: message('timer.fired', { timer: next.key }), at: next.due }) });
+    now = follow(walk, now, {
+      type: `timer ${next.sendId}`,
+      entry: () => ({ from: walk.address, message: message('timer.fired', { timer: next.key }), at: next.due }),
+    });
   }
   return now;
 };
@@ -190,7 +216,17 @@ export const watched = (chart: Chart): { readonly chart: Chart; readonly untaken
     },
   });
   const nothing = () => {};
-  const scope = { self: watcher, id: '', sessionId: '', system: watcher.system, logger: nothing, defer: nothing, stopChild: nothing, emit: nothing, actionExecutor: nothing } as unknown as AnyActorScope;
+  const scope = {
+    self: watcher,
+    id: '',
+    sessionId: '',
+    system: watcher.system,
+    logger: nothing,
+    defer: nothing,
+    stopChild: nothing,
+    emit: nothing,
+    actionExecutor: nothing,
+  } as unknown as AnyActorScope;
   return {
     chart: {
       ...chart,
