@@ -7,6 +7,8 @@ import { redact } from './redact.ts';
 
 export type Display = {
   see(seen: Observed): void;
+  /** A line that stays. */
+  note(line: string): void;
   /** From here on lines are shown: the run has its headline. */
   begin(): void;
 };
@@ -23,14 +25,16 @@ const textOf = ({ who, doing, spentNanos }: AgentLine, spending: string): string
 
 const lineByLine = (stream: NodeJS.WriteStream, progress: Progress): Display => {
   let early: string[] | undefined = [];
+  const write = (text: string): void => {
+    if (early) early.push(text);
+    else stream.write(text);
+  };
   return {
     see: (seen) => {
       const line = progress.see(seen);
-      if (!line) return;
-      const text = `${textOf(line, progress.spending)}\n`;
-      if (early) early.push(text);
-      else stream.write(text);
+      if (line) write(`${textOf(line, progress.spending)}\n`);
     },
+    note: (line) => write(`${redact(line)}\n`),
     begin: () => {
       stream.write((early ?? []).join(''));
       early = undefined;
@@ -42,10 +46,12 @@ const inPlace = (stream: NodeJS.WriteStream, progress: Progress): Display => {
   const lines = new Map<Address, AgentLine>();
   let begun = false;
   let height = 0;
+  const notes: string[] = [];
   const draw = (): void => {
     if (!begun) return;
+    const above = notes.splice(0).map((note) => `${redact(note)}\n`);
     const text = [...lines.values()].map((line) => `${line.ended ? '✓' : '·'} ${textOf(line, progress.spending)}`.slice(0, stream.columns - 1));
-    stream.write(`${height > 0 ? `\u001b[${height}A` : ''}\u001b[J${text.join('\n')}\n`);
+    stream.write(`${height > 0 ? `\u001b[${height}A` : ''}\u001b[J${above.join('')}${text.join('\n')}\n`);
     height = text.length;
   };
   return {
@@ -57,9 +63,13 @@ const inPlace = (stream: NodeJS.WriteStream, progress: Progress): Display => {
       while (lines.size >= stream.rows - 1) lines.delete(lines.keys().next().value!);
       draw();
     },
+    note: (line) => {
+      notes.push(line);
+      draw();
+    },
     begin: () => {
       begun = true;
-      if (lines.size > 0) draw();
+      if (lines.size + notes.length > 0) draw();
     },
   };
 };

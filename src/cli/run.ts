@@ -6,7 +6,17 @@ import { formatDollars } from '../protocols/money.ts';
 import { formatProblem } from '../topology/problem.ts';
 import { loadTeam } from '../topology/load.ts';
 import { resolveTeam } from '../topology/resolve.ts';
-import { standardCatalogue, standardModels, standardTools, Troupe, type Paused, type Run, type RunResult, type Waiting } from '../topology/start.ts';
+import {
+  standardCatalogue,
+  standardModels,
+  standardTools,
+  Troupe,
+  type Paused,
+  type Run,
+  type RunResult,
+  type Threshold,
+  type Waiting,
+} from '../topology/start.ts';
 import type { Team } from '../topology/team.ts';
 import { openDisplay } from './display.ts';
 import { EXIT, exitCodeOf, print, say, tell } from './exit.ts';
@@ -36,6 +46,10 @@ export const run = async (file: string | undefined, task: string | undefined, op
     observe: (seen) => {
       logStep(log, seen);
       if (!seen.replayed) display?.see(seen);
+    },
+    onThreshold: (reached) => {
+      log.info({ ...reached }, 'threshold');
+      display?.note(thresholdLine(reached));
     },
   });
   try {
@@ -71,6 +85,9 @@ const headline = ({ id, team, models }: Run, bus: string): string => {
   const named = [...new Set(Object.values(models))].join(', ');
   return `${id}: team ${team.name} on ${named}, budget ${formatDollars(BigInt(team.budget.limitNanos))}${bus === DEFAULT_BUS ? '' : `, bus ${bus}`}`;
 };
+
+const thresholdLine = ({ account, percent, spentNanos, limitNanos }: Threshold): string =>
+  `budget of ${account}: ${percent} % is spent, ${formatDollars(BigInt(spentNanos))} of ${formatDollars(BigInt(limitNanos))}`;
 
 /** The run's end, or the exit code of the signal that came first. */
 const orSignal = async (started: Run): Promise<RunResult | Waiting | Paused | number> => {
@@ -122,6 +139,7 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
   }
   if (failure) tell(failure);
+  if (failure?.code === 'BUDGET_EXHAUSTED') say('start it again with a higher --budget, or with on_exhausted: pause in its file, so that it waits for more money');
   if (!quiet) say(figures(result, started));
   return failure ? exitCodeOf(failure) : EXIT.done;
 };

@@ -48,6 +48,8 @@ export type TroupeOptions = {
   readonly clock?: Clock;
   /** Sees every step of every run that this process hosts, also those of a history that is read again (`replayed`). */
   readonly observe?: (seen: Observed) => void;
+  /** Told when so many percent of an account's limit are spent, once each; not of what a run that is resumed has told before. */
+  readonly onThreshold?: (reached: Threshold) => void;
   /** Entries of one actor between two snapshots; 0: none. */
   readonly snapshotEvery?: number;
   /** Many runs at once: one consumer of the whole bus instead of one for each run. */
@@ -65,6 +67,8 @@ export type RunResult = {
   readonly spending?: Spending;
   readonly durationMs: number;
 };
+
+export type Threshold = PayloadOf<'budget.threshold'>;
 
 /** Nothing goes on until a person answers. */
 export type Waiting = { readonly status: 'waiting'; readonly run: RunId; readonly questions: readonly Question[] };
@@ -183,7 +187,9 @@ export class Troupe {
     };
     run.resultOrIdle.catch(() => {});
     this.#open.add(run);
+    let live = fresh;
     this.#host.inbox(clientOf(id), (entry) => {
+      if (live && entry.message.type === 'budget.threshold') this.#options.onThreshold?.(entry.message.data);
       const ended = resultOf(id, entry, startedAt);
       if (!ended) return;
       resolve(ended);
@@ -192,6 +198,7 @@ export class Troupe {
     this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
     unguard = this.#guard(run, lease, reject);
     await this.#host.adopt(id, { fresh, holds: lease.holds });
+    live = true;
     this.#waiters.get(id)?.();
     return run;
   }

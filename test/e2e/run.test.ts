@@ -60,7 +60,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
     expect(citations).toEqual([]);
   });
 
-  test('a budget that does not reach ends the run with exit 3, the limit by name, and nothing spent above it', async () => {
+  test('a budget that does not reach pauses the run with exit 3, the limit by name, and nothing spent above it', async () => {
     const limitNanos = 20_000;
     const { exitCode, stdout, stderr } = await desk.run(run(QUESTION, '--budget', '0.00002', '--json'));
     expect(exitCode).toBe(3);
@@ -71,7 +71,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
       heldNanos: string;
       limitNanos: string;
     };
-    expect(result).toMatchObject({ status: 'failed', failure: { code: 'BUDGET_EXHAUSTED' }, limitNanos: String(limitNanos) });
+    expect(result).toMatchObject({ status: 'paused', failure: { code: 'BUDGET_EXHAUSTED' }, limitNanos: String(limitNanos) });
     expect(result.failure.message).toContain('limit $0.00002');
     expect(Number(result.spentNanos)).toBeGreaterThan(0);
     expect(Number(result.spentNanos) + Number(result.heldNanos)).toBeLessThanOrEqual(limitNanos);
