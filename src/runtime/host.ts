@@ -330,11 +330,36 @@ export class Host {
       const looksOnly = !effect.grant && runner.readOnly?.(effect.input as never, address) === true;
       await (looksOnly ? undefined : this.#options.bus.durable()); // H1
       if (signal.aborted || !unit.holds()) return stopped(effect);
-      return await runner.run(effect.input as never, { address, signal }, effect.grant && Grant.from(effect.grant));
+      if (!effect.grant) return await runner.run(effect.input as never, { address, signal }, undefined);
+      const stopExtending = this.#keepGranted(unit, address, effect.grant);
+      try {
+        return await runner.run(effect.input as never, { address, signal }, Grant.from(effect.grant));
+      } finally {
+        stopExtending();
+      }
     } catch (thrown) {
       // A runner gives its failures as values; what it throws is a bug, and nobody knows what it cost: the grant runs out.
       return { ok: false, failure: failureOf(thrown) };
     }
+  }
+
+  /** While the call goes on its grant does: each time that two thirds of what it has left are over, it asks for as much again. */
+  #keepGranted(unit: Unit, address: Address, { grant, deadline }: NonNullable<Effect['grant']>): () => void {
+    const { clock } = this.#options;
+    const account = unit.instances.get(address)?.definition.account;
+    const grantMs = deadline - clock.now();
+    if (!account || grantMs <= 0) return () => {};
+    let until = deadline;
+    let stop = (): void => {};
+    const next = (): void => {
+      stop = clock.after((until - clock.now()) * (2 / 3), () => {
+        until += grantMs;
+        this.#append(unit, account, this.#envelope(`${grant}/extend/${until}`, address, 'budget.extend', { grant, deadline: until }, undefined));
+        next();
+      });
+    };
+    next();
+    return () => stop();
   }
 
   #finish(unit: Unit, address: Address, effect: Effect, result: EffectResult): void {

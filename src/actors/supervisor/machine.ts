@@ -173,7 +173,6 @@ export const supervisorMachine = setup({
     working: {
       on: {
         'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
-        'budget.paused': 'paused',
       },
       after: {
         deadline: { target: 'stopping', actions: 'failDeadline' },
@@ -215,6 +214,8 @@ export const supervisorMachine = setup({
             'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
             'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
             'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
+            // Of its team. A call of its own is not broken off for it: it may be paid already, and is told itself.
+            'budget.paused': '#supervisor.paused',
           },
           always: [
             { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise'] },

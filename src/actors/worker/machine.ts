@@ -39,6 +39,8 @@ export type WorkerContext = {
   readonly records: readonly ToolRecord[];
   readonly report: Report | undefined;
   readonly failure: Failure | undefined;
+  /** What the account had left at the last grant. */
+  readonly leftNanos: string | undefined;
 };
 
 type ToolDone = DoneActorEvent<ToolRecord, `tool.${number}`> | (ErrorActorEvent<Failure, `tool.${number}`> & { readonly at?: number });
@@ -88,6 +90,7 @@ export const workerMachine = setup({
       const parsed = parseReport(reply);
       return { repairs: context.repairs + 1, messages: [...context.messages, repairMessage(parsed.ok ? 'no answer' : parsed.problem)] };
     }),
+    rememberLeft: assign((_, { leftNanos }: Received<typeof BudgetGranted>) => ({ leftNanos })),
     countAttempt: assign(({ context }) => ({ attempt: context.attempt + 1 })),
     fail: assign((_, why: Failure) => ({ failure: why })),
     failForm: assign((_, reply: ModelReply) => {
@@ -130,6 +133,7 @@ export const workerMachine = setup({
     records: [],
     report: undefined,
     failure: undefined,
+    leftNanos: undefined,
   }),
   initial: 'idle',
   states: {
@@ -152,7 +156,7 @@ export const workerMachine = setup({
           invoke: {
             id: 'model',
             src: 'model',
-            input: ({ context }) => request(context.profile, context.messages, context.turn + 1),
+            input: ({ context }) => request(context.profile, context.messages, context.turn + 1, context.leftNanos),
             onDone: [
               { guard: { type: 'wantsTools', params: ({ event }) => event.output }, target: 'acting', actions: { type: 'hear', params: ({ event }) => event.output } },
               {
@@ -182,7 +186,7 @@ export const workerMachine = setup({
           },
           initial: 'reserving',
           states: {
-            reserving: { on: { 'budget.granted': 'calling' } },
+            reserving: { on: { 'budget.granted': { target: 'calling', actions: { type: 'rememberLeft', params: ({ event }) => event } } } },
             calling: {},
           },
         },

@@ -3,6 +3,7 @@ import type { AgentProfile } from '../../protocols/agent.ts';
 import type { Failure } from '../../protocols/failure.ts';
 import { parseFormat, type Parsed, type Report } from '../../protocols/formats.ts';
 import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../protocols/model.ts';
+import { formatDollars } from '../../protocols/money.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import type { ToolRecord } from '../../protocols/tool.ts';
 import { findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
@@ -24,10 +25,13 @@ export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
   ]),
 ];
 
-/** The last turn is made without tools, so that it can only be an answer. */
-export const request = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number): ModelRequest => ({
+/**
+ * The last turn is made without tools, so that it can only be an answer. What is left of the budget comes last, so that what
+ * comes before it is the same from turn to turn: providers charge less for what they have seen.
+ */
+export const request = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number, leftNanos?: string): ModelRequest => ({
   model: profile.model,
-  messages: [...messages],
+  messages: leftNanos === undefined ? [...messages] : [...messages, { role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }],
   tools: turn < profile.limits.turns ? [...profile.tools] : [],
   format: 'report',
   maxTokens: profile.limits.maxTokens,
