@@ -33,7 +33,13 @@ export const nothing: Tool = {
   render: () => 'nothing',
 };
 
-const agent = { role: 'a worker', goal: 'to be measured', backstory: '', models: ['instant/model'], limits: { turns: 20, maxTokens: 200, attempts: 3, timeoutMs: 600_000 } };
+const agent = {
+  role: 'a worker',
+  goal: 'to be measured',
+  backstory: '',
+  models: ['instant/model'],
+  limits: { turns: 20, maxTokens: 200, attempts: 3, timeoutMs: 600_000 },
+};
 
 export const benchTeam: Team = withHash({
   name: 'bench',
@@ -51,7 +57,16 @@ export const benchTeam: Team = withHash({
     onRejected: 'fail',
     steps: [{ id: 'only', agent: 'worker', task: 'Do nothing.', needs: [], onFailure: 'fail' }],
   },
-  budget: { limitNanos: '1000000000', limits: [], onExhausted: 'fail', keptBackNanos: '0', orphans: 'charge', thresholds: [], grantMs: 600_000, waitMs: 60_000 },
+  budget: {
+    limitNanos: '1000000000',
+    limits: [],
+    onExhausted: 'fail',
+    keptBackNanos: '0',
+    orphans: 'charge',
+    thresholds: [],
+    grantMs: 600_000,
+    waitMs: 60_000,
+  },
   limits: { deadlineMs: 600_000, askMs: 600_000 },
 });
 

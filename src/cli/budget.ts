@@ -49,7 +49,9 @@ export const show = (run: string, { bus, json }: OnBus & { readonly json: boolea
       const kind = sliceNanos === undefined ? '' : `, a slice of ${formatDollars(sliceNanos)}`;
       print(`${parent === undefined ? '' : '  '}${id}  ${state}${kind}  spent ${formatDollars(spentNanos)}, held ${formatDollars(heldNanos)}`);
       for (const { measure, window, amount, spent, held } of limits) {
-        print(`${parent === undefined ? '' : '  '}  at most ${inUnits(measure, amount)}${window === 'total' ? '' : ` a ${window}`}: ${inUnits(measure, spent)} spent, ${inUnits(measure, held)} held`);
+        print(
+          `${parent === undefined ? '' : '  '}  at most ${inUnits(measure, amount)}${window === 'total' ? '' : ` a ${window}`}: ${inUnits(measure, spent)} spent, ${inUnits(measure, held)} held`,
+        );
       }
     }
     tellShares('by agent', books.lines, ({ holder }) => agentOf(holder));
@@ -64,7 +66,8 @@ const agentOf = (holder: string | undefined): string => {
   return agent ?? role;
 };
 
-const stepOf = (holder: string | undefined): string => (holder === undefined ? 'unknown' : (parseAddress(holder as Address).key?.replace(/-\d+$/, '') ?? 'the whole'));
+const stepOf = (holder: string | undefined): string =>
+  holder === undefined ? 'unknown' : (parseAddress(holder as Address).key?.replace(/-\d+$/, '') ?? 'the whole');
 
 const tellShares = (title: string, lines: readonly LedgerLine[], of: (line: LedgerLine) => string): void => {
   const shares = breakdown(lines, of);
@@ -79,7 +82,9 @@ export const ledger = (run: string, { bus }: OnBus): Promise<number> =>
       const amount = amounts['money'] === undefined ? '' : formatDollars(BigInt(amounts['money']));
       const whose = holder === undefined ? account : holder.slice(holder.indexOf('.') + 1);
       const after = `spent ${formatDollars(BigInt(spentNanos))} held ${formatDollars(BigInt(heldNanos))}`;
-      print(`${String(seq).padStart(5)}  ${new Date(at).toISOString()}  ${kind.padEnd(8)} ${amount.padStart(12)}  ${whose}${model === undefined ? '' : ` ${model}`}  (${after})  ${hash.slice(0, 8)}${note === undefined ? '' : `  ${note}`}`);
+      print(
+        `${String(seq).padStart(5)}  ${new Date(at).toISOString()}  ${kind.padEnd(8)} ${amount.padStart(12)}  ${whose}${model === undefined ? '' : ` ${model}`}  (${after})  ${hash.slice(0, 8)}${note === undefined ? '' : `  ${note}`}`,
+      );
     }
     return EXIT.done;
   });
@@ -134,6 +139,10 @@ export const raise = (run: string, amount: string, { bus, account, why }: ByHand
 export const freeze = (run: string, { bus, account, why, revoke, thaw }: ByHand & { readonly revoke: boolean; readonly thaw: boolean }): Promise<number> =>
   withBus(bus, async (open) => {
     await freezeBudget(open, run, account, { frozen: !thaw, revoke }, hand(why));
-    say(thaw ? `${account ?? run} is thawed; ${howToGoOn(run, bus)}` : `${account ?? run} is frozen: nothing new is granted${revoke ? ', and calls under way are told to stop' : ''}`);
+    say(
+      thaw
+        ? `${account ?? run} is thawed; ${howToGoOn(run, bus)}`
+        : `${account ?? run} is frozen: nothing new is granted${revoke ? ', and calls under way are told to stop' : ''}`,
+    );
     return EXIT.done;
   });

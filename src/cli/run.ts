@@ -139,7 +139,8 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
   }
   if (failure) tell(failure);
-  if (failure?.code === 'BUDGET_EXHAUSTED') say('start it again with a higher --budget, or with on_exhausted: pause in its file, so that it waits for more money');
+  if (failure?.code === 'BUDGET_EXHAUSTED')
+    say('start it again with a higher --budget, or with on_exhausted: pause in its file, so that it waits for more money');
   if (!quiet) say(figures(result, started));
   return failure ? exitCodeOf(failure) : EXIT.done;
 };

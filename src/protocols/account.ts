@@ -20,7 +20,10 @@ export const AccountSpec = z.object({
   parent: z.string().optional(),
   limits: z.array(LimitSpec).default([]),
   /** Nano-dollars that are moved here from the parent; without it the account takes from the parent's pool. */
-  sliceNanos: z.string().regex(/^\d{1,30}$/).optional(),
+  sliceNanos: z
+    .string()
+    .regex(/^\d{1,30}$/)
+    .optional(),
 });
 export type AccountSpec = z.infer<typeof AccountSpec>;
 

@@ -5,8 +5,23 @@
 import type { z } from 'zod';
 import { ApprovalAnswer, ApprovalDecided, ApprovalRequest } from './approval.ts';
 import {
-  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetOrphaned, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
-  BudgetThreshold, BudgetVetoed,
+  BudgetClose,
+  BudgetClosed,
+  BudgetExtend,
+  BudgetFreeze,
+  BudgetGranted,
+  BudgetOpen,
+  BudgetOpened,
+  BudgetOrphaned,
+  BudgetPaused,
+  BudgetRaise,
+  BudgetRaised,
+  BudgetRelease,
+  BudgetReserve,
+  BudgetRevoked,
+  BudgetSettle,
+  BudgetThreshold,
+  BudgetVetoed,
 } from './budget.ts';
 import type { Envelope } from './envelope.ts';
 import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
@@ -15,13 +30,42 @@ import { ReviewFailed, ReviewRequest, ReviewVerdict } from './review.ts';
 import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from './task.ts';
 
 export const catalogue = [
-  RunStart, RunCancel, RunCompleted, RunFailed,
-  TaskAssign, TaskCancel, TaskCompleted, TaskFailed,
-  ReviewRequest, ReviewVerdict, ReviewFailed,
-  BudgetReserve, BudgetSettle, BudgetRelease, BudgetExtend, BudgetOrphaned, BudgetOpen, BudgetOpened, BudgetClose,
-  BudgetGranted, BudgetVetoed, BudgetClosed, BudgetRaise, BudgetRaised, BudgetFreeze, BudgetRevoked, BudgetPaused, BudgetThreshold,
-  ApprovalRequest, ApprovalAnswer, ApprovalDecided,
-  EffectClaimed, EffectLost, EffectCompleted, EffectFailed, TimerFired,
+  RunStart,
+  RunCancel,
+  RunCompleted,
+  RunFailed,
+  TaskAssign,
+  TaskCancel,
+  TaskCompleted,
+  TaskFailed,
+  ReviewRequest,
+  ReviewVerdict,
+  ReviewFailed,
+  BudgetReserve,
+  BudgetSettle,
+  BudgetRelease,
+  BudgetExtend,
+  BudgetOrphaned,
+  BudgetOpen,
+  BudgetOpened,
+  BudgetClose,
+  BudgetGranted,
+  BudgetVetoed,
+  BudgetClosed,
+  BudgetRaise,
+  BudgetRaised,
+  BudgetFreeze,
+  BudgetRevoked,
+  BudgetPaused,
+  BudgetThreshold,
+  ApprovalRequest,
+  ApprovalAnswer,
+  ApprovalDecided,
+  EffectClaimed,
+  EffectLost,
+  EffectCompleted,
+  EffectFailed,
+  TimerFired,
 ] as const;
 
 export type AnyMessage = (typeof catalogue)[number];
@@ -37,7 +81,9 @@ const names = new Set<string>(catalogue.map((entry) => entry.type));
 
 export const versionOf = (type: MessageName): number => catalogue.find((entry) => entry.type === type)!.v;
 
-export type DecodeResult = { readonly ok: true; readonly message: Decoded } | { readonly ok: false; readonly code: 'MESSAGE_UNKNOWN' | 'MESSAGE_INVALID'; readonly reason: string };
+export type DecodeResult =
+  | { readonly ok: true; readonly message: Decoded }
+  | { readonly ok: false; readonly code: 'MESSAGE_UNKNOWN' | 'MESSAGE_INVALID'; readonly reason: string };
 
 /** The second stage of decoding: the payload by its schema. */
 export const decode = (envelope: Pick<Envelope, 'type' | 'v' | 'data'>): DecodeResult => {

@@ -33,7 +33,12 @@ export type LedgerLine = Omit<NewLine, 'amounts'> & {
 
 export type Chain = { readonly seq: number; readonly hash: string };
 
-const inText = (amounts: Amounts): Record<string, string> => Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== 0n).map(([measure, amount]) => [measure, amount.toString()]));
+const inText = (amounts: Amounts): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(amounts)
+      .filter(([, amount]) => amount !== 0n)
+      .map(([measure, amount]) => [measure, amount.toString()]),
+  );
 
 export const append = ({ seq, hash }: Chain, line: NewLine & { readonly at: number; readonly spentNanos: string; readonly heldNanos: string }): LedgerLine => {
   const unsealed = { seq: seq + 1, ...line, amounts: inText(line.amounts), previous: hash };
@@ -42,8 +47,12 @@ export const append = ({ seq, hash }: Chain, line: NewLine & { readonly at: numb
 
 /** Of everything in the line but its own hash; keys in order, so that a copy of a line has the same one. */
 export const hashOf = (line: Omit<LedgerLine, 'hash'>): string => {
-  const entries = Object.entries(line).filter(([key, value]) => key !== 'hash' && value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify(entries.map(([key, value]) => [key, typeof value === 'object' ? Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : 1)) : value]));
+  const entries = Object.entries(line)
+    .filter(([key, value]) => key !== 'hash' && value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const text = JSON.stringify(
+    entries.map(([key, value]) => [key, typeof value === 'object' ? Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : 1)) : value]),
+  );
   return createHash('sha256').update(text).digest('hex');
 };
 
@@ -51,7 +60,8 @@ export const hashOf = (line: Omit<LedgerLine, 'hash'>): string => {
 export const firstBreak = (lines: readonly LedgerLine[]): { readonly index: number; readonly why: string } | undefined => {
   let before: Chain = { seq: 0, hash: '' };
   for (const [index, line] of lines.entries()) {
-    if (line.seq !== before.seq + 1) return { index, why: `expected line ${before.seq + 1}, found ${line.seq}: ${line.seq <= before.seq ? 'one is there twice' : 'one is missing'}` };
+    if (line.seq !== before.seq + 1)
+      return { index, why: `expected line ${before.seq + 1}, found ${line.seq}: ${line.seq <= before.seq ? 'one is there twice' : 'one is missing'}` };
     if (line.previous !== before.hash) return { index, why: `line ${line.seq} does not follow from line ${before.seq}: one of them was changed` };
     const { hash, ...unsealed } = line;
     if (hashOf(unsealed) !== hash) return { index, why: `line ${line.seq} was changed` };
@@ -70,7 +80,15 @@ export const parseLine = (text: string): LedgerLine | string => {
   }
 };
 
-const Line = z.looseObject({ seq: z.number().int().positive(), at: z.number(), kind: z.string(), account: z.string(), amounts: z.record(z.string(), z.string()), previous: z.string(), hash: z.string() });
+const Line = z.looseObject({
+  seq: z.number().int().positive(),
+  at: z.number(),
+  kind: z.string(),
+  account: z.string(),
+  amounts: z.record(z.string(), z.string()),
+  previous: z.string(),
+  hash: z.string(),
+});
 
 export type Share = { readonly calls: number; readonly nanos: bigint; readonly tokens: bigint };
 

@@ -308,7 +308,11 @@ export class Host {
 
   #claim(unit: Unit, instance: Instance, effect: Effect): void {
     const { id: host } = this.#options;
-    this.#write(unit, instance.address, `${grantId(effect.key, effect.attempt)}/claim/${host}`, 'effect.claimed', { effect: effect.key, attempt: effect.attempt, host });
+    this.#write(unit, instance.address, `${grantId(effect.key, effect.attempt)}/claim/${host}`, 'effect.claimed', {
+      effect: effect.key,
+      attempt: effect.attempt,
+      host,
+    });
   }
 
   #run(unit: Unit, instance: Instance, effect: Effect): void {
@@ -450,7 +454,10 @@ export class Host {
     if (count < every) return;
     const frozen = instance.freeze();
     const said = Promise.all(unit.appends);
-    this.#track(unit, said.then(async () => void (this.#stopped || (await this.#options.bus.put(`snapshot.${address}`, frozen)))));
+    this.#track(
+      unit,
+      said.then(async () => void (this.#stopped || (await this.#options.bus.put(`snapshot.${address}`, frozen)))),
+    );
   }
 }
 

@@ -33,7 +33,11 @@ const LEASE_MS = 6_000;
  * Takes the lease on a unit, waiting for it to run out if `wait`; `fresh`: nobody can have it yet. Error: RUN_HOSTED (retryable;
  * somebody else holds it).
  */
-export const takeLease = async (unit: string, options: LeaseOptions, { fresh = false, wait = true }: { fresh?: boolean; wait?: boolean } = {}): Promise<Lease> => {
+export const takeLease = async (
+  unit: string,
+  options: LeaseOptions,
+  { fresh = false, wait = true }: { fresh?: boolean; wait?: boolean } = {},
+): Promise<Lease> => {
   const { bus, clock, id, leaseMs = LEASE_MS } = options;
   const key = `lease.${unit}`;
   const value = JSON.stringify({ id, pid: process.pid, machine: hostname() } satisfies Owner);
@@ -41,7 +45,9 @@ export const takeLease = async (unit: string, options: LeaseOptions, { fresh = f
     const found = fresh ? undefined : await bus.get(key);
     if (found && !isGone(JSON.parse(found.value) as Owner)) {
       const { pid, machine } = JSON.parse(found.value) as Owner;
-      const held = new TroupeError('RUN_HOSTED', `${unit} is hosted by process ${pid} on ${machine}: follow it from there, or stop that process first`, { retryable: true });
+      const held = new TroupeError('RUN_HOSTED', `${unit} is hosted by process ${pid} on ${machine}: follow it from there, or stop that process first`, {
+        retryable: true,
+      });
       if (!wait) throw held;
       await pause(clock, leaseMs);
       if ((await bus.get(key))?.revision !== found.revision) throw held;

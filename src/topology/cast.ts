@@ -50,7 +50,11 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
         return agent?.kind === 'worker' ? { chart: charts.worker, input: { profile: profile(agent) } satisfies WorkerInput, account } : undefined;
       case 'reviewer':
         if (agent?.kind !== 'reviewer') return undefined;
-        return { chart: charts.reviewer, input: { profile: profile(agent), approver, askBelow: agent.askBelow, askMs: team.limits.askMs } satisfies ReviewerInput, account };
+        return {
+          chart: charts.reviewer,
+          input: { profile: profile(agent), approver, askBelow: agent.askBelow, askMs: team.limits.askMs } satisfies ReviewerInput,
+          account,
+        };
       case 'budget':
         return { chart: charts.budget, input: budgetInput(run, team) };
       case 'approver':
@@ -87,7 +91,16 @@ const supervisorInput = (run: RunId, team: Team, profile: (agent: TeamAgent) => 
 export const accountsOf = (run: RunId, { budget, agents, topology }: Team): AccountSpec[] => [
   { id: run, limits: [{ measure: 'money', amount: budget.limitNanos, window: 'total' }, ...budget.limits] },
   ...Object.values(agents).flatMap(({ name, budget: own }): AccountSpec[] =>
-    own ? [{ id: `${run}/${name === topology.supervisor ? 'supervisor' : name}`, parent: run, limits: own.limits, ...(own.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }) }] : [],
+    own
+      ? [
+          {
+            id: `${run}/${name === topology.supervisor ? 'supervisor' : name}`,
+            parent: run,
+            limits: own.limits,
+            ...(own.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }),
+          },
+        ]
+      : [],
   ),
 ];
 
@@ -105,7 +118,9 @@ const budgetInput = (run: RunId, team: Team): BudgetInput => {
   };
 };
 
-const workersOf = (topology: Topology): readonly string[] => (topology.kind === 'workflow' ? [...new Set(topology.steps.map(({ agent }) => agent))] : topology.workers);
+const workersOf = (topology: Topology): readonly string[] =>
+  topology.kind === 'workflow' ? [...new Set(topology.steps.map(({ agent }) => agent))] : topology.workers;
 
 /** As the supervisor's model is told of an agent. */
-const describe = ({ role, goal, tools }: TeamAgent): string => [role, goal, ...(tools.length > 0 ? [`tools: ${tools.join(', ')}`] : [])].filter(Boolean).join('; ');
+const describe = ({ role, goal, tools }: TeamAgent): string =>
+  [role, goal, ...(tools.length > 0 ? [`tools: ${tools.join(', ')}`] : [])].filter(Boolean).join('; ');

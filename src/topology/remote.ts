@@ -41,7 +41,12 @@ const statusOf = async (bus: Bus, id: RunId): Promise<RunSummary['status']> => {
 };
 
 /** An actor as it stands, folded from its log; `see` is shown it after each entry. `undefined`: its log is empty. */
-const foldActor = async (bus: Bus, at: Address, begin: (time: number) => Instance, see: (instance: Instance) => void = () => {}): Promise<Instance | undefined> => {
+const foldActor = async (
+  bus: Bus,
+  at: Address,
+  begin: (time: number) => Instance,
+  see: (instance: Instance) => void = () => {},
+): Promise<Instance | undefined> => {
   let instance: Instance | undefined;
   for await (const { position, at: time, envelope } of bus.read(at)) {
     const decoded = decode(envelope);
@@ -61,7 +66,15 @@ const recordOf = async (bus: Bus, run: string): Promise<RunRecord & { readonly i
 };
 
 const say = async <T extends MessageName>(bus: Bus, run: RunId, to: Address, type: T, data: PayloadOf<T>): Promise<void> => {
-  await bus.append(to, { id: `${to}/${type}/${crypto.randomUUID()}`, type, v: versionOf(type), from: clientOf(run), correlation: run, time: Date.now(), data: data as Record<string, unknown> });
+  await bus.append(to, {
+    id: `${to}/${type}/${crypto.randomUUID()}`,
+    type,
+    v: versionOf(type),
+    from: clientOf(run),
+    correlation: run,
+    time: Date.now(),
+    data: data as Record<string, unknown>,
+  });
 };
 
 // --- questions ---------------------------------------------------------------------------------------------------------------
@@ -78,7 +91,10 @@ export const openQuestions = async (bus: Bus, run: string): Promise<readonly Que
 export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'approval.answer'>): Promise<void> => {
   const open = await openQuestions(bus, run);
   if (!open.some(({ approval }) => approval === answer.approval)) {
-    throw new TroupeError('APPROVAL_UNKNOWN', `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`);
+    throw new TroupeError(
+      'APPROVAL_UNKNOWN',
+      `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`,
+    );
   }
   await say(bus, run as RunId, approverOf(run as RunId), 'approval.answer', answer);
 };
@@ -136,7 +152,13 @@ export const raiseBudget = async (bus: Bus, run: string, account: string | undef
 };
 
 /** Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
-export const freezeBudget = async (bus: Bus, run: string, account: string | undefined, to: { readonly frozen: boolean; readonly revoke: boolean }, hand: Hand): Promise<void> => {
+export const freezeBudget = async (
+  bus: Bus,
+  run: string,
+  account: string | undefined,
+  to: { readonly frozen: boolean; readonly revoke: boolean },
+  hand: Hand,
+): Promise<void> => {
   const id = await checkAccount(bus, run, account);
   await say(bus, id, accountOf(id), 'budget.freeze', { ...(account !== undefined && { account }), ...to, ...hand });
 };
@@ -144,7 +166,8 @@ export const freezeBudget = async (bus: Bus, run: string, account: string | unde
 const checkAccount = async (bus: Bus, run: string, account: string | undefined): Promise<RunId> => {
   const { desk } = await booksOf(bus, run);
   const known = Object.keys(desk.book.tree);
-  if (account !== undefined && !known.includes(account)) throw new TroupeError('ACCOUNT_UNKNOWN', `${run} has no account "${account}"; there are ${known.join(', ')}`);
+  if (account !== undefined && !known.includes(account))
+    throw new TroupeError('ACCOUNT_UNKNOWN', `${run} has no account "${account}"; there are ${known.join(', ')}`);
   return run as RunId;
 };
 

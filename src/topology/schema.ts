@@ -25,7 +25,9 @@ const ModelRef = z.string().regex(/^[a-z0-9][a-z0-9_-]*\/\S+$/, 'expected a mode
 
 const InputFile = z
   .strictObject({
-    folder: text().optional().describe('A folder that tools may read, relative to this file. `--input name=path` gives another, relative to where the command runs.'),
+    folder: text()
+      .optional()
+      .describe('A folder that tools may read, relative to this file. `--input name=path` gives another, relative to where the command runs.'),
     text: z.string().optional().describe('Text that is filled in where {name} stands. `--input name=text` gives another.'),
     description: text().optional().describe('What the input is for.'),
   })
@@ -125,7 +127,9 @@ const carryingOut = {
   on_rejected: z
     .enum(['accept_with_note', 'fail', 'ask'])
     .default('accept_with_note')
-    .describe('What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, or a person is asked.'),
+    .describe(
+      'What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, or a person is asked.',
+    ),
 };
 
 export const StepFile = z.strictObject({
@@ -150,7 +154,11 @@ const Centralised = z.strictObject({
 const Workflow = z.strictObject({
   kind: z.literal('workflow').describe('The plan stands here; the supervisor carries it out.'),
   ...carryingOut,
-  steps: z.array(StepFile).min(1).max(256).describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
+  steps: z
+    .array(StepFile)
+    .min(1)
+    .max(256)
+    .describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
 });
 
 export const TeamFile = z
@@ -180,7 +188,10 @@ export const TeamFile = z
           .default('charge')
           .describe('What a permission counts as when nothing is heard of it until its deadline: spent, given back, or held until a person says.'),
         wait_timeout_s: seconds().default(60).describe('How long a call may wait for others to give back what they do not use, seconds.'),
-        thresholds: z.array(z.number().int().min(1).max(100)).default([50, 80, 95]).describe('Shares of the limit, in percent, that are announced when they are spent.'),
+        thresholds: z
+          .array(z.number().int().min(1).max(100))
+          .default([50, 80, 95])
+          .describe('Shares of the limit, in percent, that are announced when they are spent.'),
         grant_timeout_s: seconds()
           .default(180)
           .describe('How long a permission to spend holds, seconds. Not heard of again by then, it counts as spent in full until its call is settled.'),

@@ -211,7 +211,13 @@ export class Troupe {
         stop = this.#clock.after(1_000, look);
         return;
       }
-      reject(new TroupeError('RUN_LOST', `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`, { retryable: true }));
+      reject(
+        new TroupeError(
+          'RUN_LOST',
+          `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`,
+          { retryable: true },
+        ),
+      );
       void run.leave();
     };
     look();
@@ -302,7 +308,8 @@ export class Troupe {
     return {
       model: {
         quote: (request: ModelRequest, at: Address) => hostedAt(at).gateway.quote(request),
-        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) => callModel(hostedAt(address).gateway, request, grant!, signal),
+        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) =>
+          callModel(hostedAt(address).gateway, request, grant!, signal),
       },
       tool: {
         quote: ({ call }: ToolRequest, at: Address) => (hostedAt(at).countsTools ? toolQuote(call.name) : undefined),
@@ -311,7 +318,11 @@ export class Troupe {
           const { toolbox } = hostedAt(address);
           grant?.use(this.#clock.now());
           const output = await toolbox.run(request, signal);
-          return { ok: true, output, ...(grant && { bill: { grant: grant.id, spentNanos: '0', usage: noUsage, model: `tool:${request.call.name}`, kind: 'tool' as const } }) };
+          return {
+            ok: true,
+            output,
+            ...(grant && { bill: { grant: grant.id, spentNanos: '0', usage: noUsage, model: `tool:${request.call.name}`, kind: 'tool' as const } }),
+          };
         },
       },
     };

@@ -2,4 +2,5 @@
 import type { Bus } from '../bus/port.ts';
 import { TroupeError } from '../protocols/failure.ts';
 
-export const unknownRun = (bus: Bus, run: string): TroupeError => new TroupeError('RUN_UNKNOWN', `no run ${run} on ${bus.name}; \`troupe runs\` lists those that are there`);
+export const unknownRun = (bus: Bus, run: string): TroupeError =>
+  new TroupeError('RUN_UNKNOWN', `no run ${run} on ${bus.name}; \`troupe runs\` lists those that are there`);

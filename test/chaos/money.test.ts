@@ -19,7 +19,15 @@ import { seeded } from '../support/simulation.ts';
 const FIRST_SEED = Number(process.env['CHAOS_SEED'] ?? 77_000);
 const SCHEDULES = process.env['CHAOS_SEED'] ? 1 : Number(process.env['CHAOS_SCHEDULES'] ?? 10_000);
 
-type Call = { readonly grant: string; readonly from: Address; readonly quote: Quote; answers: number; granted: { nanos: bigint; maxTokens: number } | undefined; billed: bigint | undefined; settled: boolean };
+type Call = {
+  readonly grant: string;
+  readonly from: Address;
+  readonly quote: Quote;
+  answers: number;
+  granted: { nanos: bigint; maxTokens: number } | undefined;
+  billed: bigint | undefined;
+  settled: boolean;
+};
 
 /** `expect` costs more than the books. */
 const must = (holds: boolean, otherwise: () => string): void => {
@@ -59,8 +67,22 @@ class Schedule {
   #accounts(): AccountSpec[] {
     const limit = 100_000 + this.#pick(400_000);
     return [
-      { id: 'acme', limits: [{ measure: 'money', amount: String(limit), window: 'total' }, { measure: 'calls', amount: '25', window: 'total' }, { measure: 'money', amount: String(Math.floor(limit / 2)), window: 'hour' }] },
-      { id: 'acme/r-one', parent: 'acme', limits: [{ measure: 'money', amount: String(Math.floor(limit / 2)), window: 'total' }, { measure: 'tokens', amount: '2000', window: 'total' }] },
+      {
+        id: 'acme',
+        limits: [
+          { measure: 'money', amount: String(limit), window: 'total' },
+          { measure: 'calls', amount: '25', window: 'total' },
+          { measure: 'money', amount: String(Math.floor(limit / 2)), window: 'hour' },
+        ],
+      },
+      {
+        id: 'acme/r-one',
+        parent: 'acme',
+        limits: [
+          { measure: 'money', amount: String(Math.floor(limit / 2)), window: 'total' },
+          { measure: 'tokens', amount: '2000', window: 'total' },
+        ],
+      },
       { id: 'acme/r-one/ann', parent: 'acme/r-one', limits: [], sliceNanos: String(Math.floor(limit / 8)) },
       { id: 'acme/r-one/bob', parent: 'acme/r-one', limits: [{ measure: 'money', amount: String(Math.floor(limit / 6)), window: 'total' }] },
       { id: 'acme/r-two', parent: 'acme', limits: [], sliceNanos: String(Math.floor(limit / 6)) },
@@ -157,11 +179,15 @@ class Schedule {
   }
 
   #freeze(account: string, frozen: boolean): void {
-    this.#say((books) => desk.freeze(books, { type: 'budget.freeze', account, frozen, revoke: true, by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }));
+    this.#say((books) =>
+      desk.freeze(books, { type: 'budget.freeze', account, frozen, revoke: true, by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }),
+    );
   }
 
   #raise(account: string, nanos: number): void {
-    this.#say((books) => desk.raise(books, { type: 'budget.raise', account, nanos: String(nanos), by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }));
+    this.#say((books) =>
+      desk.raise(books, { type: 'budget.raise', account, nanos: String(nanos), by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }),
+    );
   }
 
   #tick(ms: number): void {
@@ -183,7 +209,9 @@ class Schedule {
   check(): void {
     const { tree, holds } = this.books.book;
     for (const account of Object.values(tree)) this.#checkAccount(account);
-    const held = Object.values(holds).filter(({ state }) => state !== 'charged').reduce((sum, { amounts }) => sum + amounts.money, 0n);
+    const held = Object.values(holds)
+      .filter(({ state }) => state !== 'charged')
+      .reduce((sum, { amounts }) => sum + amounts.money, 0n);
     must(tree['acme']!.held.money === held, () => `the root holds ${tree['acme']!.held.money}, its grants ${held}`);
     const billed = this.calls.reduce((sum, { billed: nanos }) => sum + (nanos ?? 0n), 0n);
     must(tree['acme']!.spent.money + tree['acme']!.held.money >= billed, () => `the ledger is below the bill of ${billed}`);

@@ -3,9 +3,24 @@ import type { SupervisorContext, SupervisorInput } from '../../src/actors/superv
 import type { OnFailure, PlannedStep } from '../../src/actors/supervisor/plan.ts';
 import { failure } from '../../src/protocols/failure.ts';
 import type { Address, RunId } from '../../src/protocols/ids.ts';
-import type { ModelReply } from '../../src/protocols/model.ts';
+import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
 import { charts } from '../../src/topology/charts.ts';
-import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Happening, type Moment, type Walk } from '../support/chart-walk.ts';
+import {
+  countSent,
+  everyPath,
+  follow,
+  happened,
+  hasEnded,
+  hears,
+  leftAlone,
+  pathsOf,
+  raised,
+  sentIn,
+  watched,
+  type Happening,
+  type Moment,
+  type Walk,
+} from '../support/chart-walk.ts';
 
 const CLIENT = 'r-model.client' as Address;
 const ACCOUNT = 'r-model.budget' as Address;
@@ -26,13 +41,18 @@ const invented = { file: 'b.md', line: 9, quote: 'never read' };
 
 const drafts = {
   'a plan of one step': reply({ steps: [{ id: 'only', agent: 'reader', task: 'look' }] }),
-  'a plan of two steps': reply({ steps: [{ id: 'left', agent: 'reader', task: 'look' }, { id: 'right', agent: 'reader', task: 'compare', needs: ['left'] }] }),
+  'a plan of two steps': reply({
+    steps: [
+      { id: 'left', agent: 'reader', task: 'look' },
+      { id: 'right', agent: 'reader', task: 'compare', needs: ['left'] },
+    ],
+  }),
   'a plan for nobody': reply({ steps: [{ id: 'only', agent: 'ghost', task: 'look' }] }),
 };
 
 const answers = {
   'an answer': reply({ text: 'So it is [1], and more [2].', citations: [invented, brought] }),
-  'prose': reply('So it is.'),
+  prose: reply('So it is.'),
 };
 
 const contextOf = (moment: Moment): SupervisorContext => moment.state.snapshot.context as SupervisorContext;
@@ -69,6 +89,8 @@ const words = (moment: Moment): Happening[] =>
     }
   });
 
+const NO_MONEY = failure('BUDGET_EXHAUSTED', 'no money', { details: { pause: true } });
+
 const planned = (id: string, onFailure: OnFailure, ...needs: string[]): PlannedStep => ({ id, agent: 'reader', task: `do ${id}`, needs, onFailure });
 
 const walkOf = (team: Partial<SupervisorInput>): Walk => ({
@@ -78,7 +100,12 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
     input: {
       run: 'r-model' as RunId,
       profile: {
-        name: 'lead', role: 'a lead', goal: '', backstory: '', model: 'p/m', tools: [],
+        name: 'lead',
+        role: 'a lead',
+        goal: '',
+        backstory: '',
+        model: 'p/m',
+        tools: [],
         limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
       },
       agents: [{ name: 'reader', description: 'reads' }],
@@ -92,6 +119,7 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
       askMs: 1_000,
       account: ACCOUNT,
       approver: APPROVER,
+      answersPartly: false,
       ...team,
     } satisfies SupervisorInput,
     account: ACCOUNT,
@@ -100,6 +128,8 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
     hears('run.start', CLIENT, 'run.start', { goal: 'why?' }),
     hears('run.cancel', CLIENT, 'run.cancel', { reason: 'enough' }),
     hears('budget.closed', ACCOUNT, 'budget.closed', { limitNanos: '9', spentNanos: '7', heldNanos: '0' }),
+    hears('budget.paused', ACCOUNT, 'budget.paused', { account: 'r-model', failure: NO_MONEY }),
+    raised(ACCOUNT),
     ...words(moment),
   ],
   results: ({ child }) => (child === 'plan' ? drafts : answers),
@@ -112,12 +142,23 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
 const teams = {
   'that plans by itself': walkOf({}),
   'with one step that is reviewed': walkOf({ plan: [planned('only', 'fail')], reviewer: 'checker' }),
-  'with reviewed steps that takes work with a note': walkOf({ plan: [planned('left', 'continue'), planned('right', 'continue', 'left')], reviewer: 'checker', onRejected: 'accept_with_note' }),
-  'with steps that need each other': walkOf({ plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')], concurrency: 1 }),
+  'with reviewed steps that takes work with a note': walkOf({
+    plan: [planned('left', 'continue'), planned('right', 'continue', 'left')],
+    reviewer: 'checker',
+    onRejected: 'accept_with_note',
+  }),
+  'with steps that need each other': walkOf({
+    plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')],
+    concurrency: 1,
+  }),
+  'that answers with what it has': walkOf({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 } satisfies Record<string, Walk>;
 
 const walked = Object.entries(teams).map(([team, walk]) => ({ team, walk, paths: pathsOf(walk) }));
 
+const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
+/** Someone gives more when the money is used up. */
+const raisedIfPaused = (walk: Walk, moment: Moment): Moment => (isPaused(moment) ? follow(walk, moment, raised(ACCOUNT)) : moment);
 const started = (moment: Moment): boolean => happened(moment, 'run.start');
 
 describe('the supervisor on every path', () => {
@@ -183,7 +224,9 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     everyPath(paths, (moment) => {
       const { steps, reviewRounds } = contextOf(moment);
       for (const { id, attempt } of steps) {
-        const attempts = sentIn(moment).filter(({ type, data }) => type === 'task.assign' && data['step'] === id).map(({ data }) => data['attempt']);
+        const attempts = sentIn(moment)
+          .filter(({ type, data }) => type === 'task.assign' && data['step'] === id)
+          .map(({ data }) => data['attempt']);
         expect(attempts).toEqual(Array.from({ length: attempt }, (_, index) => index + 1));
         expect(attempt).toBeLessThanOrEqual(1 + reviewRounds);
       }
@@ -206,9 +249,58 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     });
   });
 
-  it('ends by its deadline wherever it waits (S5)', () => {
+  it('ends by its deadline wherever it waits, while the money is used up once it was raised (S5)', () => {
     everyPath(paths, (moment) => {
-      if (started(moment)) expect(hasEnded(leftAlone(walk, moment))).toBe(true);
+      if (started(moment)) expect(hasEnded(leftAlone(walk, raisedIfPaused(walk, moment)))).toBe(true);
+    });
+  });
+
+  it('waits for a raise when a call of its own or of its team is vetoed until there is one, and no time runs', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      if (happening.endsWith('is vetoed until a raise') && !happening.startsWith('closing')) expect(isPaused(moment)).toBe(true);
+      if (happening === 'budget.paused') expect(outputs.filter(({ kind }) => kind !== 'unset')).toEqual([]); // nothing that may be paid is broken off
+      if (isPaused(moment)) expect([moment.state.timers, countSent(moment, 'budget.close', 'run.completed', 'run.failed')]).toEqual([{}, 0]);
+    });
+  });
+
+  it('goes on after a raise where it was: no step is lost or made twice, and its own call is asked for again', () => {
+    everyPath(paths, (moment) => {
+      if (!isPaused(moment)) return;
+      const before = contextOf(moment);
+      const going = follow(walk, moment, raised(ACCOUNT));
+      expect(isPaused(going)).toBe(false);
+      const { steps } = contextOf(going);
+      const vetoed = moment.taken
+        .findLast(({ happening }) => happening.endsWith('is vetoed until a raise') || happening === 'budget.paused')!
+        .happening.split(' ')[0];
+      const calls = going.taken
+        .flatMap(({ outputs }) => outputs)
+        .flatMap((output) => (output.kind === 'start' && output.effect.child === vetoed ? [output.effect.input] : []));
+      expect(calls.at(-1)).toEqual(calls.at(-2));
+      for (const step of before.steps) {
+        if (step.status !== 'pending') expect(steps.find(({ id }) => id === step.id)).toEqual(step);
+      }
+    });
+  });
+
+  it('asks for a closing answer once, only when the money ran out with something found, and only that call may use what is kept back', () => {
+    everyPath(paths, (moment) => {
+      const starts = moment.taken
+        .flatMap(({ outputs }) => outputs)
+        .flatMap((output) => (output.kind === 'start' && output.effect.src === 'model' ? [output.effect] : []));
+      const closing = starts.filter(({ child, attempt }) => child === 'closing' && attempt === 1);
+      for (const { child, input } of starts) expect((input as ModelRequest).purpose).toBe(child === 'closing' ? 'closing' : undefined);
+      if (closing.length === 0) return;
+      const { answersPartly, steps, failure: why } = contextOf(moment);
+      expect([closing.length, answersPartly]).toEqual([1, true]);
+      expect(steps.some(({ status }) => status === 'completed')).toBe(true);
+      expect(['BUDGET_EXHAUSTED', 'RUN_CANCELLED']).toContain(why?.code);
+      const said = sentIn(moment).find(({ type }) => type === 'run.failed' || type === 'run.completed');
+      if (!said) return;
+      expect(said.type).toBe('run.failed'); // what is missing is said, whatever was answered
+      const answered = moment.taken.some(({ happening }) => happening === 'closing gives an answer');
+      expect([said.data['answer'] !== undefined, said.data['citations']]).toEqual([answered, answered ? [brought] : []]);
     });
   });
 
@@ -217,7 +309,9 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const { happening, outputs } = moment.taken.at(-1)!;
       if (happening !== 'run.cancel' || outputs.length === 0) return;
       const cancelled = outputs.flatMap((output) => (output.kind === 'send' && output.type === 'task.cancel' ? [output.to] : []));
-      const atWork = contextOf(moment).steps.flatMap(({ id, status, attempt }) => (status === 'running' ? [`r-model.worker.reader.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : []));
+      const atWork = contextOf(moment).steps.flatMap(({ id, status, attempt }) =>
+        status === 'running' ? [`r-model.worker.reader.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : [],
+      );
       expect(cancelled).toEqual(atWork);
     });
   });

@@ -4,8 +4,24 @@
  */
 import type { AccountSpec } from '../../protocols/account.ts';
 import type {
-  BudgetClose, BudgetClosed, BudgetExtend, BudgetFreeze, BudgetGranted, BudgetOpen, BudgetOpened, BudgetOrphaned, BudgetPaused, BudgetRaise, BudgetRaised, BudgetRelease, BudgetReserve, BudgetRevoked, BudgetSettle,
-  BudgetThreshold, BudgetVetoed, Quote,
+  BudgetClose,
+  BudgetClosed,
+  BudgetExtend,
+  BudgetFreeze,
+  BudgetGranted,
+  BudgetOpen,
+  BudgetOpened,
+  BudgetOrphaned,
+  BudgetPaused,
+  BudgetRaise,
+  BudgetRaised,
+  BudgetRelease,
+  BudgetReserve,
+  BudgetRevoked,
+  BudgetSettle,
+  BudgetThreshold,
+  BudgetVetoed,
+  Quote,
 } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import { address, parseAddress, type Address } from '../../protocols/ids.ts';
@@ -36,7 +52,14 @@ export type BudgetInput = {
 };
 
 export type Outgoing =
-  | Sent<typeof BudgetGranted> | Sent<typeof BudgetVetoed> | Sent<typeof BudgetClosed> | Sent<typeof BudgetOpened> | Sent<typeof BudgetRaised> | Sent<typeof BudgetRevoked> | Sent<typeof BudgetPaused> | Sent<typeof BudgetThreshold>;
+  | Sent<typeof BudgetGranted>
+  | Sent<typeof BudgetVetoed>
+  | Sent<typeof BudgetClosed>
+  | Sent<typeof BudgetOpened>
+  | Sent<typeof BudgetRaised>
+  | Sent<typeof BudgetRevoked>
+  | Sent<typeof BudgetPaused>
+  | Sent<typeof BudgetThreshold>;
 
 type Closing = { readonly account: string; readonly closer: Address; readonly deadline: number };
 
@@ -166,7 +189,14 @@ class Sitting {
       const reached = this.desk.rules.thresholds.filter((threshold) => threshold <= percent).at(-1) ?? 0;
       if (reached <= (this.announced[account.id] ?? 0)) continue;
       this.announced = { ...this.announced, [account.id]: reached };
-      this.outbox.push({ type: 'budget.threshold', to: clientOf(about), account: account.id, percent: reached, spentNanos: account.spent.money.toString(), limitNanos: limit.amount.toString() });
+      this.outbox.push({
+        type: 'budget.threshold',
+        to: clientOf(about),
+        account: account.id,
+        percent: reached,
+        spentNanos: account.spent.money.toString(),
+        limitNanos: limit.amount.toString(),
+      });
     }
   }
 }
@@ -217,7 +247,15 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from
   sitting.book = policy.settle(desk.book, bill, at);
   if (sitting.book !== desk.book) {
     const over = sitting.book.overrun > desk.book.overrun;
-    sitting.write({ kind: 'settle', account, grant, holder: from, model, amounts: { ...NOTHING, money: bill.spentNanos, tokens }, ...(over && { note: 'above its hold: the account is frozen' }) });
+    sitting.write({
+      kind: 'settle',
+      account,
+      grant,
+      holder: from,
+      model,
+      amounts: { ...NOTHING, money: bill.spentNanos, tokens },
+      ...(over && { note: 'above its hold: the account is frozen' }),
+    });
   }
   return sitting.end(from);
 };
@@ -268,7 +306,8 @@ export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, b
   if (!frozen) return tellPaused(sitting, account);
   if (revoke) {
     const said = failure('BUDGET_REVOKED', `budget of ${account} was frozen by ${by}: ${why}`, { details: { account } });
-    for (const [grant, { holder }] of policy.holdersBelow(sitting.book, account)) sitting.outbox.push({ type: 'budget.revoked', to: holder, grant, failure: said });
+    for (const [grant, { holder }] of policy.holdersBelow(sitting.book, account))
+      sitting.outbox.push({ type: 'budget.revoked', to: holder, grant, failure: said });
   }
   return sitting.end();
 };

@@ -11,7 +11,17 @@
  *   B3  Settlements and releases are taken in every state: money that was spent is booked, however late.
  */
 import { assign, setup } from 'xstate';
-import type { BudgetClose, BudgetExtend, BudgetFreeze, BudgetOpen, BudgetOrphaned, BudgetRaise, BudgetRelease, BudgetReserve, BudgetSettle } from '../../protocols/budget.ts';
+import type {
+  BudgetClose,
+  BudgetExtend,
+  BudgetFreeze,
+  BudgetOpen,
+  BudgetOrphaned,
+  BudgetRaise,
+  BudgetRelease,
+  BudgetReserve,
+  BudgetSettle,
+} from '../../protocols/budget.ts';
 import { emitEach } from '../../protocols/chart.ts';
 import type { Received } from '../../protocols/message.ts';
 import * as desk from './desk.ts';

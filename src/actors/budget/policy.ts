@@ -15,7 +15,21 @@ import type { Quote, VetoDetails } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Address } from '../../protocols/ids.ts';
 import { formatDollars, tokensCost, tokensFor } from '../../protocols/money.ts';
-import { book, close, limitsOn, mark, minus, NOTHING, open as openAccountIn, raise as raiseIn, refusalAt, tightest, type Tightness, type Tree, type Uncovered } from './tree.ts';
+import {
+  book,
+  close,
+  limitsOn,
+  mark,
+  minus,
+  NOTHING,
+  open as openAccountIn,
+  raise as raiseIn,
+  refusalAt,
+  tightest,
+  type Tightness,
+  type Tree,
+  type Uncovered,
+} from './tree.ts';
 
 /** What becomes of a grant of which nothing is heard until its deadline. */
 export type Orphans = 'charge' | 'release' | 'ask';
@@ -89,7 +103,8 @@ const fewestTokens = ({ minTokens, maxTokens }: Quote): number => Math.min(minTo
 /** The limits that count for a request: money that is kept back is not there, but for a closing answer. */
 function* limitsFor(current: Book, { account, quote }: Request, now: number): Generator<Tightness> {
   for (const one of limitsOn(current.tree, account, now)) {
-    const kept = one.account.id === current.root && one.limit.measure === 'money' && one.limit.window === 'total' && quote.purpose !== 'closing' ? current.keptBack : 0n;
+    const kept =
+      one.account.id === current.root && one.limit.measure === 'money' && one.limit.window === 'total' && quote.purpose !== 'closing' ? current.keptBack : 0n;
     yield { ...one, free: one.free > kept ? one.free - kept : 0n };
   }
 }
@@ -190,9 +205,22 @@ export const serve = (current: Book, now: number, grantMs: number): { readonly b
 
 // --- ending ------------------------------------------------------------------------------------------------------------------
 
-export type Bill = { readonly grant: string; readonly account: string; readonly spentNanos: bigint; readonly tokens: bigint; readonly calls: bigint; readonly toolCalls: bigint };
+export type Bill = {
+  readonly grant: string;
+  readonly account: string;
+  readonly spentNanos: bigint;
+  readonly tokens: bigint;
+  readonly calls: bigint;
+  readonly toolCalls: bigint;
+};
 
-const spentOf = ({ spentNanos, tokens, calls, toolCalls }: Bill, ms: number): Amounts => ({ money: spentNanos, tokens, calls, tool_calls: toolCalls, seconds: BigInt(Math.max(0, Math.round(ms))) });
+const spentOf = ({ spentNanos, tokens, calls, toolCalls }: Bill, ms: number): Amounts => ({
+  money: spentNanos,
+  tokens,
+  calls,
+  tool_calls: toolCalls,
+  seconds: BigInt(Math.max(0, Math.round(ms))),
+});
 
 /** M5: books what a call cost, in full, whatever was held for it. */
 export const settle = (current: Book, bill: Bill, now: number): Book => {

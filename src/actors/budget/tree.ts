@@ -105,7 +105,8 @@ export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING }
   return { ...tree, ...changed };
 };
 
-export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending'>>): Tree => (tree[id] ? { ...tree, [id]: { ...tree[id], ...as } } : tree);
+export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending'>>): Tree =>
+  tree[id] ? { ...tree, [id]: { ...tree[id], ...as } } : tree;
 
 /** Speaks for money at every account from `id` up to the next slice, or gives it back. */
 const speakFor = (tree: Tree, id: string | undefined, nanos: bigint): Tree => {

@@ -16,7 +16,10 @@ export const REPAIRS_MAX = 1;
 export const CALLS_MAX = 8;
 
 export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
-  systemMessage(profile, [...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []), REPORT_DUTY]),
+  systemMessage(profile, [
+    ...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []),
+    REPORT_DUTY,
+  ]),
   sectionsMessage([
     ['Question', task.goal],
     ['Task', task.instructions],
@@ -31,7 +34,8 @@ export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
  */
 export const request = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number, leftNanos?: string): ModelRequest => ({
   model: profile.model,
-  messages: leftNanos === undefined ? [...messages] : [...messages, { role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }],
+  messages:
+    leftNanos === undefined ? [...messages] : [...messages, { role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }],
   tools: turn < profile.limits.turns ? [...profile.tools] : [],
   format: 'report',
   maxTokens: profile.limits.maxTokens,
@@ -70,4 +74,7 @@ export const parseReport = (reply: ModelReply): Parsed<Report> => {
   return parseFormat('report', reply.text);
 };
 
-export const repairMessage = (problem: string): ChatMessage => ({ role: 'user', text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}` });
+export const repairMessage = (problem: string): ChatMessage => ({
+  role: 'user',
+  text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}`,
+});

@@ -19,7 +19,8 @@ afterEach(() => bus.close());
 
 const ownedElsewhere = (id = 'other'): string => JSON.stringify({ id, pid: 1, machine: 'another machine' });
 
-const take = (clock: ManualClock, id: string, { wait = true, on = bus }: { wait?: boolean; on?: Bus } = {}): Promise<Lease> => takeLease('r-1', { bus: on, clock, id, leaseMs: LEASE_MS }, { wait });
+const take = (clock: ManualClock, id: string, { wait = true, on = bus }: { wait?: boolean; on?: Bus } = {}): Promise<Lease> =>
+  takeLease('r-1', { bus: on, clock, id, leaseMs: LEASE_MS }, { wait });
 
 /** Resolves when the owner wrote its key again. */
 const renewed = async (clock: ManualClock): Promise<void> => {
@@ -125,7 +126,9 @@ describe('an owner', () => {
   it('stops holding it while the bus is away, and holds it again when that comes back in time (L2)', async () => {
     let away = true;
     const flaky: Bus = Object.create(bus, {
-      put: { value: (...args: Parameters<Bus['put']>) => (away ? Promise.reject(new TroupeError('BUS_UNAVAILABLE', 'away', { retryable: true })) : bus.put(...args)) },
+      put: {
+        value: (...args: Parameters<Bus['put']>) => (away ? Promise.reject(new TroupeError('BUS_UNAVAILABLE', 'away', { retryable: true })) : bus.put(...args)),
+      },
     }) as Bus;
     const clock = new ManualClock();
     away = false;

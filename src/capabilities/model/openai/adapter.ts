@@ -41,8 +41,10 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
 
   const ready = (): Failure | undefined => {
     if (!url) return failure('MODEL_UNREACHABLE', `OPENAI_BASE_URL: expected a URL such as ${OPENAI_URL}, found ${JSON.stringify(baseURL)}`);
-    if (url.username || url.password) return failure('MODEL_UNREACHABLE', 'OPENAI_BASE_URL: expected a URL without user and password; give the key in OPENAI_API_KEY');
-    if (apiKey === undefined && baseURL === OPENAI_URL) return failure('MODEL_UNAUTHORISED', `no key for ${provider}/*: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none`);
+    if (url.username || url.password)
+      return failure('MODEL_UNREACHABLE', 'OPENAI_BASE_URL: expected a URL without user and password; give the key in OPENAI_API_KEY');
+    if (apiKey === undefined && baseURL === OPENAI_URL)
+      return failure('MODEL_UNAUTHORISED', `no key for ${provider}/*: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none`);
     return undefined;
   };
 
@@ -69,7 +71,12 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
         if (piece !== '') onText?.(piece);
       }
       if (!reply.complete) checkStopped();
-      if (!reply.begun) throw lost('MODEL_BAD_REPLY', `${context.host} sent no answer but ${response.headers.get('content-type') ?? 'nothing'}; check OPENAI_BASE_URL`, context);
+      if (!reply.begun)
+        throw lost(
+          'MODEL_BAD_REPLY',
+          `${context.host} sent no answer but ${response.headers.get('content-type') ?? 'nothing'}; check OPENAI_BASE_URL`,
+          context,
+        );
       if (!reply.finished) throw lost('MODEL_UNAVAILABLE', `${context.host} ended the answer in its middle`, context);
     } catch (thrown) {
       checkStopped();
@@ -85,7 +92,8 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
     async call(request, grant, callOptions) {
       const context: ErrorContext = { provider, model: request.model.slice(request.model.indexOf('/') + 1), host, apiKey, now };
       const unready = ready();
-      if (unready) throw modelError(unready.code === 'MODEL_UNAUTHORISED' ? 'MODEL_UNAUTHORISED' : 'MODEL_UNREACHABLE', unready.message, 'none', false, context);
+      if (unready)
+        throw modelError(unready.code === 'MODEL_UNAUTHORISED' ? 'MODEL_UNAUTHORISED' : 'MODEL_UNREACHABLE', unready.message, 'none', false, context);
       if (callOptions.signal.aborted) throw modelError('MODEL_ABORTED', 'aborted before it was sent', 'none', false, context);
       grant.use(now());
       return attempt(request, grant, callOptions, context);
