@@ -33,7 +33,11 @@ const LEASE_MS = 6_000;
  * Takes the lease on a unit, waiting for it to run out if `wait`; `fresh`: nobody can have it yet. Error: RUN_HOSTED (retryable;
  * somebody else holds it).
  */
-export const takeLease = async (unit: string, options: LeaseOptions, { fresh = false, wait = true }: { fresh?: boolean; wait?: boolean } = {}): Promise<Lease> => {
+export const takeLease = async (
+  unit: string,
+  options: LeaseOptions,
+  { fresh = false, wait = true }: { fresh?: boolean; wait?: boolean } = {},
+): Promise<Lease> => {
   const { bus, clock, id, leaseMs = LEASE_MS } = options;
   const key = `lease.${unit}`;
   const value = JSON.stringify({ id, pid: process.pid, machine: hostname() } satisfies Owner);
@@ -41,7 +45,9 @@ export const takeLease = async (unit: string, options: LeaseOptions, { fresh = f
     const found = fresh ? undefined : await bus.get(key);
     if (found && !isGone(JSON.parse(found.value) as Owner)) {
       const { pid, machine } = JSON.parse(found.value) as Owner;
-      const held = new TroupeError('RUN_HOSTED', `${unit} is hosted by process ${pid} on ${machine}: follow it from there, or stop that process first`, { retryable: true });
+      const held = new TroupeError('RUN_HOSTED', `${unit} is hosted by process ${pid} on ${machine}: follow it from there, or stop that process first`, {
+        retryable: true,
+      });
       if (!wait) throw held;
       await pause(clock, leaseMs);
       if ((await bus.get(key))?.revision !== found.revision) throw held;
@@ -64,7 +70,7 @@ const renew = (key: string, value: string, first: number, { bus, clock }: LeaseO
   const again = async (): Promise<void> => {
     const asked = clock.now();
     try {
-      revision = revision === undefined ? undefined : await put(bus, key, value, revision);
+      revision = revision === undefined ? undefined : ((await put(bus, key, value, revision)) ?? (await reclaim(bus, key, value)));
     } catch {
       return next(); // the bus may come back in time
     }
@@ -84,6 +90,12 @@ const renew = (key: string, value: string, first: number, { bus, clock }: LeaseO
       if (last !== undefined) await bus.delete(key, { expect: last }).catch(() => {});
     },
   };
+};
+
+/** A renewal whose answer was lost may have been written: then the key says who has it, and it is written once more. */
+const reclaim = async (bus: Bus, key: string, value: string): Promise<number | undefined> => {
+  const found = await bus.get(key);
+  return found?.value === value ? put(bus, key, value, found.revision) : undefined;
 };
 
 /** The new revision, or `undefined` if it is no longer the expected one. */

@@ -17,11 +17,22 @@ const contextOf = (moment: Moment): ApproverContext => moment.state.snapshot.con
 const walk: Walk = {
   address: 'r-model.approver' as Address,
   definition: { chart, input: undefined },
-  messages: (moment) => names.flatMap((approval) => [
-    // The path would have no end if an answered question could be asked for ever.
-    ...(countSent(moment, 'approval.decided') < 3 ? [hears(`${approval} asks`, ASKERS[approval], 'approval.request', { approval, question: 'May I?', details: {}, timeoutMs: TIMEOUT_MS[approval], otherwise: 'deny' })] : []),
-    hears(`${approval} is approved`, PERSON, 'approval.answer', { approval, decision: 'approve', by: 'ann', note: 'yes' }),
-  ]),
+  messages: (moment) =>
+    names.flatMap((approval) => [
+      // The path would have no end if an answered question could be asked for ever.
+      ...(countSent(moment, 'approval.decided') < 3
+        ? [
+            hears(`${approval} asks`, ASKERS[approval], 'approval.request', {
+              approval,
+              question: 'May I?',
+              details: {},
+              timeoutMs: TIMEOUT_MS[approval],
+              otherwise: 'deny',
+            }),
+          ]
+        : []),
+      hears(`${approval} is approved`, PERSON, 'approval.answer', { approval, decision: 'approve', by: 'ann', note: 'yes' }),
+    ]),
   results: () => ({}),
   counters: (moment) => Object.keys(contextOf(moment).open),
 };

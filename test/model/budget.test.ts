@@ -32,7 +32,14 @@ const walk: Walk = {
   results: () => ({}),
   counters: (moment) => {
     const { account, closer } = contextOf(moment);
-    return [closer, account.spent.toString(), account.held.toString(), Object.entries(account.grants).map(([grant, { state }]) => `${grant} ${state}`).toSorted()];
+    return [
+      closer,
+      account.spent.toString(),
+      account.held.toString(),
+      Object.entries(account.grants)
+        .map(([grant, { state }]) => `${grant} ${state}`)
+        .toSorted(),
+    ];
   },
 };
 
@@ -93,7 +100,12 @@ describe('the budget on every path', () => {
     everyPath(paths, (moment) => {
       const closed = moment.taken.findIndex(({ entry }) => entry.message.type === 'budget.close');
       if (closed < 0) return;
-      expect(moment.taken.slice(closed).flatMap(({ outputs }) => answersOf(outputs)).filter(({ type }) => type === 'budget.granted')).toEqual([]);
+      expect(
+        moment.taken
+          .slice(closed)
+          .flatMap(({ outputs }) => answersOf(outputs))
+          .filter(({ type }) => type === 'budget.granted'),
+      ).toEqual([]);
     });
   });
 

@@ -23,7 +23,7 @@ const reply = (text: string): ModelReply => ({
 const replies = {
   'a sure verdict': reply('{"verdict": "revise", "reasons": ["cite it"], "confidence": 0.9}'),
   'an unsure verdict': reply('{"verdict": "accept", "reasons": ["who knows"], "confidence": 0.2}'),
-  'prose': reply('Good work.'),
+  prose: reply('Good work.'),
 };
 
 const evidence: ToolRecord = { callId: 'evidence', tool: 'check_quotes', input: {}, ok: true, text: 'all quotes stand', ms: 1, time: 1 };
@@ -39,7 +39,12 @@ const walk: Walk = {
     chart,
     input: {
       profile: {
-        name: 'checker', role: 'a reviewer', goal: '', backstory: '', model: 'p/m', tools: ['check_quotes'],
+        name: 'checker',
+        role: 'a reviewer',
+        goal: '',
+        backstory: '',
+        model: 'p/m',
+        tools: ['check_quotes'],
         limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
       },
       approver: APPROVER,
@@ -94,7 +99,9 @@ describe('the reviewer on every path', () => {
   it('has its model answer twice at most, with so many tries at each (V2)', () => {
     everyPath(paths, (moment) => {
       const answers = moment.taken.filter(({ happening }) => happening.startsWith('model gives')).length;
-      const tries = moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.child === 'model' && output.effect.attempt === 1).length;
+      const tries = moment.taken
+        .flatMap(({ outputs }) => outputs)
+        .filter((output) => output.kind === 'start' && output.effect.child === 'model' && output.effect.attempt === 1).length;
       expect(answers).toBeLessThanOrEqual(2);
       expect(tries).toBeLessThanOrEqual(2 * ATTEMPTS);
     });
@@ -104,7 +111,11 @@ describe('the reviewer on every path', () => {
     everyPath(paths, (moment) => {
       const given = verdictOf(moment);
       if (!given) return;
-      const person = moment.taken.findLast(({ entry }) => entry.message.type === 'approval.decided' && moment.taken.some(({ outputs }) => outputs.some((output) => output.kind === 'send' && output.type === 'approval.request')));
+      const person = moment.taken.findLast(
+        ({ entry }) =>
+          entry.message.type === 'approval.decided' &&
+          moment.taken.some(({ outputs }) => outputs.some((output) => output.kind === 'send' && output.type === 'approval.request')),
+      );
       const unsure = moment.taken.some(({ happening }) => happening === 'model gives an unsure verdict');
       expect(unsure).toBe(given.reasons.includes('decided by ann'));
       if (unsure) expect(given.verdict).toBe(person!.happening === 'a person approves' ? 'accept' : 'revise');

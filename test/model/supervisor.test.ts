@@ -5,7 +5,20 @@ import { failure } from '../../src/protocols/failure.ts';
 import type { Address, RunId } from '../../src/protocols/ids.ts';
 import type { ModelReply } from '../../src/protocols/model.ts';
 import { charts } from '../../src/topology/charts.ts';
-import { countSent, everyPath, happened, hasEnded, hears, leftAlone, pathsOf, sentIn, watched, type Happening, type Moment, type Walk } from '../support/chart-walk.ts';
+import {
+  countSent,
+  everyPath,
+  happened,
+  hasEnded,
+  hears,
+  leftAlone,
+  pathsOf,
+  sentIn,
+  watched,
+  type Happening,
+  type Moment,
+  type Walk,
+} from '../support/chart-walk.ts';
 
 const CLIENT = 'r-model.client' as Address;
 const ACCOUNT = 'r-model.budget' as Address;
@@ -26,13 +39,18 @@ const invented = { file: 'b.md', line: 9, quote: 'never read' };
 
 const drafts = {
   'a plan of one step': reply({ steps: [{ id: 'only', agent: 'reader', task: 'look' }] }),
-  'a plan of two steps': reply({ steps: [{ id: 'left', agent: 'reader', task: 'look' }, { id: 'right', agent: 'reader', task: 'compare', needs: ['left'] }] }),
+  'a plan of two steps': reply({
+    steps: [
+      { id: 'left', agent: 'reader', task: 'look' },
+      { id: 'right', agent: 'reader', task: 'compare', needs: ['left'] },
+    ],
+  }),
   'a plan for nobody': reply({ steps: [{ id: 'only', agent: 'ghost', task: 'look' }] }),
 };
 
 const answers = {
   'an answer': reply({ text: 'So it is [1], and more [2].', citations: [invented, brought] }),
-  'prose': reply('So it is.'),
+  prose: reply('So it is.'),
 };
 
 const contextOf = (moment: Moment): SupervisorContext => moment.state.snapshot.context as SupervisorContext;
@@ -78,7 +96,12 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
     input: {
       run: 'r-model' as RunId,
       profile: {
-        name: 'lead', role: 'a lead', goal: '', backstory: '', model: 'p/m', tools: [],
+        name: 'lead',
+        role: 'a lead',
+        goal: '',
+        backstory: '',
+        model: 'p/m',
+        tools: [],
         limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
       },
       agents: [{ name: 'reader', description: 'reads' }],
@@ -112,8 +135,15 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
 const teams = {
   'that plans by itself': walkOf({}),
   'with one step that is reviewed': walkOf({ plan: [planned('only', 'fail')], reviewer: 'checker' }),
-  'with reviewed steps that takes work with a note': walkOf({ plan: [planned('left', 'continue'), planned('right', 'continue', 'left')], reviewer: 'checker', onRejected: 'accept_with_note' }),
-  'with steps that need each other': walkOf({ plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')], concurrency: 1 }),
+  'with reviewed steps that takes work with a note': walkOf({
+    plan: [planned('left', 'continue'), planned('right', 'continue', 'left')],
+    reviewer: 'checker',
+    onRejected: 'accept_with_note',
+  }),
+  'with steps that need each other': walkOf({
+    plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')],
+    concurrency: 1,
+  }),
 } satisfies Record<string, Walk>;
 
 const walked = Object.entries(teams).map(([team, walk]) => ({ team, walk, paths: pathsOf(walk) }));
@@ -183,7 +213,9 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     everyPath(paths, (moment) => {
       const { steps, reviewRounds } = contextOf(moment);
       for (const { id, attempt } of steps) {
-        const attempts = sentIn(moment).filter(({ type, data }) => type === 'task.assign' && data['step'] === id).map(({ data }) => data['attempt']);
+        const attempts = sentIn(moment)
+          .filter(({ type, data }) => type === 'task.assign' && data['step'] === id)
+          .map(({ data }) => data['attempt']);
         expect(attempts).toEqual(Array.from({ length: attempt }, (_, index) => index + 1));
         expect(attempt).toBeLessThanOrEqual(1 + reviewRounds);
       }
@@ -217,7 +249,9 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const { happening, outputs } = moment.taken.at(-1)!;
       if (happening !== 'run.cancel' || outputs.length === 0) return;
       const cancelled = outputs.flatMap((output) => (output.kind === 'send' && output.type === 'task.cancel' ? [output.to] : []));
-      const atWork = contextOf(moment).steps.flatMap(({ id, status, attempt }) => (status === 'running' ? [`r-model.worker.reader.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : []));
+      const atWork = contextOf(moment).steps.flatMap(({ id, status, attempt }) =>
+        status === 'running' ? [`r-model.worker.reader.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : [],
+      );
       expect(cancelled).toEqual(atWork);
     });
   });

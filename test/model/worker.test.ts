@@ -20,7 +20,7 @@ const reply = (text: string, toolNames: readonly string[] = []): ModelReply => (
 
 const replies = {
   'a report': reply('{"text": "It is so.", "citations": []}'),
-  'prose': reply('It is so.'),
+  prose: reply('It is so.'),
   'two calls': reply('', ['left', 'right']),
 };
 
@@ -36,7 +36,12 @@ const walk: Walk = {
     chart,
     input: {
       profile: {
-        name: 'reader', role: 'a reader', goal: '', backstory: '', model: 'p/m', tools: ['left', 'right'],
+        name: 'reader',
+        role: 'a reader',
+        goal: '',
+        backstory: '',
+        model: 'p/m',
+        tools: ['left', 'right'],
         limits: { turns: TURNS, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
       },
     },
@@ -55,7 +60,8 @@ const walk: Walk = {
 
 const paths = pathsOf(walk);
 
-const modelStarts = (moment: Moment) => moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
+const modelStarts = (moment: Moment) =>
+  moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
 const asked = (moment: Moment): boolean => happened(moment, 'task.assign') && moment.taken[0]!.entry.message.type === 'task.assign';
 
 describe('the worker on every path', () => {

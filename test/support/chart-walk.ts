@@ -74,7 +74,12 @@ export const follow = ({ definition, address }: Walk, moment: Moment, { type, en
 const RETRYABLE = failure('MODEL_UNAVAILABLE', 'it may pass', { retryable: true });
 const LASTING = failure('MODEL_REFUSED', 'it stays');
 
-const bill = (effect: Effect) => ({ grant: grantId(effect.key, effect.attempt), spentNanos: '7', usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 }, model: 'm' });
+const bill = (effect: Effect) => ({
+  grant: grantId(effect.key, effect.attempt),
+  spentNanos: '7',
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
 
 /** Everything that can happen now: each effect goes its way through grant, claim and result, each timer may fire. */
 export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => {
@@ -99,17 +104,26 @@ const effectHappenings = (walk: Walk, { child, src, phase, attempt }: Effect, mo
   if (paid && phase === 'asked') {
     return [
       now('is granted', (effect) =>
-        message('budget.granted', { grant: grantId(effect.key, effect.attempt), amountNanos: '9', maxTokens: 100, deadline: Number.MAX_SAFE_INTEGER, leftNanos: '0' }),
+        message('budget.granted', {
+          grant: grantId(effect.key, effect.attempt),
+          amountNanos: '9',
+          maxTokens: 100,
+          deadline: Number.MAX_SAFE_INTEGER,
+          leftNanos: '0',
+        }),
       ),
       now('is vetoed', (effect) => message('budget.vetoed', { grant: grantId(effect.key, effect.attempt), failure: failure('BUDGET_EXHAUSTED', 'no money') })),
     ];
   }
-  if (paid && phase === 'granted') return [now('is claimed', (effect) => message('effect.claimed', { effect: effect.key, attempt: effect.attempt, host: 'h1' }))];
+  if (paid && phase === 'granted')
+    return [now('is claimed', (effect) => message('effect.claimed', { effect: effect.key, attempt: effect.attempt, host: 'h1' }))];
   const ends = (what: string, why: Failure) =>
     now(what, (effect) => message('effect.failed', { effect: effect.key, attempt: effect.attempt, failure: why, ...(paid && { bill: bill(effect) }) }));
   return [
     ...Object.entries(walk.results(moment.state.effects[child]!, moment)).map(([name, output]) =>
-      now(`gives ${name}`, (effect) => message('effect.completed', { effect: effect.key, attempt: effect.attempt, output, ...(paid && { bill: bill(effect) }) })),
+      now(`gives ${name}`, (effect) =>
+        message('effect.completed', { effect: effect.key, attempt: effect.attempt, output, ...(paid && { bill: bill(effect) }) }),
+      ),
     ),
     ends('fails for now', RETRYABLE),
     ends('fails for good', LASTING),
@@ -129,13 +143,13 @@ export const pathsOf = (walk: Walk): readonly Moment[] => {
     serializeEvent: ({ type }: Happening) => type as never,
     serializeState: (moment: Moment) => {
       const { snapshot, effects, timers } = moment.state;
-      const sent = Map.groupBy(sentIn(moment), ({ type }) => type);
+      const sent = Map.groupBy(sentIn(moment), ({ type }): string => type);
       return JSON.stringify([
         snapshot.value,
         snapshot.status,
         Object.values(effects).map(({ child, phase, attempt }) => [child, phase, attempt]),
         Object.keys(timers),
-        [...sent].map(([type, all]) => [type, Math.min(all.length, 2)]).sort(), // more than once is more than once
+        [...sent.keys()].toSorted((one, other) => (one < other ? -1 : 1)).map((type) => [type, Math.min(sent.get(type)!.length, 2)]), // more than once is more than once
         walk.counters(moment),
       ]) as never;
     },
@@ -168,7 +182,10 @@ export const leftAlone = (walk: Walk, moment: Moment): Moment => {
   for (let fired = 0; fired < 50; fired++) {
     const [next] = Object.values(now.state.timers).sort((one, other) => one.due - other.due);
     if (!next || hasEnded(now)) return now;
-    now = follow(walk, now, { type: `timer ${next.sendId}`, entry: () => ({ from: walk.address, message: message('timer.fired', { timer: next.key }), at: next.due }) });
+    now = follow(walk, now, {
+      type: `timer ${next.sendId}`,
+      entry: () => ({ from: walk.address, message: message('timer.fired', { timer: next.key }), at: next.due }),
+    });
   }
   return now;
 };
@@ -186,11 +203,21 @@ export const watched = (chart: Chart): { readonly chart: Chart; readonly untaken
   const taken = new Set<AnyTransitionDefinition>();
   const watcher = createActor(createMachine({}), {
     inspect: (seen) => {
-      if (seen.type === '@xstate.microstep') for (const transition of seen._transitions) taken.add(transition);
+      if (seen.type === '@xstate.microstep') for (const transition of seen['_transitions']) taken.add(transition);
     },
   });
   const nothing = () => {};
-  const scope = { self: watcher, id: '', sessionId: '', system: watcher.system, logger: nothing, defer: nothing, stopChild: nothing, emit: nothing, actionExecutor: nothing } as unknown as AnyActorScope;
+  const scope = {
+    self: watcher,
+    id: '',
+    sessionId: '',
+    system: watcher.system,
+    logger: nothing,
+    defer: nothing,
+    stopChild: nothing,
+    emit: nothing,
+    actionExecutor: nothing,
+  } as unknown as AnyActorScope;
   return {
     chart: {
       ...chart,

@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { closed, exhausted, expire, hold, left, offer, openAccount, release, settle, type Account } from '../../../src/actors/budget/policy.ts';
 import { VetoDetails, type Quote } from '../../../src/protocols/budget.ts';
 
-const quoteOf = (change: Partial<Quote> = {}): Quote => ({ model: 'm', fixedNanos: '100', outputNanosPerMtok: '1000000', maxTokens: 400, minTokens: 200, inputTokens: 1, priceHash: 'p', ...change });
+const quoteOf = (change: Partial<Quote> = {}): Quote => ({
+  model: 'm',
+  fixedNanos: '100',
+  outputNanosPerMtok: '1000000',
+  maxTokens: 400,
+  minTokens: 200,
+  inputTokens: 1,
+  priceHash: 'p',
+  ...change,
+});
 
 describe('an offer', () => {
   it.each([
@@ -45,7 +54,14 @@ describe('a veto', () => {
     account = settle(account, 'other', 300_000n);
     const veto = exhausted(account, quoteOf({ fixedNanos: '100000' }));
     expect(veto.code).toBe('BUDGET_EXHAUSTED');
-    expect(VetoDetails.parse(veto.details)).toEqual({ account: 'r-1', limitNanos: '1000000', spentNanos: '300000', heldNanos: '600000', neededNanos: '100200', askedNanos: '100400' });
+    expect(VetoDetails.parse(veto.details)).toEqual({
+      account: 'r-1',
+      limitNanos: '1000000',
+      spentNanos: '300000',
+      heldNanos: '600000',
+      neededNanos: '100200',
+      askedNanos: '100400',
+    });
     for (const part of ['r-1', '$0.001', '$0.0003', '$0.0006', '$0.0001', '--budget']) expect(veto.message).toContain(part);
   });
 
@@ -138,7 +154,8 @@ describe('an account, whatever is asked of it in whatever order', () => {
         let account = openAccount('run', LIMIT);
         all.forEach((one, now) => {
           account = apply(account, now, one);
-          const sum = (...states: string[]) => Object.values(account.grants).reduce((total, { state, nanos }) => total + (states.includes(state) ? nanos : 0n), 0n);
+          const sum = (...states: string[]) =>
+            Object.values(account.grants).reduce((total, { state, nanos }) => total + (states.includes(state) ? nanos : 0n), 0n);
           expect(account.spent + account.held <= LIMIT && account.spent >= 0n && account.held >= 0n).toBe(true);
           expect([account.spent, account.held, account.overrun]).toEqual([sum('settled', 'expired'), sum('held'), 0n]);
         });

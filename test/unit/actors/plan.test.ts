@@ -1,6 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { allEnded, change, draftProblems, findCycle, fromDraft, openPlan, present, ready, runFailure, skipBlocked, type OnFailure, type Plan, type Step, type StepStatus } from '../../../src/actors/supervisor/plan.ts';
+import {
+  allEnded,
+  change,
+  draftProblems,
+  findCycle,
+  fromDraft,
+  openPlan,
+  present,
+  ready,
+  runFailure,
+  skipBlocked,
+  type OnFailure,
+  type Plan,
+  type Step,
+  type StepStatus,
+} from '../../../src/actors/supervisor/plan.ts';
 import { failure } from '../../../src/protocols/failure.ts';
 
 const planned = (id: string, needs: readonly string[] = [], onFailure: OnFailure = 'continue') => ({ id, agent: 'reader', task: id, needs, onFailure });
@@ -11,9 +26,13 @@ const statuses = (plan: Plan): Record<string, StepStatus> => Object.fromEntries(
 const diamond = openPlan([planned('top'), planned('left', ['top']), planned('right', ['top']), planned('both', ['left', 'right'])]);
 
 /** A plan without cycles: each step needs some of those before it. */
-const acyclic = fc.array(fc.record({ needs: fc.array(fc.nat(20)), onFailure: fc.constantFrom<OnFailure>('fail', 'skip', 'continue') }), { minLength: 1, maxLength: 8 }).map((steps) =>
-  openPlan(steps.map(({ needs, onFailure }, index) => planned(`s${index}`, index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))], onFailure))),
-);
+const acyclic = fc
+  .array(fc.record({ needs: fc.array(fc.nat(20)), onFailure: fc.constantFrom<OnFailure>('fail', 'skip', 'continue') }), { minLength: 1, maxLength: 8 })
+  .map((steps) =>
+    openPlan(
+      steps.map(({ needs, onFailure }, index) => planned(`s${index}`, index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))], onFailure)),
+    ),
+  );
 
 describe('ready steps (P1)', () => {
   it('are those whose needs have all ended well, in the order of the plan', () => {
@@ -23,11 +42,22 @@ describe('ready steps (P1)', () => {
     expect(ids(ready(change(second, 'left', { status: 'completed' }), 4))).toEqual(['right']);
   });
 
-  it.each<[StepStatus, boolean]>([['pending', false], ['running', false], ['reviewing', false], ['asking', false], ['completed', true], ['skipped', false]])('do not include what needs a step that is %s, unless it is completed', (status, runs) => {
+  it.each<[StepStatus, boolean]>([
+    ['pending', false],
+    ['running', false],
+    ['reviewing', false],
+    ['asking', false],
+    ['completed', true],
+    ['skipped', false],
+  ])('do not include what needs a step that is %s, unless it is completed', (status, runs) => {
     expect(ids(ready(change(diamond, 'top', { status }), 4)).includes('left')).toBe(runs);
   });
 
-  it.each<[OnFailure, boolean]>([['fail', false], ['skip', false], ['continue', true]])('include what needs a failed step only if that one lets it: %s', (onFailure, runs) => {
+  it.each<[OnFailure, boolean]>([
+    ['fail', false],
+    ['skip', false],
+    ['continue', true],
+  ])('include what needs a failed step only if that one lets it: %s', (onFailure, runs) => {
     const plan = openPlan([planned('top', [], onFailure), planned('next', ['top'])]);
     expect(ids(ready(change(plan, 'top', failed()), 4))).toEqual(runs ? ['next'] : []);
   });
@@ -102,9 +132,14 @@ describe('findCycle', () => {
     const anyNeeds = fc.array(fc.array(fc.nat(5), { maxLength: 3 }), { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(anyNeeds, (needs) => {
-        const steps = needs.map((each, index) => planned(`s${index}`, each.map((need) => `s${need % needs.length}`)));
+        const steps = needs.map((each, index) =>
+          planned(
+            `s${index}`,
+            each.map((need) => `s${need % needs.length}`),
+          ),
+        );
         let left = steps;
-        for (let before = -1; before !== left.length; ) {
+        for (let before = -1; before !== left.length;) {
           before = left.length;
           left = left.filter((step) => step.needs.some((need) => left.some(({ id }) => id === need)));
         }
@@ -116,7 +151,12 @@ describe('findCycle', () => {
   });
 
   it('is quick also where every step needs all before it', () => {
-    const steps = Array.from({ length: 64 }, (_, index) => planned(`s${index}`, Array.from({ length: index }, (__, before) => `s${before}`)));
+    const steps = Array.from({ length: 64 }, (_, index) =>
+      planned(
+        `s${index}`,
+        Array.from({ length: index }, (__, before) => `s${before}`),
+      ),
+    );
     expect(findCycle(steps.toReversed())).toBeUndefined();
   });
 });

@@ -3,10 +3,31 @@ import { evidenceRequest, looksForEvidence, opening, parseVerdict, question, rep
 import type { AgentProfile } from '../../../src/protocols/agent.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
 
-const profile = (...tools: string[]): AgentProfile => ({ name: 'checker', role: 'a reviewer', goal: '', backstory: '', model: 'p/m', tools, limits: { turns: 3, maxTokens: 500, attempts: 2, timeoutMs: 60_000 } });
+const profile = (...tools: string[]): AgentProfile => ({
+  name: 'checker',
+  role: 'a reviewer',
+  goal: '',
+  backstory: '',
+  model: 'p/m',
+  tools,
+  limits: { turns: 3, maxTokens: 500, attempts: 2, timeoutMs: 60_000 },
+});
 const citation = { file: 'a.md', line: 3, quote: 'it is so' };
-const work = (...citations: Work['citations']): Work => ({ step: 's1', attempt: 2, goal: 'why?', instructions: 'look it up', text: 'It is so [1].', citations });
-const reply = (text: string, finish: ModelReply['finish'] = 'stop'): ModelReply => ({ text, toolCalls: [], finish, usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 }, model: 'm' });
+const work = (...citations: Work['citations']): Work => ({
+  step: 's1',
+  attempt: 2,
+  goal: 'why?',
+  instructions: 'look it up',
+  text: 'It is so [1].',
+  citations,
+});
+const reply = (text: string, finish: ModelReply['finish'] = 'stop'): ModelReply => ({
+  text,
+  toolCalls: [],
+  finish,
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
 const evidence = { callId: 'evidence', tool: 'check_quotes', input: {}, ok: true, text: '[1] stands in a.md:3', ms: 1, time: 1 };
 
 describe('evidence', () => {
@@ -19,7 +40,10 @@ describe('evidence', () => {
   });
 
   it('is asked for with the citations, on the name of the reviewer', () => {
-    expect(evidenceRequest(profile(), work(citation))).toEqual({ call: { id: 'evidence', name: 'check_quotes', input: { citations: [citation] } }, agent: 'checker' });
+    expect(evidenceRequest(profile(), work(citation))).toEqual({
+      call: { id: 'evidence', name: 'check_quotes', input: { citations: [citation] } },
+      agent: 'checker',
+    });
   });
 
   it.each([
@@ -36,7 +60,9 @@ describe('evidence', () => {
 
 describe('a review', () => {
   it('shows the question, the task, and the report with its sources', () => {
-    expect(opening(profile(), work(citation), evidence).at(-1)!.text).toContain('# Question\nwhy?\n\n# Task\nlook it up\n\n# Report to check\nIt is so [1].\nSources:\n[1] a.md:3 "it is so"');
+    expect(opening(profile(), work(citation), evidence).at(-1)!.text).toContain(
+      '# Question\nwhy?\n\n# Task\nlook it up\n\n# Report to check\nIt is so [1].\nSources:\n[1] a.md:3 "it is so"',
+    );
   });
 
   it('asks its model for a verdict, without tools', () => {
@@ -55,10 +81,15 @@ describe('a review', () => {
   });
 
   it('has a verdict without its form put right, in the same conversation', () => {
-    expect(repair(reply('Good.'), 'not JSON')).toMatchObject([{ role: 'assistant', text: 'Good.' }, { role: 'user', text: expect.stringContaining('not JSON') as string }]);
+    expect(repair(reply('Good.'), 'not JSON')).toMatchObject([
+      { role: 'assistant', text: 'Good.' },
+      { role: 'user', text: expect.stringContaining('not JSON') as string },
+    ]);
   });
 
   it('tells a person what the model says and how sure it is', () => {
-    expect(question(work(), { verdict: 'accept', reasons: [], confidence: 0.333 })).toBe('Step s1: the reviewer says "accept" with a confidence of 0.33. Is the work good enough?');
+    expect(question(work(), { verdict: 'accept', reasons: [], confidence: 0.333 })).toBe(
+      'Step s1: the reviewer says "accept" with a confidence of 0.33. Is the work good enough?',
+    );
   });
 });

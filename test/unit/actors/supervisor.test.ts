@@ -1,6 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { change, openPlan, type Plan, type Step } from '../../../src/actors/supervisor/plan.ts';
-import { decided, dispatch, keepKnownSources, parseAnswer, parsePlan, planning, recall, request, reviewed, reviewFailed, soleAnswer, synthesis, taskCompleted, taskFailed, type OnRejected, type SupervisorInput } from '../../../src/actors/supervisor/policy.ts';
+import {
+  decided,
+  dispatch,
+  keepKnownSources,
+  parseAnswer,
+  parsePlan,
+  planning,
+  recall,
+  request,
+  reviewed,
+  reviewFailed,
+  soleAnswer,
+  synthesis,
+  taskCompleted,
+  taskFailed,
+  type OnRejected,
+  type SupervisorInput,
+} from '../../../src/actors/supervisor/policy.ts';
 import { failure } from '../../../src/protocols/failure.ts';
 import type { Citation } from '../../../src/protocols/formats.ts';
 import type { Address, RunId } from '../../../src/protocols/ids.ts';
@@ -9,8 +26,19 @@ import type { ModelReply } from '../../../src/protocols/model.ts';
 const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: string } => ({
   goal: 'why?',
   run: 'r-plan' as RunId,
-  profile: { name: 'lead', role: 'a lead', goal: 'to lead', backstory: '', model: 'p/m', tools: [], limits: { turns: 3, maxTokens: 500, attempts: 2, timeoutMs: 60_000 } },
-  agents: [{ name: 'reader', description: 'reads pages' }, { name: 'writer', description: 'writes' }],
+  profile: {
+    name: 'lead',
+    role: 'a lead',
+    goal: 'to lead',
+    backstory: '',
+    model: 'p/m',
+    tools: [],
+    limits: { turns: 3, maxTokens: 500, attempts: 2, timeoutMs: 60_000 },
+  },
+  agents: [
+    { name: 'reader', description: 'reads pages' },
+    { name: 'writer', description: 'writes' },
+  ],
   reviewer: 'checker',
   plan: undefined,
   maxSteps: 3,
@@ -27,8 +55,20 @@ const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: 
 const source = (line: number): Citation => ({ file: 'a.md', line, quote: `line ${line}` });
 const single = (to: Partial<Step> = {}): Plan => change(openPlan([{ id: 'a', agent: 'reader', task: 'look', needs: [], onFailure: 'continue' }]), 'a', to);
 const done = { step: 'a', attempt: 1, text: 'found [1]', citations: [source(1)], turns: 2 };
-const verdict = (said: 'accept' | 'revise' | 'reject', reasons: string[] = ['cite it'], attempt = 1) => ({ step: 'a', attempt, verdict: said, reasons, confidence: 1 });
-const reply = (text: string, finish: ModelReply['finish'] = 'stop'): ModelReply => ({ text, toolCalls: [], finish, usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 }, model: 'm' });
+const verdict = (said: 'accept' | 'revise' | 'reject', reasons: string[] = ['cite it'], attempt = 1) => ({
+  step: 'a',
+  attempt,
+  verdict: said,
+  reasons,
+  confidence: 1,
+});
+const reply = (text: string, finish: ModelReply['finish'] = 'stop'): ModelReply => ({
+  text,
+  toolCalls: [],
+  finish,
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
 
 describe('dispatch', () => {
   it('assigns what may run, to a worker of its own for each attempt', () => {
@@ -43,7 +83,10 @@ describe('dispatch', () => {
       { id: 'b', agent: 'writer', task: 'look too', needs: [], onFailure: 'continue' },
       { id: 'c', agent: 'writer', task: 'write', needs: ['a', 'b'], onFailure: 'continue' },
     ]);
-    plan = change(change(plan, 'a', { status: 'completed', text: 'found [1]', citations: [source(1)] }), 'b', { status: 'failed', failure: failure('TASK_TIMEOUT', 'too slow') });
+    plan = change(change(plan, 'a', { status: 'completed', text: 'found [1]', citations: [source(1)] }), 'b', {
+      status: 'failed',
+      failure: failure('TASK_TIMEOUT', 'too slow'),
+    });
     expect(dispatch(team(), plan).outbox).toMatchObject([
       {
         step: 'c',
@@ -62,7 +105,9 @@ describe('a completed task', () => {
   it('goes to the reviewer, for whom it is an instance of its own', () => {
     const { plan, outbox } = taskCompleted(team(), running, done);
     expect(plan[0]).toMatchObject({ status: 'reviewing', text: 'found [1]' });
-    expect(outbox).toMatchObject([{ type: 'review.request', to: 'r-plan.reviewer.checker.a-1', step: 'a', attempt: 1, text: 'found [1]', citations: [source(1)] }]);
+    expect(outbox).toMatchObject([
+      { type: 'review.request', to: 'r-plan.reviewer.checker.a-1', step: 'a', attempt: 1, text: 'found [1]', citations: [source(1)] },
+    ]);
   });
 
   it('is done where nobody reviews', () => {
@@ -86,7 +131,9 @@ describe('a review', () => {
   it.each(['revise', 'reject'] as const)('that says %s has the step done again with what was said, while there are rounds left', (said) => {
     const { plan, outbox } = reviewed(team(), reviewing(), verdict(said));
     expect(plan[0]).toMatchObject({ status: 'running', attempt: 2 });
-    expect(outbox).toMatchObject([{ type: 'task.assign', to: 'r-plan.worker.reader.a-2', attempt: 2, feedback: { previous: 'found [1]', reasons: ['cite it'] } }]);
+    expect(outbox).toMatchObject([
+      { type: 'task.assign', to: 'r-plan.worker.reader.a-2', attempt: 2, feedback: { previous: 'found [1]', reasons: ['cite it'] } },
+    ]);
   });
 
   it('without reasons still says something to whoever does it again', () => {
@@ -111,26 +158,36 @@ describe('a review', () => {
 
   it('that could not be made counts as one that did not accept', () => {
     const missed = { step: 'a', attempt: 1, failure: failure('REVIEW_TIMEOUT', 'too slow') };
-    expect(reviewFailed(team(), reviewing(), missed).plan[0]).toMatchObject({ status: 'completed', text: 'found [1]\n(The review still objects: not reviewed: too slow)' });
+    expect(reviewFailed(team(), reviewing(), missed).plan[0]).toMatchObject({
+      status: 'completed',
+      text: 'found [1]\n(The review still objects: not reviewed: too slow)',
+    });
     expect(reviewFailed(team({ onRejected: 'fail' }), reviewing(), missed).plan[0]!.status).toBe('failed');
   });
 
-  it.each(['BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'MODEL_UNAUTHORISED'])('that could not be made for %s fails the step: every other call would meet the same', (code) => {
-    const { plan } = reviewFailed(team(), reviewing(), { step: 'a', attempt: 1, failure: failure(code, 'no') });
-    expect(plan[0]).toMatchObject({ status: 'failed', failure: { code } });
-  });
+  it.each(['BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'MODEL_UNAUTHORISED'])(
+    'that could not be made for %s fails the step: every other call would meet the same',
+    (code) => {
+      const { plan } = reviewFailed(team(), reviewing(), { step: 'a', attempt: 1, failure: failure(code, 'no') });
+      expect(plan[0]).toMatchObject({ status: 'failed', failure: { code } });
+    },
+  );
 });
 
 describe('a person', () => {
   const asking = single({ status: 'asking', attempt: 2, text: 'found', objections: ['cite it'] });
   const said = (approval: string, decision: 'approve' | 'deny') => ({ approval, decision, by: 'ann', note: '' });
 
-  it.each([['approve', 'completed'], ['deny', 'failed']] as const)('who says %s has the step %s', (decision, status) => {
+  it.each([
+    ['approve', 'completed'],
+    ['deny', 'failed'],
+  ] as const)('who says %s has the step %s', (decision, status) => {
     expect(decided(team(), asking, said('step-a-2', decision)).plan[0]!.status).toBe(status);
   });
 
   it('who answers another question changes nothing', () => {
-    for (const approval of ['step-a-1', 'step-b-2', 'review-a-2']) expect(decided(team(), asking, said(approval, 'approve'))).toEqual({ plan: asking, outbox: [] });
+    for (const approval of ['step-a-1', 'step-b-2', 'review-a-2'])
+      expect(decided(team(), asking, said(approval, 'approve'))).toEqual({ plan: asking, outbox: [] });
   });
 });
 
@@ -167,8 +224,11 @@ describe("a model's plan", () => {
   });
 
   it('is asked for with the agents that there are, and how many steps it may have', () => {
-    const text = planning(team()).map((one) => one.text).join('\n');
-    for (const part of ['You are lead, a lead.', '# Question\nwhy?', '- reader: reads pages', '- writer: writes', 'at most 3 steps']) expect(text).toContain(part);
+    const text = planning(team())
+      .map((one) => one.text)
+      .join('\n');
+    for (const part of ['You are lead, a lead.', '# Question\nwhy?', '- reader: reads pages', '- writer: writes', 'at most 3 steps'])
+      expect(text).toContain(part);
   });
 });
 
@@ -179,9 +239,13 @@ describe('an answer', () => {
   });
 
   it('is put together from what each step brought, failures included', () => {
-    const plan = [...single({ status: 'completed', text: 'found [1]', citations: [source(1)] }), ...single({ id: 'b', status: 'failed', failure: failure('X', 'too slow') })];
+    const plan = [
+      ...single({ status: 'completed', text: 'found [1]', citations: [source(1)] }),
+      ...single({ id: 'b', status: 'failed', failure: failure('X', 'too slow') }),
+    ];
     const text = synthesis(team(), plan).at(-1)!.text;
-    for (const part of ['# Question\nwhy?', '# Findings', '## a (reader)', 'found [1]', '[1] a.md:1 "line 1"', '## b (reader)', 'This step failed: too slow']) expect(text).toContain(part);
+    for (const part of ['# Question\nwhy?', '# Findings', '## a (reader)', 'found [1]', '[1] a.md:1 "line 1"', '## b (reader)', 'This step failed: too slow'])
+      expect(text).toContain(part);
   });
 
   it('is the result of the step when there was but one, and it is completed', () => {
@@ -199,14 +263,23 @@ describe('an answer', () => {
 });
 
 describe('keepKnownSources', () => {
-  const plan = [...single({ status: 'completed', citations: [source(1), source(2), source(3)] }), ...single({ id: 'b', status: 'failed', citations: [source(8)] })];
+  const plan = [
+    ...single({ status: 'completed', citations: [source(1), source(2), source(3)] }),
+    ...single({ id: 'b', status: 'failed', citations: [source(8)] }),
+  ];
   const invented = source(9);
 
   it.each<[string, string, Citation[], string, Citation[]]>([
     ['an answer whose sources are all known', 'So [1] and so [2].', [source(1), source(2)], 'So [1] and so [2].', [source(1), source(2)]],
     ['a source that nobody brought, with its mark', 'So [1] and so [2].', [invented, source(2)], 'So and so [1].', [source(2)]],
     ['a source of a step that failed', 'So [1].', [source(8)], 'So.', []],
-    ['sources in the order of their first mark', 'So [3], so [1], so [3].', [source(1), source(2), source(3)], 'So [1], so [2], so [1].', [source(3), source(1), source(2)]],
+    [
+      'sources in the order of their first mark',
+      'So [3], so [1], so [3].',
+      [source(1), source(2), source(3)],
+      'So [1], so [2], so [1].',
+      [source(3), source(1), source(2)],
+    ],
     ['the same source once', 'So [1] and [2].', [source(1), source(1)], 'So [1] and [1].', [source(1)]],
     ['a mark of nothing', 'So [7].', [source(1)], 'So.', [source(1)]],
     ['a source that is not marked', 'So.', [source(1)], 'So.', [source(1)]],

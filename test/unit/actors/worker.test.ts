@@ -5,7 +5,15 @@ import { failure } from '../../../src/protocols/failure.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
 import type { ToolRecord } from '../../../src/protocols/tool.ts';
 
-const profile: AgentProfile = { name: 'reader', role: 'a reader', goal: 'to read', backstory: 'It reads.', model: 'p/m', tools: ['look'], limits: { turns: 3, maxTokens: 500, attempts: 2, timeoutMs: 60_000 } };
+const profile: AgentProfile = {
+  name: 'reader',
+  role: 'a reader',
+  goal: 'to read',
+  backstory: 'It reads.',
+  model: 'p/m',
+  tools: ['look'],
+  limits: { turns: 3, maxTokens: 500, attempts: 2, timeoutMs: 60_000 },
+};
 const task = { step: 's1', attempt: 1, goal: 'why?', instructions: 'look it up', findings: [] };
 const reply = (calls: number, more: Partial<ModelReply> = {}): ModelReply => ({
   text: '',
@@ -40,7 +48,12 @@ describe('the opening of a task', () => {
 });
 
 describe('a request', () => {
-  it.each([[1, ['look']], [2, ['look']], [3, []], [4, []]])('of turn %i has the tools %j (W2)', (turn, tools) => {
+  it.each([
+    [1, ['look']],
+    [2, ['look']],
+    [3, []],
+    [4, []],
+  ])('of turn %i has the tools %j (W2)', (turn, tools) => {
     expect(request(profile, [], turn).tools).toEqual(tools);
   });
 
@@ -54,9 +67,14 @@ describe('tool calls', () => {
     const many = reply(CALLS_MAX + 2);
     const made = callsOf(many);
     expect(made.length).toBe(CALLS_MAX);
-    const messages = observed(many, made.map(({ id }) => record(id)));
+    const messages = observed(
+      many,
+      made.map(({ id }) => record(id)),
+    );
     expect(messages.length).toBe(CALLS_MAX + 2);
-    expect(messages.slice(CALLS_MAX)).toEqual(many.toolCalls.slice(CALLS_MAX).map(({ id }) => ({ role: 'tool', callId: id, ok: false, text: expect.stringContaining('not made') as string })));
+    expect(messages.slice(CALLS_MAX)).toEqual(
+      many.toolCalls.slice(CALLS_MAX).map(({ id }) => ({ role: 'tool', callId: id, ok: false, text: expect.stringContaining('not made') as string })),
+    );
   });
 
   it('are answered in the order in which they were asked for, whichever ended first (W4)', () => {
@@ -66,7 +84,15 @@ describe('tool calls', () => {
 
   it('that broke are something to read (W4)', () => {
     const why = failure('TOOL_BROKEN', 'the disk is gone');
-    expect(brokenCall({ id: 'c0', name: 'look', input: { page: 1 } }, why, 42)).toMatchObject({ callId: 'c0', tool: 'look', input: { page: 1 }, ok: false, text: 'the disk is gone', failure: why, time: 42 });
+    expect(brokenCall({ id: 'c0', name: 'look', input: { page: 1 } }, why, 42)).toMatchObject({
+      callId: 'c0',
+      tool: 'look',
+      input: { page: 1 },
+      ok: false,
+      text: 'the disk is gone',
+      failure: why,
+      time: 42,
+    });
   });
 });
 

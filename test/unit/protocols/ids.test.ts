@@ -36,7 +36,19 @@ describe('ids', () => {
     );
   });
 
-  it.each(['', 'r-1', 'r-0k3v.', '.worker', 'r-0k3v..worker', 'r-0k3v.a b', 'r-0k3v.*', 'r-0k3v.>', 'r-0k3v/worker', 'a.b.c.d.e.f', `r-0k3v.${'x'.repeat(65)}`])('refuses %j as an address', (text) => {
+  it.each([
+    '',
+    'r-1',
+    'r-0k3v.',
+    '.worker',
+    'r-0k3v..worker',
+    'r-0k3v.a b',
+    'r-0k3v.*',
+    'r-0k3v.>',
+    'r-0k3v/worker',
+    'a.b.c.d.e.f',
+    `r-0k3v.${'x'.repeat(65)}`,
+  ])('refuses %j as an address', (text) => {
     expect(Address.safeParse(text).success).toBe(false);
   });
 

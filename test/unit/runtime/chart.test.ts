@@ -31,16 +31,28 @@ describe('a chart is refused for', () => {
     ['an inline function', slots.createMachine({ entry: () => {} }), 'an inline action is a plain function'],
     ['an inline function on the way out', slots.createMachine({ exit: () => {} }), 'exit: an inline action is a plain function'],
     ['an inline function of a transition', slots.createMachine({ on: { go: { actions: () => {} } } }), "on 'go': an inline action is a plain function"],
-    ['an inline function of an eventless transition', slots.createMachine({ initial: 'a', states: { a: { always: { guard: () => false, actions: () => {} } } } }), "on '': an inline action"],
+    [
+      'an inline function of an eventless transition',
+      slots.createMachine({ initial: 'a', states: { a: { always: { guard: () => false, actions: () => {} } } } }),
+      "on '': an inline action",
+    ],
     ['an inline function after a delay', slots.createMachine({ initial: 'a', states: { a: { after: { 10: { actions: () => {} } } } } }), 'is a plain function'],
-    ['an inline function with the initial state', slots.createMachine({ initial: { target: 'a', actions: () => {} }, states: { a: {} } }), 'initial: an inline action'],
+    [
+      'an inline function with the initial state',
+      slots.createMachine({ initial: { target: 'a', actions: () => {} }, states: { a: {} } }),
+      'initial: an inline action',
+    ],
     ['sendTo', slots.createMachine({ entry: sendTo('somebody', { type: 'hello' }) }), "'xstate.sendTo', which a host cannot perform"],
     ['log', slots.createMachine({ entry: log('hello') }), "'xstate.log', which a host cannot perform"],
     ['enqueueActions', base.createMachine({ entry: 'queued' }), "action 'queued' uses enqueueActions"],
     ['enqueueActions inline', slots.createMachine({ entry: enqueueActions(() => {}) }), 'an inline action uses enqueueActions'],
     ['an action that nobody wrote', slots.createMachine({ entry: 'ghost' as never }), "action 'ghost' has no implementation"],
     ['an actor that is more than a slot', base.createMachine({}), "actor 'raw': make the slot with effect()"],
-    ['an effect without a name', slots.createMachine({ invoke: { src: fromPromise(async () => 1) as never, id: 'it', onError: {} } }), 'invokes it: give the effect a name'],
+    [
+      'an effect without a name',
+      slots.createMachine({ invoke: { src: fromPromise(async () => 1) as never, id: 'it', onError: {} } }),
+      'invokes it: give the effect a name',
+    ],
     ['an effect whose failure goes nowhere', slots.createMachine({ invoke: { src: 'model', id: 'it' } }), 'invokes it: nothing happens when the effect fails'],
   ])('%s', (_, machine, problem) => {
     expect(problemsOf(machine as unknown as AnyStateMachine).join('\n')).toContain(problem);
@@ -64,7 +76,10 @@ describe('a chart may', () => {
     ['emit, raise, cancel', slots.createMachine({ entry: [emit({ type: 'said' }), raise({ type: 'go' }, { delay: 5, id: 'later' }), cancel('later')] })],
     ['start and stop an effect', slots.createMachine({ entry: [spawnChild('model', { id: 'it' }), stopChild('it')] })],
     ['do any number of things', slots.createMachine({ entry: [emitEach(() => []), startEach('model', () => [])] })],
-    ['have the way out on the state around', slots.createMachine({ initial: 'a', on: { 'xstate.error.actor.*': {} }, states: { a: { invoke: { src: 'model', id: 'it' } } } })],
+    [
+      'have the way out on the state around',
+      slots.createMachine({ initial: 'a', on: { 'xstate.error.actor.*': {} }, states: { a: { invoke: { src: 'model', id: 'it' } } } }),
+    ],
     ['have its way out by name', slots.createMachine({ invoke: { src: 'model', id: 'it', onError: {} } })],
   ])('%s', (_, machine) => {
     expect(problemsOf(machine as unknown as AnyStateMachine)).toEqual([]);
@@ -84,7 +99,9 @@ describe('a chart', () => {
 
   it('gives its actions as data and does none of them', () => {
     let done = 0;
-    const noting = setup({ actors: { model: effect<string, unknown>() } }).createMachine({ invoke: { src: 'model', id: 'it', input: () => ({ asked: ++done }), onError: {} } });
+    const noting = setup({ actors: { model: effect<string, unknown>() } }).createMachine({
+      invoke: { src: 'model', id: 'it', input: () => ({ asked: ++done }), onError: {} },
+    });
     const [, actions] = defineChart('noting', 1, noting).initial(undefined);
     expect(actions.map(({ type }) => type)).toEqual(['xstate.spawnChild']);
     expect(done).toBe(1);

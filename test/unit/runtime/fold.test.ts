@@ -17,7 +17,7 @@ const asking = setup({
   actors: { model: effect<string, { prompt: string }>() },
   actions: {
     keep: assign(({ context }, what: unknown) => ({ heard: [...context.heard, what] })),
-    tell: emit({ type: 'task.cancel', to: LEAD, reason: 'told' } as never),
+    tell: emit({ type: 'task.cancel', to: LEAD, reason: 'told' }),
   },
 }).createMachine({
   id: 'asking',
@@ -92,13 +92,25 @@ class Actor {
   }
 }
 
-const granted = (effect: Effect, attempt = effect.attempt): PayloadOf<'budget.granted'> => ({ grant: grantId(effect.key, attempt), amountNanos: '9', maxTokens: 5, deadline: 9_999, leftNanos: '1' });
+const granted = (effect: Effect, attempt = effect.attempt): PayloadOf<'budget.granted'> => ({
+  grant: grantId(effect.key, attempt),
+  amountNanos: '9',
+  maxTokens: 5,
+  deadline: 9_999,
+  leftNanos: '1',
+});
 const claimed = (effect: Effect, host = 'h1', attempt = effect.attempt) => ({ effect: effect.key, attempt, host });
-const bill = (effect: Effect, attempt = effect.attempt) => ({ grant: grantId(effect.key, attempt), spentNanos: '4', usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 }, model: 'm' });
+const bill = (effect: Effect, attempt = effect.attempt) => ({
+  grant: grantId(effect.key, attempt),
+  spentNanos: '4',
+  usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 },
+  model: 'm',
+});
 const completed = (effect: Effect, output: unknown, attempt = effect.attempt) => ({ effect: effect.key, attempt, output, bill: bill(effect, attempt) });
 
 const kinds = (outputs: readonly Output[]): string[] => outputs.map(({ kind }) => kind);
-const paid = (outputs: readonly Output[]): [type: string, grant: unknown][] => outputs.flatMap((output): [string, unknown][] => (output.kind === 'send' && output.to === ACCOUNT ? [[output.type, output.data['grant']]] : []));
+const paid = (outputs: readonly Output[]): [type: string, grant: unknown][] =>
+  outputs.flatMap((output): [string, unknown][] => (output.kind === 'send' && output.to === ACCOUNT ? [[output.type, output.data['grant']]] : []));
 
 /** An actor whose call was granted and claimed by the host h1. */
 const calling = (): { actor: Actor; effect: Effect } => {
@@ -117,7 +129,12 @@ describe('a step', () => {
     const [one, said] = step(definition, SELF, actor.state, entry);
     const [other, saidAgain] = step(definition, SELF, actor.state, entry);
     expect(saidAgain).toEqual(said);
-    expect([other.snapshot.value, other.snapshot.context, other.effects, other.timers]).toEqual([one.snapshot.value, one.snapshot.context, one.effects, one.timers]);
+    expect([other.snapshot.value, other.snapshot.context, other.effects, other.timers]).toEqual([
+      one.snapshot.value,
+      one.snapshot.context,
+      one.effects,
+      one.timers,
+    ]);
     expect(JSON.stringify([actor.state.snapshot.context, actor.state.effects, actor.state.timers])).toBe(before);
   });
 
@@ -147,7 +164,10 @@ describe('an effect', () => {
   it('starts, is claimed once it is granted, and runs once it is claimed (F3)', () => {
     const actor = new Actor();
     const started = actor.tell('run.start', { goal: 'why' });
-    expect(started.find(({ kind }) => kind === 'start')).toMatchObject({ kind: 'start', effect: { src: 'model', input: { prompt: 'why' }, attempt: 1, phase: 'asked' } });
+    expect(started.find(({ kind }) => kind === 'start')).toMatchObject({
+      kind: 'start',
+      effect: { src: 'model', input: { prompt: 'why' }, attempt: 1, phase: 'asked' },
+    });
     expect(actor.tell('budget.granted', granted(actor.effect))).toMatchObject([{ kind: 'claim', effect: { phase: 'granted', grant: { maxTokens: 5 } } }]);
     expect(actor.tell('effect.claimed', claimed(actor.effect))).toMatchObject([{ kind: 'run', effect: { phase: 'claimed', claimedBy: 'h1' } }]);
   });
@@ -210,7 +230,9 @@ describe('an effect', () => {
 describe('a host that was lost', () => {
   it('is followed by another attempt with a grant of its own', () => {
     const { actor, effect } = calling();
-    expect(actor.tell('effect.lost', claimed(effect))).toMatchObject([{ kind: 'start', effect: { key: effect.key, attempt: 2, phase: 'asked', input: { prompt: 'why' } } }]);
+    expect(actor.tell('effect.lost', claimed(effect))).toMatchObject([
+      { kind: 'start', effect: { key: effect.key, attempt: 2, phase: 'asked', input: { prompt: 'why' } } },
+    ]);
     expect(actor.effect).not.toHaveProperty('grant');
     expect(actor.tell('budget.granted', granted(effect, 2))).toMatchObject([{ kind: 'claim', effect: { attempt: 2 } }]);
   });
@@ -228,7 +250,10 @@ describe('a host that was lost', () => {
     const second = grantId(effect.key, 2);
     actor.tell('budget.granted', granted(effect, 2));
     const said = actor.tell('effect.completed', completed(effect, 'late', 1));
-    expect(paid(said)).toEqual([['budget.settle', grantId(effect.key, 1)], ['budget.release', second]]);
+    expect(paid(said)).toEqual([
+      ['budget.settle', grantId(effect.key, 1)],
+      ['budget.release', second],
+    ]);
     expect(actor.heard.at(-1)).toBe('late');
   });
 
@@ -244,7 +269,9 @@ describe('a host that was lost', () => {
     actor.tell('effect.lost', claimed(effect));
     actor.tell('budget.granted', granted(effect, 2));
     actor.tell('effect.claimed', claimed(effect, 'h2', 2));
-    expect(actor.tell('effect.completed', completed(effect, 'late', 1))).toContainEqual(expect.objectContaining({ kind: 'stop', effect: expect.objectContaining({ attempt: 2 }) as unknown }));
+    expect(actor.tell('effect.completed', completed(effect, 'late', 1))).toContainEqual(
+      expect.objectContaining({ kind: 'stop', effect: expect.objectContaining({ attempt: 2 }) as unknown }),
+    );
   });
 
   it('fails the effect when it was the tenth: the effect may be what stops them', () => {
@@ -303,7 +330,7 @@ describe('a grant (F4)', () => {
     expect(late(actor.entry('task.cancel', { reason: 'enough' }))).toEqual([]);
   });
 
-  it('is nobody\'s business without an account', () => {
+  it("is nobody's business without an account", () => {
     const actor = new Actor({ chart, input: undefined });
     const effect = actor.start();
     expect(actor.tell('effect.completed', completed(effect, 'so')).filter(({ kind }) => kind === 'send')).toEqual([]);

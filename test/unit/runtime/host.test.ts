@@ -48,7 +48,8 @@ const typesIn = async (log: string): Promise<string[]> => (await entries(log)).m
 const said = (id: string, type: string, data: Record<string, unknown>, from: Address = client): Envelope => ({ id, type, v: 1, from, time: 0, data });
 
 /** What the client hears at the end. */
-const endOf = (host: Host): Promise<{ readonly type: string; readonly data: unknown }> => new Promise((resolve) => host.inbox(client, ({ message }) => resolve(message)));
+const endOf = (host: Host): Promise<{ readonly type: string; readonly data: unknown }> =>
+  new Promise((resolve) => host.inbox(client, ({ message }) => resolve(message)));
 
 /** A model whose calls end when the test says so. */
 class HeldModel {

@@ -19,10 +19,16 @@ const usage = { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoning
 
 const results: Walk['results'] = ({ src, input }) =>
   src === 'model'
-    ? { 'an answer': { ...answer(input as ModelRequest), usage, model: 'm' }, 'nonsense': { text: '?', toolCalls: [], finish: 'stop', usage, model: 'm' } }
+    ? { 'an answer': { ...answer(input as ModelRequest), usage, model: 'm' }, nonsense: { text: '?', toolCalls: [], finish: 'stop', usage, model: 'm' } }
     : { 'a record': { callId: 'one', tool: 'look_up', input: {}, ok: true, text: 'page', ms: 1, time: 0 } };
 
-const walkOf = (at: Address, messages: readonly Happening[]): Walk => ({ address: at, definition: resolve(at)!, messages: () => messages, results, counters: () => 0 });
+const walkOf = (at: Address, messages: readonly Happening[]): Walk => ({
+  address: at,
+  definition: resolve(at)!,
+  messages: () => messages,
+  results,
+  counters: () => 0,
+});
 
 const walks = {
   worker: walkOf(worker, [
@@ -30,7 +36,14 @@ const walks = {
     hears('cancel', client, 'task.cancel', { reason: 'enough' }),
   ]),
   reviewer: walkOf(address(run, 'reviewer', 'checker', 's1-1'), [
-    hears('review', client, 'review.request', { step: 's1', attempt: 1, goal: 'why', instructions: 'look', text: 'so', citations: [{ file: 'a', line: 1, quote: 'q' }] }),
+    hears('review', client, 'review.request', {
+      step: 's1',
+      attempt: 1,
+      goal: 'why',
+      instructions: 'look',
+      text: 'so',
+      citations: [{ file: 'a', line: 1, quote: 'q' }],
+    }),
   ]),
   supervisor: walkOf(address(run, 'supervisor'), [
     hears('start', client, 'run.start', { goal: 'why' }),
@@ -48,10 +61,13 @@ const walks = {
     ]),
     hears('close', client, 'budget.close', { reason: 'done' }),
   ]),
-  approver: walkOf(address(run, 'approver'), ['one', 'two'].flatMap((approval, index) => [
-    hears(`ask ${approval}`, worker, 'approval.request', { approval, question: '?', details: {}, timeoutMs: 1_000 * (index + 1), otherwise: 'deny' }),
-    hears(`answer ${approval}`, client, 'approval.answer', { approval, decision: 'approve', by: 'ann', note: '' }),
-  ])),
+  approver: walkOf(
+    address(run, 'approver'),
+    ['one', 'two'].flatMap((approval, index) => [
+      hears(`ask ${approval}`, worker, 'approval.request', { approval, question: '?', details: {}, timeoutMs: 1_000 * (index + 1), otherwise: 'deny' }),
+      hears(`answer ${approval}`, client, 'approval.answer', { approval, decision: 'approve', by: 'ann', note: '' }),
+    ]),
+  ),
 };
 
 const beginning = (walk: Walk): Instance => Instance.begin(walk.address, walk.definition, first(walk).now)[0];
@@ -141,16 +157,24 @@ describe('a frozen instance', () => {
 describe('what an instance remembers', () => {
   it('is bounded, and its newest ids are what it keeps', () => {
     const budget = beginning(walks.budget);
-    for (let position = 1; position <= 5_000; position++) budget.apply(entry(position, hears('release', worker, 'budget.release', { grant: 'none', reason: '' })));
+    for (let position = 1; position <= 5_000; position++)
+      budget.apply(entry(position, hears('release', worker, 'budget.release', { grant: 'none', reason: '' })));
     expect([budget.has('e1'), budget.has('e5000'), budget.has('e905'), budget.has('e904')]).toEqual([false, true, true, false]);
   });
 
   it('outlives its end: a grant that comes again is not given back twice, a new one is', () => {
     const instance = beginning(walks.worker);
-    for (const at of [entry(1, walks.worker.messages(first(walks.worker))[0]!), entry(2, hears('cancel', client, 'task.cancel', { reason: 'enough' }))]) instance.apply(at);
+    for (const at of [entry(1, walks.worker.messages(first(walks.worker))[0]!), entry(2, hears('cancel', client, 'task.cancel', { reason: 'enough' }))])
+      instance.apply(at);
     expect(instance.ended).toBe(true);
     const retired = instance.retire();
-    const granted: FoldEntry = { position: 3, at: 5, id: 'e3', from: client, message: message('budget.granted', { grant: `${worker}/1/model#1`, amountNanos: '1', maxTokens: 1, deadline: 9, leftNanos: '0' }) };
+    const granted: FoldEntry = {
+      position: 3,
+      at: 5,
+      id: 'e3',
+      from: client,
+      message: message('budget.granted', { grant: `${worker}/1/model#1`, amountNanos: '1', maxTokens: 1, deadline: 9, leftNanos: '0' }),
+    };
     expect(retired.apply(granted)).toMatchObject([{ kind: 'send', type: 'budget.release' }]);
     expect(retired.apply(granted)).toEqual([]);
     expect(retired.apply({ ...granted, position: 9 })).toEqual([]);

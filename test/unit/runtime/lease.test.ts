@@ -19,7 +19,8 @@ afterEach(() => bus.close());
 
 const ownedElsewhere = (id = 'other'): string => JSON.stringify({ id, pid: 1, machine: 'another machine' });
 
-const take = (clock: ManualClock, id: string, { wait = true, on = bus }: { wait?: boolean; on?: Bus } = {}): Promise<Lease> => takeLease('r-1', { bus: on, clock, id, leaseMs: LEASE_MS }, { wait });
+const take = (clock: ManualClock, id: string, { wait = true, on = bus }: { wait?: boolean; on?: Bus } = {}): Promise<Lease> =>
+  takeLease('r-1', { bus: on, clock, id, leaseMs: LEASE_MS }, { wait });
 
 /** Resolves when the owner wrote its key again. */
 const renewed = async (clock: ManualClock): Promise<void> => {
@@ -125,7 +126,9 @@ describe('an owner', () => {
   it('stops holding it while the bus is away, and holds it again when that comes back in time (L2)', async () => {
     let away = true;
     const flaky: Bus = Object.create(bus, {
-      put: { value: (...args: Parameters<Bus['put']>) => (away ? Promise.reject(new TroupeError('BUS_UNAVAILABLE', 'away', { retryable: true })) : bus.put(...args)) },
+      put: {
+        value: (...args: Parameters<Bus['put']>) => (away ? Promise.reject(new TroupeError('BUS_UNAVAILABLE', 'away', { retryable: true })) : bus.put(...args)),
+      },
     }) as Bus;
     const clock = new ManualClock();
     away = false;
@@ -162,6 +165,28 @@ describe('an owner', () => {
     answer();
     await eventually('it was answered', () => clock.waiting === 1);
     expect(lease.holds()).toBe(false);
+  });
+
+  it('knows its own renewal again when the answer to it was lost', async () => {
+    let silent = false;
+    const lossy: Bus = Object.create(bus, {
+      put: {
+        value: async (...args: Parameters<Bus['put']>) => {
+          const revision = await bus.put(...args);
+          if (silent) throw new TroupeError('BUS_UNAVAILABLE', 'no answer', { retryable: true });
+          return revision;
+        },
+      },
+    }) as Bus;
+    const clock = new ManualClock();
+    const lease = await take(clock, 'h1', { on: lossy });
+    silent = true;
+    clock.advance(LEASE_MS / 3);
+    await eventually('it tries again later', () => clock.waiting === 1);
+    silent = false;
+    await renewed(clock);
+    clock.advance(LEASE_MS / 3 - 1);
+    expect(lease.holds()).toBe(true);
   });
 
   it('does not hold what somebody else has taken, and does not take that back', async () => {
