@@ -19,7 +19,10 @@ export type Compat = keyof typeof compatWords;
 
 /** Errors: OPENAI_COMPAT_INVALID. */
 export const parseCompat = (text: string | undefined): ReadonlySet<Compat> => {
-  const words = (text ?? '').split(',').map((word) => word.trim()).filter((word) => word !== '');
+  const words = (text ?? '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
   const unknown = words.find((word) => !(word in compatWords));
   if (unknown === undefined) return new Set(words as Compat[]);
   const known = Object.entries(compatWords).map(([word, effect]) => `${word} (${effect})`);

@@ -6,32 +6,21 @@
  *   5xx, cut off, timed out, aborted       nobody knows: it may be billed in full
  */
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
-import { ModelError, type Billing, type ModelErrorCode } from '../port.ts';
-
-export type ErrorContext = {
-  readonly provider: string;
-  readonly model: string;
-  /** Without credentials. */
-  readonly host: string;
-  readonly apiKey: string | undefined;
-  readonly now: () => number;
-};
+import { ModelError, type ModelErrorCode } from '../port.ts';
+import { lost, modelError, type ErrorContext } from './model-error.ts';
 
 /** Whatever the client threw. The key is cut out of every word, and nothing of the request is kept. */
 export const errorFrom = (thrown: unknown, context: ErrorContext): ModelError => {
   if (thrown instanceof ModelError) return thrown;
   if (thrown instanceof APIConnectionTimeoutError) return lost('MODEL_TIMEOUT', `no answer from ${context.host} in time`, context);
   if (thrown instanceof APIConnectionError) return unconnected(thrown, context);
-  if (thrown instanceof APIError) return thrown.status === undefined ? lost('MODEL_UNAVAILABLE', `${context.host} broke off: ${thrown.message}`, context) : refused(thrown, thrown.status, context);
+  if (thrown instanceof APIError)
+    return thrown.status === undefined
+      ? lost('MODEL_UNAVAILABLE', `${context.host} broke off: ${thrown.message}`, context)
+      : refused(thrown, thrown.status, context);
   if (thrown instanceof SyntaxError) return lost('MODEL_BAD_REPLY', `${context.host} sent an event that is not JSON`, context);
   return lost('MODEL_UNAVAILABLE', `lost the connection to ${context.host} in mid-answer: ${innermost(thrown)}`, context);
 };
-
-export const modelError = (code: ModelErrorCode, message: string, billing: Billing, retryable: boolean, context: ErrorContext, details: Record<string, unknown> = {}): ModelError =>
-  new ModelError(code, redact(`${context.provider}/${context.model}: ${message}`, context.apiKey), { billing, retryable, details: { host: context.host, ...details } });
-
-/** Sent, and then nobody knows. */
-export const lost = (code: ModelErrorCode, message: string, context: ErrorContext): ModelError => modelError(code, message, 'unknown', code !== 'MODEL_ABORTED', context);
 
 /** Codes of connections that were never made. */
 const NEVER_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'UND_ERR_CONNECT_TIMEOUT'];
@@ -41,10 +30,18 @@ const CERTIFICATE = /CERT|SELF_SIGNED|ERR_TLS|ERR_SSL/;
 const BAD_PORT = 'bad port';
 
 const unconnected = (thrown: APIConnectionError, context: ErrorContext): ModelError => {
-  if (innermost(thrown) === BAD_PORT) return modelError('MODEL_UNREACHABLE', `cannot reach ${context.host}: fetch refuses this port; check OPENAI_BASE_URL`, 'none', false, context);
+  if (innermost(thrown) === BAD_PORT)
+    return modelError('MODEL_UNREACHABLE', `cannot reach ${context.host}: fetch refuses this port; check OPENAI_BASE_URL`, 'none', false, context);
   const code = codeOf(thrown);
   if (code !== undefined && (NEVER_CONNECTED.includes(code) || CERTIFICATE.test(code))) {
-    return modelError('MODEL_UNREACHABLE', `cannot reach ${context.host} (${code}); check OPENAI_BASE_URL and the network`, 'none', !CERTIFICATE.test(code), context, { cause: code });
+    return modelError(
+      'MODEL_UNREACHABLE',
+      `cannot reach ${context.host} (${code}); check OPENAI_BASE_URL and the network`,
+      'none',
+      !CERTIFICATE.test(code),
+      context,
+      { cause: code },
+    );
   }
   return lost('MODEL_UNAVAILABLE', `lost the connection to ${context.host}: ${code ?? innermost(thrown)}`, context);
 };
@@ -52,7 +49,8 @@ const unconnected = (thrown: APIConnectionError, context: ErrorContext): ModelEr
 const refused = (thrown: APIError, status: number, context: ErrorContext): ModelError => {
   const said = `${context.host} answered ${status}: ${thrown.message.replace(/^\d{3} /, '')}`;
   const details = { status, ...(thrown.code && { providerCode: thrown.code }), ...(thrown.requestID && { requestId: thrown.requestID }) };
-  const none = (code: ModelErrorCode, next: string, retryable = false, more: Record<string, unknown> = {}) => modelError(code, `${said}${next}`, 'none', retryable, context, { ...details, ...more });
+  const none = (code: ModelErrorCode, next: string, retryable = false, more: Record<string, unknown> = {}) =>
+    modelError(code, `${said}${next}`, 'none', retryable, context, { ...details, ...more });
   if (status === 401 || status === 403) return none('MODEL_UNAUTHORISED', '; check OPENAI_API_KEY and what it may be used for');
   if (status === 404) return none('MODEL_REJECTED', '; check the name of the model and OPENAI_BASE_URL');
   if (status === 413) return none('MODEL_REJECTED', '; the request is too large');
@@ -89,9 +87,3 @@ const codeOf = (thrown: unknown): string | undefined => {
 };
 
 const innermost = (thrown: unknown): string => [...causes(thrown)].at(-1)?.message ?? String(thrown);
-
-/** The key itself, wherever it stands, and whatever looks like one. */
-const redact = (text: string, apiKey: string | undefined): string => {
-  const known = apiKey && apiKey.length >= 8 ? text.replaceAll(apiKey, '[key]') : text;
-  return known.replace(/\b(sk|key|gsk|xai|pplx)-[A-Za-z0-9_*-]{8,}/g, '[key]');
-};

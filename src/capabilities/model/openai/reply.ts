@@ -65,7 +65,12 @@ export class Reply {
   end(model: string, inputBound: number, cap: number): ModelAnswer {
     const calls = this.#calls.map(({ call }, index) => toolCallOf(call, index));
     const finish = this.#refused ? 'filtered' : finishOf(this.#finish, calls.length > 0);
-    const usage = this.#usage ?? { inputTokens: inputBound, outputTokens: Math.min(cap, this.#bytes + FRAME * (1 + calls.length)), cachedInputTokens: 0, reasoningTokens: 0 };
+    const usage = this.#usage ?? {
+      inputTokens: inputBound,
+      outputTokens: Math.min(cap, this.#bytes + FRAME * (1 + calls.length)),
+      cachedInputTokens: 0,
+      reasoningTokens: 0,
+    };
     return {
       text: this.text,
       // A cut answer may have cut a call as well: half a call is none.

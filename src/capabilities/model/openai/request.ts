@@ -15,7 +15,9 @@ export const bodyOf = (request: ModelRequest, tools: readonly ToolSpec[], cap: n
   stream: true,
   ...(compat.has('no-stream-options') ? {} : { stream_options: { include_usage: true } }),
   ...(compat.has('max-tokens') ? { max_tokens: cap } : { max_completion_tokens: cap }),
-  ...(tools.length > 0 && { tools: tools.map(({ name, description, parameters }) => ({ type: 'function' as const, function: { name, description, parameters: { ...parameters } } })) }),
+  ...(tools.length > 0 && {
+    tools: tools.map(({ name, description, parameters }) => ({ type: 'function' as const, function: { name, description, parameters: { ...parameters } } })),
+  }),
   ...(request.format && !compat.has('no-format') && { response_format: formatOf(request.format, compat) }),
   ...(request.temperature !== undefined && { temperature: request.temperature }),
 });
@@ -58,10 +60,15 @@ export const strictSchema = (format: FormatName): Record<string, unknown> => {
 const KEYWORDS: readonly string[] = ['type', 'properties', 'required', 'additionalProperties', 'items', 'enum', 'const', 'anyOf', 'description'];
 
 const kept = (schema: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(schema).filter(([key]) => KEYWORDS.includes(key)).map(([key, value]) => [key, keptValue(key, value)]));
+  Object.fromEntries(
+    Object.entries(schema)
+      .filter(([key]) => KEYWORDS.includes(key))
+      .map(([key, value]) => [key, keptValue(key, value)]),
+  );
 
 const keptValue = (key: string, value: unknown): unknown => {
-  if (key === 'properties') return Object.fromEntries(Object.entries(value as Record<string, Record<string, unknown>>).map(([name, inner]) => [name, kept(inner)]));
+  if (key === 'properties')
+    return Object.fromEntries(Object.entries(value as Record<string, Record<string, unknown>>).map(([name, inner]) => [name, kept(inner)]));
   if (key === 'items') return kept(value as Record<string, unknown>);
   if (key === 'anyOf') return (value as Record<string, unknown>[]).map(kept);
   return value;
@@ -93,7 +100,10 @@ const boundOfMessage = (message: ChatMessage): number => {
   if (message.role === 'tool') return bytesOf(message.callId) + FAILED.length + bytesOf(message.text);
   const calls = message.role === 'assistant' ? message.toolCalls : [];
   // As the server may count them: the arguments are a JSON text within JSON, so each quote in them takes two bytes.
-  return bytesOf(message.text) + calls.reduce((sum, { id, name, input }) => sum + PER_CALL + bytesOf(id) + bytesOf(JSON.stringify({ name, arguments: JSON.stringify(input) })), 0);
+  return (
+    bytesOf(message.text) +
+    calls.reduce((sum, { id, name, input }) => sum + PER_CALL + bytesOf(id) + bytesOf(JSON.stringify({ name, arguments: JSON.stringify(input) })), 0)
+  );
 };
 
 export const bytesOf = (text: string): number => Buffer.byteLength(text);
