@@ -18,7 +18,12 @@ const relay = defineChart(
   'relay',
   1,
   setup({
-    types: { context: {} as { next: Address; seen: number }, input: {} as { next: Address }, events: {} as Event, emitted: {} as { type: 'task.cancel'; to: Address; reason: string } },
+    types: {
+      context: {} as { next: Address; seen: number },
+      input: {} as { next: Address },
+      events: {} as Event,
+      emitted: {} as { type: 'task.cancel'; to: Address; reason: string },
+    },
     guards: { goesOn: (_, { reason }: Event) => Number(reason) > 0 },
     actions: {
       count: assign(({ context }) => ({ seen: context.seen + 1 })),
@@ -64,7 +69,8 @@ const appendRun = async (bus: Bus): Promise<number> => {
   const run = `r-append${Math.random().toString(36).slice(2, 8)}`;
   const envelope = (id: string): Envelope => ({ id, type: 'task.cancel', v: 1, from: address(run as RunId, 'client'), time: 0, data: { reason: '1' } });
   const began = performance.now();
-  for (let hop = 0; hop < HOPS; hop++) await Promise.all(Array.from({ length: ACTORS }, (_, index) => bus.append(`${run}.relay.a${index}`, envelope(`e${hop}`))));
+  for (let hop = 0; hop < HOPS; hop++)
+    await Promise.all(Array.from({ length: ACTORS }, (_, index) => bus.append(`${run}.relay.a${index}`, envelope(`e${hop}`))));
   return (ACTORS * HOPS * 1_000) / (performance.now() - began);
 };
 
@@ -76,5 +82,8 @@ export const measureBus = async (name: string, bus: Bus): Promise<void> => {
     steps.push(await relayRun(bus, round));
     appends.push(await appendRun(bus));
   }
-  tell(`durable steps on ${name}, ${ACTORS} actors`, steps.toSorted((a, b) => a - b)[1]!, 'a second', { what: 'appends alone', value: appends.toSorted((a, b) => a - b)[1]! });
+  tell(`durable steps on ${name}, ${ACTORS} actors`, steps.toSorted((a, b) => a - b)[1]!, 'a second', {
+    what: 'appends alone',
+    value: appends.toSorted((a, b) => a - b)[1]!,
+  });
 };

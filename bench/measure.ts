@@ -18,7 +18,9 @@ const number = (value: number): string => (value >= 100 ? Math.round(value).toLo
 /** One line: the figure, the baseline, and how they compare. */
 export const tell = (what: string, value: number, unit: string, baseline: { readonly what: string; readonly value: number; readonly unit?: string }): void => {
   const ratio = value / baseline.value;
-  console.log(`${what.padEnd(52)} ${number(value).padStart(9)} ${unit.padEnd(9)} ${ratio >= 0.1 ? ratio.toFixed(2) : ratio.toFixed(4)}x of ${baseline.what} (${number(baseline.value)} ${baseline.unit ?? unit})`);
+  console.log(
+    `${what.padEnd(52)} ${number(value).padStart(9)} ${unit.padEnd(9)} ${ratio >= 0.1 ? ratio.toFixed(2) : ratio.toFixed(4)}x of ${baseline.what} (${number(baseline.value)} ${baseline.unit ?? unit})`,
+  );
 };
 
 export const heading = (text: string): void => console.log(`\n${text}`);

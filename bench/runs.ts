@@ -45,6 +45,9 @@ export const measureMany = async (name: string, bus: Bus): Promise<void> => {
   await watch;
   await troupe.close();
   const loops = await timed(() => Promise.all(Array.from({ length: RUNS }, () => bareLoop(2))), 5, 2);
-  tell(`${RUNS} three-call runs at once on ${name}`, (RUNS * 1_000) / ms, 'runs/s', { what: 'the same loops with nothing around them', value: (RUNS * 1_000) / loops });
+  tell(`${RUNS} three-call runs at once on ${name}`, (RUNS * 1_000) / ms, 'runs/s', {
+    what: 'the same loops with nothing around them',
+    value: (RUNS * 1_000) / loops,
+  });
   console.log(`${''.padEnd(52)} ${Math.round(peak / 1e6)} MB at the peak, this process in all`);
 };

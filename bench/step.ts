@@ -27,7 +27,15 @@ const record = (): FoldEntry[] => {
   while (state.snapshot.status === 'active') {
     for (const { key, src, attempt, phase, input: asked } of Object.values(state.effects)) {
       const grant = `${key}#${attempt}`;
-      if (src === 'tool') take({ type: 'effect.completed', data: { effect: key, attempt, output: { callId: (asked as { call: { id: string } }).call.id, tool: 'nothing', input: {}, ok: true, text: 'nothing', ms: 0, time: 0 } } });
+      if (src === 'tool')
+        take({
+          type: 'effect.completed',
+          data: {
+            effect: key,
+            attempt,
+            output: { callId: (asked as { call: { id: string } }).call.id, tool: 'nothing', input: {}, ok: true, text: 'nothing', ms: 0, time: 0 },
+          },
+        });
       else if (phase === 'asked') take({ type: 'budget.granted', data: { grant, amountNanos: '1', maxTokens: 100, deadline: 1e15, leftNanos: '1' } });
       else if (phase === 'granted') take({ type: 'effect.claimed', data: { effect: key, attempt, host: 'h' } });
       else take({ type: 'effect.completed', data: { effect: key, attempt, output: reply(asked as never, 10) } });
@@ -45,7 +53,8 @@ export const measureStep = (): void => {
   /** The same chart in XState's own actor, with nothing that lasts: it starts no effect, so it is told of their ends. */
   const actor = (): void => {
     const running = createActor(workerMachine, { input, logger: () => {} }).start();
-    for (let i = 0; i < entries.length; i++) running.send({ type: 'budget.granted', from: '' as Address, at: 0, grant: '', amountNanos: '1', maxTokens: 1, deadline: 1, leftNanos: '1' });
+    for (let i = 0; i < entries.length; i++)
+      running.send({ type: 'budget.granted', from: '' as Address, at: 0, grant: '', amountNanos: '1', maxTokens: 1, deadline: 1, leftNanos: '1' });
     running.stop();
   };
   const perStep = (work: () => void): number => {

@@ -33,7 +33,13 @@ export const nothing: Tool = {
   render: () => 'nothing',
 };
 
-const agent = { role: 'a worker', goal: 'to be measured', backstory: '', models: ['instant/model'], limits: { turns: 20, maxTokens: 200, attempts: 3, timeoutMs: 600_000 } };
+const agent = {
+  role: 'a worker',
+  goal: 'to be measured',
+  backstory: '',
+  models: ['instant/model'],
+  limits: { turns: 20, maxTokens: 200, attempts: 3, timeoutMs: 600_000 },
+};
 
 export const benchTeam: Team = withHash({
   name: 'bench',

@@ -31,7 +31,9 @@ export const citationLines = (citations: readonly Citation[]): string =>
 
 export const findingLines = (findings: readonly Finding[]): string =>
   findings
-    .map(({ step, agent, text, citations }) => [`## ${step} (${agent})`, text, ...(citations.length > 0 ? ['Sources:', citationLines(citations)] : [])].join('\n'))
+    .map(({ step, agent, text, citations }) =>
+      [`## ${step} (${agent})`, text, ...(citations.length > 0 ? ['Sources:', citationLines(citations)] : [])].join('\n'),
+    )
     .join('\n\n');
 
 export const REPORT_DUTY =

@@ -11,7 +11,8 @@ export const DEFAULT_BUS = 'embedded:.troupe/bus.db';
  */
 export const openBus = async (bus: string): Promise<Bus> => {
   if (bus === 'memory') return (await import('./embedded/bus.ts')).openEmbeddedBus({ path: ':memory:' });
-  if (bus.startsWith('embedded:') && bus.length > 'embedded:'.length) return (await import('./embedded/bus.ts')).openEmbeddedBus({ path: bus.slice('embedded:'.length) });
+  if (bus.startsWith('embedded:') && bus.length > 'embedded:'.length)
+    return (await import('./embedded/bus.ts')).openEmbeddedBus({ path: bus.slice('embedded:'.length) });
   if (/^(nats|tls|wss?):\/\//.test(bus)) return (await import('./nats/bus.ts')).openNatsBus({ servers: bus });
   throw new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(bus)}: expected embedded:<file>, memory or nats://<host>:<port>`);
 };

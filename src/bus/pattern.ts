@@ -11,14 +11,18 @@ export const checkName = (name: string): string => {
 
 /** The pattern as a predicate over names. */
 export const matcher = (pattern: string): ((name: string) => boolean) => {
-  if (!PATTERN.test(pattern)) throw new TroupeError('BUS_NAME_INVALID', `bus pattern ${JSON.stringify(pattern)}: expected dotted tokens, * for one of them, > as the last`);
+  if (!PATTERN.test(pattern))
+    throw new TroupeError('BUS_NAME_INVALID', `bus pattern ${JSON.stringify(pattern)}: expected dotted tokens, * for one of them, > as the last`);
   if (pattern === '>') return () => true;
   if (pattern.endsWith('.>') && !pattern.includes('*')) {
     const prefix = pattern.slice(0, -1);
     return (name) => name.startsWith(prefix);
   }
   if (!pattern.includes('*')) return (name) => name === pattern;
-  const source = pattern.split('.').map((token) => (token === '*' ? '[^.]+' : token === '>' ? '.+' : token)).join('\\.');
+  const source = pattern
+    .split('.')
+    .map((token) => (token === '*' ? '[^.]+' : token === '>' ? '.+' : token))
+    .join('\\.');
   const regex = new RegExp(`^${source}$`);
   return (name) => regex.test(name);
 };

@@ -13,7 +13,20 @@ export const EXIT = {
   waiting: 4,
 } as const;
 
-const USAGE_CODES = new Set(['USAGE', 'TEAM_FILE_INVALID', 'TEAM_FILE_MISSING', 'INPUT_UNKNOWN', 'INPUT_INVALID', 'BUDGET_INVALID', 'TASK_MISSING', 'TASK_INVALID', 'BUS_ADDRESS_INVALID', 'RUN_UNKNOWN', 'CHART_UNKNOWN', 'APPROVAL_UNKNOWN']);
+const USAGE_CODES = new Set([
+  'USAGE',
+  'TEAM_FILE_INVALID',
+  'TEAM_FILE_MISSING',
+  'INPUT_UNKNOWN',
+  'INPUT_INVALID',
+  'BUDGET_INVALID',
+  'TASK_MISSING',
+  'TASK_INVALID',
+  'BUS_ADDRESS_INVALID',
+  'RUN_UNKNOWN',
+  'CHART_UNKNOWN',
+  'APPROVAL_UNKNOWN',
+]);
 
 export const exitCodeOf = ({ code, details }: Failure): number => {
   if (code === 'BUDGET_EXHAUSTED') return EXIT.budget;

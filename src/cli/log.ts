@@ -27,7 +27,13 @@ export const logStep = (log: Logger, { instance, entry, outputs, replayed }: Obs
     heard: message.type,
     state: instance.state.snapshot.value,
     position: entry.position,
-    outputs: outputs.map((output) => (output.kind === 'send' ? `send ${output.type} to ${output.to}` : output.kind === 'arm' || output.kind === 'disarm' ? `${output.kind} ${output.timer.sendId}` : `${output.kind} ${output.effect.child}`)),
+    outputs: outputs.map((output) =>
+      output.kind === 'send'
+        ? `send ${output.type} to ${output.to}`
+        : output.kind === 'arm' || output.kind === 'disarm'
+          ? `${output.kind} ${output.timer.sendId}`
+          : `${output.kind} ${output.effect.child}`,
+    ),
     ...(replayed && { replayed }),
   };
   if (message.type === 'effect.failed') log.warn({ ...line, failure: message.data.failure }, `${instance.address}: ${message.data.failure.message}`);

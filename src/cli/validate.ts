@@ -11,6 +11,8 @@ export const validate = async (path: string, { input }: { readonly input?: Reado
   for (const warning of warnings) say(formatProblem(warning));
   const { agents, topology, budget, hash } = resolveTeam(file, inputs, file.task ?? '(given when it is run)');
   const count = Object.keys(agents).length;
-  print(`${path}: valid; team ${file.name}, ${topology.kind}, ${count} ${count === 1 ? 'agent' : 'agents'}, budget ${formatDollars(BigInt(budget.limitNanos))}, hash ${hash.slice(0, 12)}`);
+  print(
+    `${path}: valid; team ${file.name}, ${topology.kind}, ${count} ${count === 1 ? 'agent' : 'agents'}, budget ${formatDollars(BigInt(budget.limitNanos))}, hash ${hash.slice(0, 12)}`,
+  );
   return EXIT.done;
 };

@@ -54,7 +54,7 @@ export class Progress {
 
 const doingOf = ({ snapshot, effects }: State): string => {
   const path: string[] = [];
-  for (let value: unknown = snapshot.value; value !== undefined; ) {
+  for (let value: unknown = snapshot.value; value !== undefined;) {
     if (typeof value === 'string') {
       path.push(value);
       break;
@@ -64,6 +64,8 @@ const doingOf = ({ snapshot, effects }: State): string => {
     value = inner;
   }
   const state = path.find((name) => !DETAILS.has(name)) ?? path.at(-1)!;
-  const tools = Object.values(effects).filter(({ src }) => src === 'tool').map(({ input }) => (input as ToolRequest).call.name);
+  const tools = Object.values(effects)
+    .filter(({ src }) => src === 'tool')
+    .map(({ input }) => (input as ToolRequest).call.name);
   return tools.length > 0 ? `${state}: ${[...new Set(tools)].join(', ')}` : state;
 };

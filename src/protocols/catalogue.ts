@@ -12,12 +12,32 @@ import { ReviewFailed, ReviewRequest, ReviewVerdict } from './review.ts';
 import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from './task.ts';
 
 export const catalogue = [
-  RunStart, RunCancel, RunCompleted, RunFailed,
-  TaskAssign, TaskCancel, TaskCompleted, TaskFailed,
-  ReviewRequest, ReviewVerdict, ReviewFailed,
-  BudgetReserve, BudgetSettle, BudgetRelease, BudgetClose, BudgetGranted, BudgetVetoed, BudgetClosed,
-  ApprovalRequest, ApprovalAnswer, ApprovalDecided,
-  EffectClaimed, EffectLost, EffectCompleted, EffectFailed, TimerFired,
+  RunStart,
+  RunCancel,
+  RunCompleted,
+  RunFailed,
+  TaskAssign,
+  TaskCancel,
+  TaskCompleted,
+  TaskFailed,
+  ReviewRequest,
+  ReviewVerdict,
+  ReviewFailed,
+  BudgetReserve,
+  BudgetSettle,
+  BudgetRelease,
+  BudgetClose,
+  BudgetGranted,
+  BudgetVetoed,
+  BudgetClosed,
+  ApprovalRequest,
+  ApprovalAnswer,
+  ApprovalDecided,
+  EffectClaimed,
+  EffectLost,
+  EffectCompleted,
+  EffectFailed,
+  TimerFired,
 ] as const;
 
 export type AnyMessage = (typeof catalogue)[number];
@@ -33,7 +53,9 @@ const names = new Set<string>(catalogue.map((entry) => entry.type));
 
 export const versionOf = (type: MessageName): number => catalogue.find((entry) => entry.type === type)!.v;
 
-export type DecodeResult = { readonly ok: true; readonly message: Decoded } | { readonly ok: false; readonly code: 'MESSAGE_UNKNOWN' | 'MESSAGE_INVALID'; readonly reason: string };
+export type DecodeResult =
+  | { readonly ok: true; readonly message: Decoded }
+  | { readonly ok: false; readonly code: 'MESSAGE_UNKNOWN' | 'MESSAGE_INVALID'; readonly reason: string };
 
 /** The second stage of decoding: the payload by its schema. */
 export const decode = (envelope: Pick<Envelope, 'type' | 'v' | 'data'>): DecodeResult => {

@@ -30,7 +30,8 @@ export class Grant {
   /** Takes the permission. Errors: GRANT_USED, GRANT_EXPIRED. */
   use(nowMs: number): void {
     if (this.#used) throw new TroupeError('GRANT_USED', `grant ${this.id} was used before: each attempt needs a grant of its own`);
-    if (nowMs >= this.deadline) throw new TroupeError('GRANT_EXPIRED', `grant ${this.id} expired ${nowMs - this.deadline} ms ago: ask for another one`, { retryable: true });
+    if (nowMs >= this.deadline)
+      throw new TroupeError('GRANT_EXPIRED', `grant ${this.id} expired ${nowMs - this.deadline} ms ago: ask for another one`, { retryable: true });
     this.#used = true;
   }
 }

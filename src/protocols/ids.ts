@@ -13,7 +13,10 @@ import { z } from 'zod';
 
 const TOKEN = '[A-Za-z0-9_-]{1,64}';
 
-export const RunId = z.string().regex(/^r-[a-z0-9]{4,32}$/, 'expected a run id such as r-0k3v9t2mqa').brand<'RunId'>();
+export const RunId = z
+  .string()
+  .regex(/^r-[a-z0-9]{4,32}$/, 'expected a run id such as r-0k3v9t2mqa')
+  .brand<'RunId'>();
 export type RunId = z.infer<typeof RunId>;
 
 export const Address = z

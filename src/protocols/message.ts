@@ -20,11 +20,9 @@ export const message = <const T extends string, S extends z.ZodRawShape>(type: T
 });
 
 /** What a chart receives. `from` is the sender, `at` the log's time of the entry in milliseconds. */
-export type Received<M extends MessageType> = M extends MessageType<infer T, infer S>
-  ? { readonly type: T; readonly from: Address; readonly at: number } & z.infer<z.ZodObject<S>>
-  : never;
+export type Received<M extends MessageType> =
+  M extends MessageType<infer T, infer S> ? { readonly type: T; readonly from: Address; readonly at: number } & z.infer<z.ZodObject<S>> : never;
 
 /** What a chart emits: complete, because within one process it is not parsed again. */
-export type Sent<M extends MessageType> = M extends MessageType<infer T, infer S>
-  ? { readonly type: T; readonly to: Address } & z.infer<z.ZodObject<S>>
-  : never;
+export type Sent<M extends MessageType> =
+  M extends MessageType<infer T, infer S> ? { readonly type: T; readonly to: Address } & z.infer<z.ZodObject<S>> : never;

@@ -33,8 +33,7 @@ export type Usage = z.infer<typeof Usage>;
 
 export const noUsage: Usage = { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0, reasoningTokens: 0 };
 
-export const tokensCost = (tokens: number, nanosPerMtok: bigint): bigint =>
-  (BigInt(tokens) * nanosPerMtok + TOKENS_PER_PRICE - 1n) / TOKENS_PER_PRICE;
+export const tokensCost = (tokens: number, nanosPerMtok: bigint): bigint => (BigInt(tokens) * nanosPerMtok + TOKENS_PER_PRICE - 1n) / TOKENS_PER_PRICE;
 
 /** How many whole tokens `nanos` buys; a price of 0 buys any number. */
 export const tokensFor = (nanos: bigint, nanosPerMtok: bigint): number => {
@@ -68,6 +67,9 @@ export const parseDollars = (text: string): bigint | undefined => {
 export const formatDollars = (nanos: bigint): string => {
   const sign = nanos < 0n ? '-' : '';
   const absolute = nanos < 0n ? -nanos : nanos;
-  const fraction = (absolute % NANOS_PER_DOLLAR).toString().padStart(9, '0').replace(/0{1,5}$/, '');
+  const fraction = (absolute % NANOS_PER_DOLLAR)
+    .toString()
+    .padStart(9, '0')
+    .replace(/0{1,5}$/, '');
   return `${sign}$${absolute / NANOS_PER_DOLLAR}.${fraction}`;
 };

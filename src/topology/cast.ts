@@ -49,9 +49,16 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
         return agent?.kind === 'worker' ? { chart: charts.worker, input: { profile: profile(agent) } satisfies WorkerInput, account } : undefined;
       case 'reviewer':
         if (agent?.kind !== 'reviewer') return undefined;
-        return { chart: charts.reviewer, input: { profile: profile(agent), approver, askBelow: agent.askBelow, askMs: team.limits.askMs } satisfies ReviewerInput, account };
+        return {
+          chart: charts.reviewer,
+          input: { profile: profile(agent), approver, askBelow: agent.askBelow, askMs: team.limits.askMs } satisfies ReviewerInput,
+          account,
+        };
       case 'budget':
-        return { chart: charts.budget, input: { name: run, limitNanos: team.budget.limitNanos, grantMs: team.budget.grantMs, drainMs: DRAIN_MS } satisfies BudgetInput };
+        return {
+          chart: charts.budget,
+          input: { name: run, limitNanos: team.budget.limitNanos, grantMs: team.budget.grantMs, drainMs: DRAIN_MS } satisfies BudgetInput,
+        };
       case 'approver':
         return { chart: charts.approver, input: undefined };
       default:
@@ -81,7 +88,9 @@ const supervisorInput = (run: RunId, team: Team, profile: (agent: TeamAgent) => 
   };
 };
 
-const workersOf = (topology: Topology): readonly string[] => (topology.kind === 'workflow' ? [...new Set(topology.steps.map(({ agent }) => agent))] : topology.workers);
+const workersOf = (topology: Topology): readonly string[] =>
+  topology.kind === 'workflow' ? [...new Set(topology.steps.map(({ agent }) => agent))] : topology.workers;
 
 /** As the supervisor's model is told of an agent. */
-const describe = ({ role, goal, tools }: TeamAgent): string => [role, goal, ...(tools.length > 0 ? [`tools: ${tools.join(', ')}`] : [])].filter(Boolean).join('; ');
+const describe = ({ role, goal, tools }: TeamAgent): string =>
+  [role, goal, ...(tools.length > 0 ? [`tools: ${tools.join(', ')}`] : [])].filter(Boolean).join('; ');

@@ -62,7 +62,14 @@ const roleIssues = (file: TeamFile): Issue[] => [
     const agent = lookUp(file.agents, name);
     if (!agent) return [{ code: 'AGENT_UNKNOWN', path, message: `unknown agent "${name}"`, hint: knownHint(name, ofKind(file, kind)) }];
     if (agent.kind === kind) return [];
-    return [{ code: 'AGENT_KIND', path, message: `expected an agent of kind ${kind}, found "${name}", a ${agent.kind}`, hint: `of that kind: ${ofKind(file, kind).join(', ') || 'none'}` }];
+    return [
+      {
+        code: 'AGENT_KIND',
+        path,
+        message: `expected an agent of kind ${kind}, found "${name}", a ${agent.kind}`,
+        hint: `of that kind: ${ofKind(file, kind).join(', ') || 'none'}`,
+      },
+    ];
   }),
   ...(file.topology.kind === 'centralised' ? duplicateIssues(file.topology.workers, ['topology', 'workers']) : []),
 ];
@@ -73,7 +80,14 @@ const unusedAgentIssues = (file: TeamFile): Issue[] => {
   const used = new Set(uses(file).map(({ name }) => name));
   return Object.keys(file.agents)
     .filter((name) => !used.has(name))
-    .map((name) => ({ code: 'AGENT_UNUSED', severity: 'warning', path: ['agents', name], onKey: true, message: 'nobody gives this agent anything to do', hint: 'name it under topology, or remove it' }));
+    .map((name) => ({
+      code: 'AGENT_UNUSED',
+      severity: 'warning',
+      path: ['agents', name],
+      onKey: true,
+      message: 'nobody gives this agent anything to do',
+      hint: 'name it under topology, or remove it',
+    }));
 };
 
 // --- steps -----------------------------------------------------------------------------------------------------------------
@@ -83,7 +97,15 @@ const stepIssues = ({ topology }: TeamFile): Issue[] => {
   const { steps } = topology;
   const ids = steps.map(({ id }) => id);
   const duplicates = steps.flatMap(({ id }, index): Issue[] =>
-    ids.indexOf(id) < index ? [{ code: 'STEP_DUPLICATE', path: ['topology', 'steps', index, 'id'], message: `two steps are called "${id}"; step ${ids.indexOf(id) + 1} is one already` }] : [],
+    ids.indexOf(id) < index
+      ? [
+          {
+            code: 'STEP_DUPLICATE',
+            path: ['topology', 'steps', index, 'id'],
+            message: `two steps are called "${id}"; step ${ids.indexOf(id) + 1} is one already`,
+          },
+        ]
+      : [],
   );
   return orElse(duplicates, () => [...steps.flatMap((step, index) => needIssues(step, ids, ['topology', 'steps', index, 'needs'])), ...cycleIssues(steps)]);
 };
@@ -91,7 +113,19 @@ const stepIssues = ({ topology }: TeamFile): Issue[] => {
 const needIssues = ({ id, needs }: StepFile, ids: readonly string[], path: Path): Issue[] => [
   ...needs.flatMap((need, index): Issue[] => {
     if (need === id) return [{ code: 'STEP_NEEDS_ITSELF', path: [...path, index], message: `step "${id}" needs itself` }];
-    return ids.includes(need) ? [] : [{ code: 'STEP_UNKNOWN', path: [...path, index], message: `unknown step "${need}"`, hint: knownHint(need, ids.filter((known) => known !== id)) }];
+    return ids.includes(need)
+      ? []
+      : [
+          {
+            code: 'STEP_UNKNOWN',
+            path: [...path, index],
+            message: `unknown step "${need}"`,
+            hint: knownHint(
+              need,
+              ids.filter((known) => known !== id),
+            ),
+          },
+        ];
   }),
   ...duplicateIssues(needs, path),
 ];
@@ -115,7 +149,9 @@ const cycleIssues = (steps: readonly StepFile[]): Issue[] => {
 };
 
 const duplicateIssues = (names: readonly string[], path: Path): Issue[] =>
-  names.flatMap((name, index): Issue[] => (names.indexOf(name) < index ? [{ code: 'VALUE_DUPLICATE', path: [...path, index], message: `"${name}" is in the list already` }] : []));
+  names.flatMap((name, index): Issue[] =>
+    names.indexOf(name) < index ? [{ code: 'VALUE_DUPLICATE', path: [...path, index], message: `"${name}" is in the list already` }] : [],
+  );
 
 // --- tools -----------------------------------------------------------------------------------------------------------------
 
@@ -127,12 +163,32 @@ const toolIssues = (file: TeamFile, { tools: known }: Catalogue): Issue[] => {
     ...toolsOf(agent).flatMap((name, index): Issue[] => {
       const path = ['agents', agentName, 'tools', index];
       const tool = known.find((one) => one.name === name);
-      if (!tool) return [{ code: 'TOOL_UNKNOWN', path, message: `unknown tool "${name}"`, hint: knownHint(name, known.map((one) => one.name)) }];
+      if (!tool)
+        return [
+          {
+            code: 'TOOL_UNKNOWN',
+            path,
+            message: `unknown tool "${name}"`,
+            hint: knownHint(
+              name,
+              known.map((one) => one.name),
+            ),
+          },
+        ];
       if (agent.kind === 'reviewer' && name !== EVIDENCE_TOOL) {
-        return [{ code: 'TOOL_UNUSED', severity: 'warning', path, message: `a reviewer never calls ${name}`, hint: `the one tool of a reviewer is ${EVIDENCE_TOOL}` }];
+        return [
+          { code: 'TOOL_UNUSED', severity: 'warning', path, message: `a reviewer never calls ${name}`, hint: `the one tool of a reviewer is ${EVIDENCE_TOOL}` },
+        ];
       }
       if (!tool.needsFolder || hasFolder) return [];
-      return [{ code: 'TOOL_NEEDS_FOLDER', path, message: `${name} reads folders, and no input is one`, hint: 'add one, such as inputs: { docs: { folder: ./docs } }' }];
+      return [
+        {
+          code: 'TOOL_NEEDS_FOLDER',
+          path,
+          message: `${name} reads folders, and no input is one`,
+          hint: 'add one, such as inputs: { docs: { folder: ./docs } }',
+        },
+      ];
     }),
     ...duplicateIssues(toolsOf(agent), ['agents', agentName, 'tools']),
   ]);
@@ -152,15 +208,29 @@ const modelIssues = (file: TeamFile, { providers, price }: Catalogue): Issue[] =
   const known = [...Object.keys(file.models), ...providers.map((provider) => `${provider}/*`)];
   const unknownNames = Object.entries(file.agents)
     .filter(([, { model }]) => candidatesOf(file, model).length === 0)
-    .map(([name, { model }]): Issue => ({ code: 'MODEL_UNKNOWN', path: ['agents', name, 'model'], message: `unknown model "${model}"`, hint: knownHint(model, known) }));
+    .map(([name, { model }]): Issue => ({
+      code: 'MODEL_UNKNOWN',
+      path: ['agents', name, 'model'],
+      message: `unknown model "${model}"`,
+      hint: knownHint(model, known),
+    }));
   const seen = new Set<string>();
   const badModels = modelUses(file).flatMap(({ path, model }): Issue[] => {
     if (!providers.includes(providerOf(model))) {
-      return [{ code: 'MODEL_UNKNOWN', path, message: `unknown provider "${providerOf(model)}" of model "${model}"`, hint: knownHint(providerOf(model), providers) }];
+      return [
+        { code: 'MODEL_UNKNOWN', path, message: `unknown provider "${providerOf(model)}" of model "${model}"`, hint: knownHint(providerOf(model), providers) },
+      ];
     }
     if (lookUp(file.prices, model) || price(model) || seen.has(model)) return [];
     seen.add(model);
-    return [{ code: 'PRICE_UNKNOWN', path, message: `no price is known for ${model}`, hint: `write it under prices: { ${model}: { input: , output: } }, in dollars per million tokens` }];
+    return [
+      {
+        code: 'PRICE_UNKNOWN',
+        path,
+        message: `no price is known for ${model}`,
+        hint: `write it under prices: { ${model}: { input: , output: } }, in dollars per million tokens`,
+      },
+    ];
   });
   return [...unknownNames, ...badModels];
 };
@@ -198,7 +268,9 @@ const grantIssues = ({ agents, budget: { grant_timeout_s: grantS } }: TeamFile):
 /** Every text that inputs are filled into. */
 const texts = ({ task, agents, topology }: TeamFile): { readonly path: Path; readonly text: string }[] => [
   ...(task === undefined ? [] : [{ path: ['task'], text: task }]),
-  ...Object.entries(agents).flatMap(([name, agent]) => (['role', 'goal', 'backstory'] as const).map((key) => ({ path: ['agents', name, key], text: agent[key] }))),
+  ...Object.entries(agents).flatMap(([name, agent]) =>
+    (['role', 'goal', 'backstory'] as const).map((key) => ({ path: ['agents', name, key], text: agent[key] })),
+  ),
   ...(topology.kind === 'workflow' ? topology.steps.map(({ task: text }, index) => ({ path: ['topology', 'steps', index, 'task'], text })) : []),
 ];
 
@@ -206,7 +278,12 @@ const placeholderIssues = (file: TeamFile): Issue[] =>
   texts(file).flatMap(({ path, text }) =>
     [...new Set(placeholders(text))]
       .filter((name) => !Object.hasOwn(file.inputs, name))
-      .map((name) => ({ code: 'INPUT_UNKNOWN', path, message: `no input is called "${name}" (write {{${name}}} for the word in braces)`, hint: knownHint(name, Object.keys(file.inputs)) })),
+      .map((name) => ({
+        code: 'INPUT_UNKNOWN',
+        path,
+        message: `no input is called "${name}" (write {{${name}}} for the word in braces)`,
+        hint: knownHint(name, Object.keys(file.inputs)),
+      })),
   );
 
 const unusedInputIssues = (file: TeamFile, { tools }: Catalogue): Issue[] => {

@@ -20,9 +20,14 @@ export type InputPlaces = {
  * The inputs, and what is wrong with those of the file. Throws INPUT_UNKNOWN and INPUT_INVALID for given ones: they are not the
  * file's mistakes.
  */
-export const resolveInputs = async (file: TeamFile, given: Readonly<Record<string, string>>, { base, cwd }: InputPlaces): Promise<{ inputs: Inputs; issues: Issue[] }> => {
+export const resolveInputs = async (
+  file: TeamFile,
+  given: Readonly<Record<string, string>>,
+  { base, cwd }: InputPlaces,
+): Promise<{ inputs: Inputs; issues: Issue[] }> => {
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(file.inputs, name)) throw new TroupeError('INPUT_UNKNOWN', `team ${file.name} has no input "${name}"; ${knownHint(name, Object.keys(file.inputs))}`);
+    if (!Object.hasOwn(file.inputs, name))
+      throw new TroupeError('INPUT_UNKNOWN', `team ${file.name} has no input "${name}"; ${knownHint(name, Object.keys(file.inputs))}`);
   }
   const folders: Folder[] = [];
   const texts = new Map<string, string>();

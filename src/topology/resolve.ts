@@ -12,7 +12,8 @@ type Fill = (text: string) => string;
 export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: string): Team => {
   const values = new Map([...folders.map(({ name, label }) => [name, label] as const), ...texts]);
   const filled: Fill = (text) => fill(text, values);
-  if (task === undefined && file.task === undefined) throw new TroupeError('TASK_MISSING', `team ${file.name} has no task: give one on the command line, or write \`task:\` into its file`);
+  if (task === undefined && file.task === undefined)
+    throw new TroupeError('TASK_MISSING', `team ${file.name} has no task: give one on the command line, or write \`task:\` into its file`);
   return withHash({
     name: file.name,
     description: file.description,

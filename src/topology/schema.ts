@@ -25,7 +25,9 @@ const ModelRef = z.string().regex(/^[a-z0-9][a-z0-9_-]*\/\S+$/, 'expected a mode
 
 const InputFile = z
   .strictObject({
-    folder: text().optional().describe('A folder that tools may read, relative to this file. `--input name=path` gives another, relative to where the command runs.'),
+    folder: text()
+      .optional()
+      .describe('A folder that tools may read, relative to this file. `--input name=path` gives another, relative to where the command runs.'),
     text: z.string().optional().describe('Text that is filled in where {name} stands. `--input name=text` gives another.'),
     description: text().optional().describe('What the input is for.'),
   })
@@ -108,7 +110,9 @@ const carryingOut = {
   on_rejected: z
     .enum(['accept_with_note', 'fail', 'ask'])
     .default('accept_with_note')
-    .describe('What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, or a person is asked.'),
+    .describe(
+      'What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, or a person is asked.',
+    ),
 };
 
 export const StepFile = z.strictObject({
@@ -133,7 +137,11 @@ const Centralised = z.strictObject({
 const Workflow = z.strictObject({
   kind: z.literal('workflow').describe('The plan stands here; the supervisor carries it out.'),
   ...carryingOut,
-  steps: z.array(StepFile).min(1).max(256).describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
+  steps: z
+    .array(StepFile)
+    .min(1)
+    .max(256)
+    .describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
 });
 
 export const TeamFile = z

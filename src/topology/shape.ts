@@ -84,12 +84,19 @@ const oncePerMistake = (issues: readonly Issue[]): Issue[] => {
 
 const typeWords = (type: string): string => {
   switch (type) {
-    case 'object': case 'record': return 'a map';
-    case 'array': return 'a list';
-    case 'string': return 'text';
-    case 'number': return 'a number';
-    case 'int': return 'a whole number';
-    default: return type;
+    case 'object':
+    case 'record':
+      return 'a map';
+    case 'array':
+      return 'a list';
+    case 'string':
+      return 'text';
+    case 'number':
+      return 'a number';
+    case 'int':
+      return 'a whole number';
+    default:
+      return type;
   }
 };
 
@@ -109,7 +116,8 @@ const show = (value: unknown): string => {
 
 // --- the schema at a path --------------------------------------------------------------------------------------------------
 
-const at = (root: unknown, path: Path): unknown => path.reduce<unknown>((value, key) => (value === null || typeof value !== 'object' ? undefined : (value as Record<string, unknown>)[key]), root);
+const at = (root: unknown, path: Path): unknown =>
+  path.reduce<unknown>((value, key) => (value === null || typeof value !== 'object' ? undefined : (value as Record<string, unknown>)[key]), root);
 
 /** The keys that a map at `path` may have. */
 const keysAt = (schema: z.core.$ZodType, value: unknown, path: Path): string[] => {

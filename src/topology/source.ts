@@ -24,7 +24,8 @@ export const readSource = (text: string, name: string): Source => {
     const { line, col } = lines.linePos(offset);
     return { severity: 'error', code, file: name, line: Math.max(1, line), column: Math.max(1, col), path: '', message, ...(hint !== undefined && { hint }) };
   };
-  if (Buffer.byteLength(text) > BYTES_MAX) throw new TeamFileError([problemAt(0, 'YAML_SIZE', `expected at most ${BYTES_MAX} bytes, found ${Buffer.byteLength(text)}`)]);
+  if (Buffer.byteLength(text) > BYTES_MAX)
+    throw new TeamFileError([problemAt(0, 'YAML_SIZE', `expected at most ${BYTES_MAX} bytes, found ${Buffer.byteLength(text)}`)]);
 
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', merge: true, stringKeys: true, resolveKnownTags: false });
   const broken = [...doc.errors, ...doc.warnings].map((error) => problemAt(error.pos[0], codeOf(error), ...explain(error, text)));
@@ -44,28 +45,44 @@ export const readSource = (text: string, name: string): Source => {
 
 const codeOf = ({ code }: YAMLError): ProblemCode => {
   switch (code) {
-    case 'DUPLICATE_KEY': return 'YAML_DUPLICATE_KEY';
-    case 'TAB_AS_INDENT': return 'YAML_TAB';
-    case 'MULTIPLE_DOCS': return 'YAML_DOCUMENTS';
-    case 'TAG_RESOLVE_FAILED': return 'YAML_TAG';
-    case 'RESOURCE_EXHAUSTION': return 'YAML_DEPTH';
-    default: return 'YAML_SYNTAX';
+    case 'DUPLICATE_KEY':
+      return 'YAML_DUPLICATE_KEY';
+    case 'TAB_AS_INDENT':
+      return 'YAML_TAB';
+    case 'MULTIPLE_DOCS':
+      return 'YAML_DOCUMENTS';
+    case 'TAG_RESOLVE_FAILED':
+      return 'YAML_TAG';
+    case 'RESOURCE_EXHAUSTION':
+      return 'YAML_DEPTH';
+    default:
+      return 'YAML_SYNTAX';
   }
 };
 
 const explain = (error: YAMLError, text: string): [message: string, hint?: string] => {
   const found = text.slice(...error.pos);
   switch (error.code) {
-    case 'DUPLICATE_KEY': return [`the key "${/^[^:\s]*/.exec(text.slice(error.pos[0]))![0]}" stands twice in one map`, 'remove or rename one'];
-    case 'TAB_AS_INDENT': return ['a tab indents this line', 'use spaces'];
-    case 'MULTIPLE_DOCS': return ['a second document begins here', 'a team is one document: remove the line of dashes'];
-    case 'TAG_RESOLVE_FAILED': return ['a tag stands here', 'only plain values are allowed'];
-    case 'RESOURCE_EXHAUSTION': return ['nested too deeply'];
-    case 'MISSING_CHAR': return [/quote/.test(error.message) ? 'a quote is opened and never closed' : lowered(error.message)];
-    case 'NON_STRING_KEY': return ['expected a key that is text'];
-    case 'BAD_SCALAR_START': return [`text cannot begin with ${found.slice(0, 1)}`, 'put it in quotes'];
-    case 'BLOCK_AS_IMPLICIT_KEY': return ['a second colon, or a wrong indentation', 'put text with a colon in quotes'];
-    default: return [lowered(error.message)];
+    case 'DUPLICATE_KEY':
+      return [`the key "${/^[^:\s]*/.exec(text.slice(error.pos[0]))![0]}" stands twice in one map`, 'remove or rename one'];
+    case 'TAB_AS_INDENT':
+      return ['a tab indents this line', 'use spaces'];
+    case 'MULTIPLE_DOCS':
+      return ['a second document begins here', 'a team is one document: remove the line of dashes'];
+    case 'TAG_RESOLVE_FAILED':
+      return ['a tag stands here', 'only plain values are allowed'];
+    case 'RESOURCE_EXHAUSTION':
+      return ['nested too deeply'];
+    case 'MISSING_CHAR':
+      return [/quote/.test(error.message) ? 'a quote is opened and never closed' : lowered(error.message)];
+    case 'NON_STRING_KEY':
+      return ['expected a key that is text'];
+    case 'BAD_SCALAR_START':
+      return [`text cannot begin with ${found.slice(0, 1)}`, 'put it in quotes'];
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return ['a second colon, or a wrong indentation', 'put text with a colon in quotes'];
+    default:
+      return [lowered(error.message)];
   }
 };
 
@@ -89,7 +106,8 @@ const valueOf = (doc: Document, problemAt: (offset: number, code: ProblemCode, m
     return doc.toJS({ maxAliasCount: ALIASES_MAX });
   } catch (thrown) {
     if (thrown instanceof RangeError) throw new TeamFileError([problemAt(0, 'YAML_DEPTH', 'nested too deeply')]);
-    if (thrown instanceof ReferenceError) throw new TeamFileError([problemAt(0, 'YAML_ALIAS', 'aliases stand for more than a file may hold', 'write the values out')]);
+    if (thrown instanceof ReferenceError)
+      throw new TeamFileError([problemAt(0, 'YAML_ALIAS', 'aliases stand for more than a file may hold', 'write the values out')]);
     throw thrown;
   }
 };
@@ -127,7 +145,8 @@ const child = (doc: Document, parent: Node | null, key: string | number): Child 
     .find((found) => found !== undefined);
 };
 
-const keyText = ({ key }: Pair<Node, Node | null>): string | undefined => (isScalar(key) ? (typeof key.value === 'symbol' ? '<<' : String(key.value)) : undefined);
+const keyText = ({ key }: Pair<Node, Node | null>): string | undefined =>
+  isScalar(key) ? (typeof key.value === 'symbol' ? '<<' : String(key.value)) : undefined;
 
 const mergedMaps = (doc: Document, value: Node | null): YAMLMap[] => {
   const node = isAlias(value) ? value.resolve(doc) : value;

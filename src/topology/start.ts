@@ -205,7 +205,13 @@ export class Troupe {
         stop = this.#clock.after(1_000, look);
         return;
       }
-      reject(new TroupeError('RUN_LOST', `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`, { retryable: true }));
+      reject(
+        new TroupeError(
+          'RUN_LOST',
+          `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`,
+          { retryable: true },
+        ),
+      );
       void run.leave();
     };
     look();
@@ -288,7 +294,10 @@ export class Troupe {
       },
       tool: {
         readOnly: (request: ToolRequest, at: Address) => this.#hosted.get(runOf(at))?.toolbox.isReadOnly(request) ?? false,
-        run: async (request: ToolRequest, { address, signal }: EffectContext): Promise<EffectResult> => ({ ok: true, output: await hostedAt(address).toolbox.run(request, signal) }),
+        run: async (request: ToolRequest, { address, signal }: EffectContext): Promise<EffectResult> => ({
+          ok: true,
+          output: await hostedAt(address).toolbox.run(request, signal),
+        }),
       },
     };
   }
@@ -382,11 +391,23 @@ export const openQuestions = async (bus: Bus, run: string): Promise<readonly Que
 export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'approval.answer'>): Promise<void> => {
   const open = await openQuestions(bus, run);
   if (!open.some(({ approval }) => approval === answer.approval)) {
-    throw new TroupeError('APPROVAL_UNKNOWN', `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`);
+    throw new TroupeError(
+      'APPROVAL_UNKNOWN',
+      `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`,
+    );
   }
   const to = approverOf(run as RunId);
   const id = `${to}/answer/${answer.approval}/${crypto.randomUUID()}`;
-  await bus.append(to, { id, type: 'approval.answer', v: versionOf('approval.answer'), from: clientOf(run as RunId), correlation: run, time: Date.now(), data: answer });
+  await bus.append(to, {
+    id,
+    type: 'approval.answer',
+    v: versionOf('approval.answer'),
+    from: clientOf(run as RunId),
+    correlation: run,
+    time: Date.now(),
+    data: answer,
+  });
 };
 
-const unknownRun = (bus: Bus, run: string): TroupeError => new TroupeError('RUN_UNKNOWN', `no run ${run} on ${bus.name}; \`troupe runs\` lists those that are there`);
+const unknownRun = (bus: Bus, run: string): TroupeError =>
+  new TroupeError('RUN_UNKNOWN', `no run ${run} on ${bus.name}; \`troupe runs\` lists those that are there`);

@@ -61,7 +61,9 @@ export type Team = z.infer<typeof Team>;
 /** Object keys in order, so that equal values have equal texts. */
 const canonicalJson = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
   );
 
 export const withHash = (team: Omit<Team, 'hash'>): Team => ({ ...team, hash: createHash('sha256').update(canonicalJson(team)).digest('hex') });

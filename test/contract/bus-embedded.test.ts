@@ -60,7 +60,9 @@ const entriesOf = async (bus: Bus, log: string): Promise<Entry[]> => {
 
 /** A process of its own that appends to a log, `count` entries or until it is killed, and says each one that is durable. */
 const writer = (path: string, log: string, prefix: string, count: number) => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../support/embedded-writer.ts'), path, log, prefix, String(count)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../support/embedded-writer.ts'), path, log, prefix, String(count)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const acknowledged: string[] = [];
   let rest = '';
   child.stdout.on('data', (chunk: Buffer) => {
@@ -102,7 +104,10 @@ describe('the embedded bus', () => {
     const read = await entriesOf(bus, 'r-t.worker');
     expect(live).toEqual(read);
     for (const prefix of ['one', 'two', 'own']) {
-      const numbers = read.map(({ envelope: { id } }) => id.split('-')).filter(([of]) => of === prefix).map(([, number]) => Number(number));
+      const numbers = read
+        .map(({ envelope: { id } }) => id.split('-'))
+        .filter(([of]) => of === prefix)
+        .map(([, number]) => Number(number));
       expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
     }
   });

@@ -24,11 +24,22 @@ const start = async (serverOptions: ModelServerOptions = {}, options: OpenAIOpti
 
 let grants = 0;
 const grantOf = (maxTokens = 1_000, amountNanos = 1_000_000n): Grant =>
-  Grant.from({ grant: `r-test.worker.a/1/model#${++grants}`, amountNanos: amountNanos.toString(), maxTokens, deadline: Number.MAX_SAFE_INTEGER, leftNanos: '0' });
+  Grant.from({
+    grant: `r-test.worker.a/1/model#${++grants}`,
+    amountNanos: amountNanos.toString(),
+    maxTokens,
+    deadline: Number.MAX_SAFE_INTEGER,
+    leftNanos: '0',
+  });
 
-const request = (more: Partial<ModelRequest> = {}): ModelRequest => ModelRequest.parse({ model: 'openai/gpt-4o-mini', messages: [{ role: 'user', text: 'Say something.' }], maxTokens: 1_000, ...more });
+const request = (more: Partial<ModelRequest> = {}): ModelRequest =>
+  ModelRequest.parse({ model: 'openai/gpt-4o-mini', messages: [{ role: 'user', text: 'Say something.' }], maxTokens: 1_000, ...more });
 
-const ask = (adapter: ModelAdapter, asked = request(), more: { grant?: Grant; signal?: AbortSignal; onText?: (piece: string) => void; tools?: readonly ToolSpec[] } = {}): Promise<ModelAnswer> =>
+const ask = (
+  adapter: ModelAdapter,
+  asked = request(),
+  more: { grant?: Grant; signal?: AbortSignal; onText?: (piece: string) => void; tools?: readonly ToolSpec[] } = {},
+): Promise<ModelAnswer> =>
   adapter.call(asked, more.grant ?? grantOf(), { signal: more.signal ?? new AbortController().signal, tools: more.tools ?? [], onText: more.onText });
 
 const errorOf = (calling: Promise<unknown>): Promise<ModelError> =>
@@ -60,11 +71,22 @@ describe('the chat-completions adapter', () => {
   });
 
   it('calls tools whose arguments came in pieces', async () => {
-    const adapter = await start({ answer: () => ({ text: 'Let me see.', calls: [{ name: 'look', arguments: { at: 'the left side' }, id: 'a' }, { name: 'look', arguments: '', id: 'b' }] }) });
+    const adapter = await start({
+      answer: () => ({
+        text: 'Let me see.',
+        calls: [
+          { name: 'look', arguments: { at: 'the left side' }, id: 'a' },
+          { name: 'look', arguments: '', id: 'b' },
+        ],
+      }),
+    });
     expect(await ask(adapter, request(), { tools: [look] })).toMatchObject({
       finish: 'tools',
       text: 'Let me see.',
-      toolCalls: [{ id: 'a', name: 'look', input: { at: 'the left side' } }, { id: 'b', name: 'look', input: {} }],
+      toolCalls: [
+        { id: 'a', name: 'look', input: { at: 'the left side' } },
+        { id: 'b', name: 'look', input: {} },
+      ],
     });
     expect(server.requests[0]!.body.tools).toEqual([{ type: 'function', function: look }]);
   });
@@ -103,7 +125,10 @@ describe('the chat-completions adapter', () => {
   });
 
   it('works with an endpoint that knows neither the new cap, nor stream options, nor schemas', async () => {
-    const adapter = await start({ refuses: ['max_completion_tokens', 'stream_options', 'response_format'] }, { compat: ['max-tokens', 'no-stream-options', 'no-format'] });
+    const adapter = await start(
+      { refuses: ['max_completion_tokens', 'stream_options', 'response_format'] },
+      { compat: ['max-tokens', 'no-stream-options', 'no-format'] },
+    );
     expect(await ask(adapter, request({ format: 'verdict', maxTokens: 3 }))).toMatchObject({ finish: 'length', estimated: true, usage: { outputTokens: 3 } });
     const told = await start({ refuses: ['max_completion_tokens'] }, { env: { OPENAI_COMPAT: 'max-tokens' } });
     expect((await ask(told)).text).toBe('You said: Say something.');
@@ -246,7 +271,10 @@ describe('the chat-completions adapter, when the call fails', () => {
 
   it('says before a run that the key is missing, and needs none where OpenAI is not asked', async () => {
     const keyless = createOpenAIAdapter({ env: {} });
-    expect(keyless.ready!()).toMatchObject({ code: 'MODEL_UNAUTHORISED', message: 'no key for openai/*: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none' });
+    expect(keyless.ready!()).toMatchObject({
+      code: 'MODEL_UNAUTHORISED',
+      message: 'no key for openai/*: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none',
+    });
     expect(await errorOf(ask(keyless))).toMatchObject({ code: 'MODEL_UNAUTHORISED', billing: 'none', retryable: false });
     expect(createOpenAIAdapter({ env: { OPENAI_BASE_URL: 'http://127.0.0.1:1/v1' } }).ready!()).toBeUndefined();
     expect(createOpenAIAdapter({ env: { OPENAI_BASE_URL: 'nonsense' } }).ready!()).toMatchObject({ code: 'MODEL_UNREACHABLE' });

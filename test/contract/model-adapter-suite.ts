@@ -27,10 +27,15 @@ export type Subject = {
 };
 
 const tools: readonly ToolSpec[] = [
-  { name: 'search_files', description: 'Searches the files of the folder and gives the best passages.', parameters: { type: 'object', properties: { query: { type: 'string', description: 'What to look for — “words”' } }, required: ['query'] } },
+  {
+    name: 'search_files',
+    description: 'Searches the files of the folder and gives the best passages.',
+    parameters: { type: 'object', properties: { query: { type: 'string', description: 'What to look for — “words”' } }, required: ['query'] },
+  },
 ];
 
-const FINDINGS = '## s1 (reader)\nRefunds are paid within 14 days [1]. The desk is open on weekdays [2].\nSources:\n[1] docs/refunds.md:3 "Refunds are paid within 14 days."\n[2] docs/desk.md:9 "The desk is open on weekdays."';
+const FINDINGS =
+  '## s1 (reader)\nRefunds are paid within 14 days [1]. The desk is open on weekdays [2].\nSources:\n[1] docs/refunds.md:3 "Refunds are paid within 14 days."\n[2] docs/desk.md:9 "The desk is open on weekdays."';
 const AGENTS = '- reader: finds passages about refunds in the documents\n- writer: writes answers';
 const EVIDENCE = '{"file":"docs/refunds.md","line":3,"status":"ok"}';
 
@@ -41,7 +46,12 @@ const questionAs = (model: string, more: Partial<ModelRequest> = {}): ModelReque
     model,
     messages: [
       { role: 'system', text: 'You are writer, who answers from findings.\nAnswer with JSON {"text", "citations": [{"file", "line", "quote"}]}.' },
-      { role: 'user', text: Object.entries(sections).map(([title, body]) => `# ${title}\n${body}`).join('\n\n') },
+      {
+        role: 'user',
+        text: Object.entries(sections)
+          .map(([title, body]) => `# ${title}\n${body}`)
+          .join('\n\n'),
+      },
     ],
     maxTokens: 800,
     ...more,
@@ -110,7 +120,11 @@ export const modelAdapterSuite = (name: string, start: () => Subject | Promise<S
 
     it('sends nothing when it is aborted before, and leaves the grant as it is (A3)', async () => {
       const grant = grantOf();
-      expect(await failureOf(ask(undefined, { grant, signal: AbortSignal.abort() }))).toMatchObject({ code: 'MODEL_ABORTED', billing: 'none', retryable: false });
+      expect(await failureOf(ask(undefined, { grant, signal: AbortSignal.abort() }))).toMatchObject({
+        code: 'MODEL_ABORTED',
+        billing: 'none',
+        retryable: false,
+      });
       expect(() => grant.use(0)).not.toThrow();
       if (subject.attempts) expect(subject.attempts()).toBe(0);
     });
@@ -163,10 +177,15 @@ export const modelAdapterSuite = (name: string, start: () => Subject | Promise<S
     });
 
     it.each(['plan', 'report', 'verdict'] as const)('answers with a %s when one is asked for (A6)', async (format) => {
-      const report = JSON.stringify({ text: 'Refunds are paid within 14 days [1].', citations: [{ file: 'docs/refunds.md', line: 3, quote: 'Refunds are paid within 14 days.' }] });
+      const report = JSON.stringify({
+        text: 'Refunds are paid within 14 days [1].',
+        citations: [{ file: 'docs/refunds.md', line: 3, quote: 'Refunds are paid within 14 days.' }],
+      });
       const review = `# Report to check\n${report}\n\n# Evidence\n${EVIDENCE}`;
       const [system, user] = questionAs(subject.model).messages as [ModelRequest['messages'][number], ModelRequest['messages'][number]];
-      const reply = await ask(questionAs(subject.model, { format, messages: [system, { role: 'user', text: format === 'verdict' ? `${user.text}\n\n${review}` : user.text }] }));
+      const reply = await ask(
+        questionAs(subject.model, { format, messages: [system, { role: 'user', text: format === 'verdict' ? `${user.text}\n\n${review}` : user.text }] }),
+      );
       expect(reply.finish).toBe('stop');
       expect(parseFormat(format, reply.text)).toMatchObject({ ok: true });
     });

@@ -31,7 +31,8 @@ modelAdapterSuite('scripted', () => {
 modelAdapterSuite('openai', async () => {
   const server = await startModelServer({
     apiKey: 'sk-suite-0123456789',
-    answer: ({ response_format: format }) => (format?.json_schema ? { json: inFormat[format.json_schema.name as FormatName], cachedTokens: 16 } : { text: ANSWER }),
+    answer: ({ response_format: format }) =>
+      format?.json_schema ? { json: inFormat[format.json_schema.name as FormatName], cachedTokens: 16 } : { text: ANSWER },
   });
   return {
     adapter: createOpenAIAdapter({ apiKey: 'sk-suite-0123456789', baseURL: server.url, env: {} }),

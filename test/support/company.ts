@@ -35,7 +35,12 @@ export type CompanyOptions = {
 };
 
 /** Who lives where. */
-export const company = ({ run, limitNanos = 10_000_000n, grantMs = 1_000_000_000, supervisor = {} }: CompanyOptions): ((at: Address) => Definition | undefined) => {
+export const company = ({
+  run,
+  limitNanos = 10_000_000n,
+  grantMs = 1_000_000_000,
+  supervisor = {},
+}: CompanyOptions): ((at: Address) => Definition | undefined) => {
   const account = address(run, 'budget');
   return (at) => {
     const { run: of, role, agent } = parseAddress(at);
@@ -48,7 +53,11 @@ export const company = ({ run, limitNanos = 10_000_000n, grantMs = 1_000_000_000
       case 'worker':
         return { chart: charts.worker, input: { profile: profile(agent!, ['look_up']) }, account };
       case 'reviewer':
-        return { chart: charts.reviewer, input: { profile: profile(agent!, ['check_quotes']), askBelow: 0, approver: address(run, 'approver'), askMs: 1_000_000 }, account };
+        return {
+          chart: charts.reviewer,
+          input: { profile: profile(agent!, ['check_quotes']), askBelow: 0, approver: address(run, 'approver'), askMs: 1_000_000 },
+          account,
+        };
       case 'supervisor': {
         const input: SupervisorInput = {
           run,
@@ -100,7 +109,11 @@ export const answer = (request: ModelRequest): Pick<ModelReply, 'text' | 'toolCa
   }
   if (request.format === 'verdict') {
     const first = asked.includes('left') && !asked.includes('revised');
-    return { text: JSON.stringify({ verdict: first ? 'revise' : 'accept', reasons: first ? ['say that it is revised'] : [], confidence: 0.9 }), toolCalls: [], finish: 'stop' };
+    return {
+      text: JSON.stringify({ verdict: first ? 'revise' : 'accept', reasons: first ? ['say that it is revised'] : [], confidence: 0.9 }),
+      toolCalls: [],
+      finish: 'stop',
+    };
   }
   if (request.tools.length > 0 && !request.messages.some(({ role }) => role === 'tool')) {
     const calls = ['one', 'two'].map((page) => ({ id: page, name: 'look_up', input: { page } }));
@@ -142,14 +155,24 @@ export const runners = (provider: Provider, nowMs: () => number, { soon = async 
       const bill = { grant: grant.id, spentNanos: nanos.toString(), usage, model: request.model };
       const output: ModelReply = { ...said, usage, model: request.model };
       return soon(`${at} is answered`, (): EffectResult =>
-        signal.aborted ? { ok: false, failure: { code: 'MODEL_ABORTED', message: 'stopped', retryable: false, details: {} }, bill } : { ok: true, output, bill },
+        signal.aborted
+          ? { ok: false, failure: { code: 'MODEL_ABORTED', message: 'stopped', retryable: false, details: {} }, bill }
+          : { ok: true, output, bill },
       );
     },
   },
   tool: {
     run: ({ call }: ToolRequest, { address: at }: EffectContext): Promise<EffectResult> =>
       soon(`${at} uses ${call.name}`, () => {
-        const output: ToolRecord = { callId: call.id, tool: call.name, input: call.input, ok: true, text: `page ${JSON.stringify(call.input['page'] ?? '').replaceAll('"', '')}`, ms: 1, time: 0 };
+        const output: ToolRecord = {
+          callId: call.id,
+          tool: call.name,
+          input: call.input,
+          ok: true,
+          text: `page ${JSON.stringify(call.input['page'] ?? '').replaceAll('"', '')}`,
+          ms: 1,
+          time: 0,
+        };
         return { ok: true, output };
       }),
   },

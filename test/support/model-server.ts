@@ -18,7 +18,12 @@ import o200k from 'js-tiktoken/ranks/o200k_base';
 
 export type ChatRequest = {
   readonly model: string;
-  readonly messages: readonly { readonly role: string; readonly content: string | null; readonly tool_calls?: readonly unknown[]; readonly tool_call_id?: string }[];
+  readonly messages: readonly {
+    readonly role: string;
+    readonly content: string | null;
+    readonly tool_calls?: readonly unknown[];
+    readonly tool_call_id?: string;
+  }[];
   readonly tools?: readonly { readonly function: { readonly name: string; readonly description?: string; readonly parameters?: Record<string, unknown> } }[];
   readonly response_format?: { readonly type: string; readonly json_schema?: { readonly name: string; readonly strict?: boolean; readonly schema: Schema } };
   readonly stream?: boolean;
@@ -27,7 +32,14 @@ export type ChatRequest = {
   readonly max_tokens?: number;
 };
 
-type Schema = { readonly type?: string; readonly properties?: Record<string, Schema>; readonly required?: readonly string[]; readonly additionalProperties?: boolean; readonly items?: Schema; readonly enum?: readonly unknown[] };
+type Schema = {
+  readonly type?: string;
+  readonly properties?: Record<string, Schema>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean;
+  readonly items?: Schema;
+  readonly enum?: readonly unknown[];
+};
 
 /** What the model says. Tools are called with `arguments` as they stand, JSON or not. */
 export type Answer = {
@@ -139,7 +151,8 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
       const raw = Buffer.concat(chunks);
-      if (incoming.method !== 'POST' || !incoming.url?.endsWith('/v1/chat/completions')) return refuse(response, 404, 'not_found', `no such path: ${incoming.method} ${incoming.url}`);
+      if (incoming.method !== 'POST' || !incoming.url?.endsWith('/v1/chat/completions'))
+        return refuse(response, 404, 'not_found', `no such path: ${incoming.method} ${incoming.url}`);
       const body = JSON.parse(raw.toString()) as ChatRequest;
       mine = {
         index: requests.length,
@@ -176,7 +189,12 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     return say(logged, response, typeof behaviour === 'string' ? { text: behaviour } : behaviour);
   };
 
-  const fail = async (logged: LoggedRequest, response: ServerResponse, fault: Fault, deny: (status: number, code: string, message: string, headers?: Record<string, string>) => void): Promise<void> => {
+  const fail = async (
+    logged: LoggedRequest,
+    response: ServerResponse,
+    fault: Fault,
+    deny: (status: number, code: string, message: string, headers?: Record<string, string>) => void,
+  ): Promise<void> => {
     if (fault.fault === 'status') return deny(fault.status, fault.code ?? 'server_error', fault.message ?? `status ${fault.status} on demand`, fault.headers);
     // From here on the provider has begun to work, so the input is billed.
     logged.billed.inputTokens = inputTokensOf(logged.body);
@@ -185,7 +203,8 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     if (fault.fault === 'html') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>Welcome</title>');
     const send = beginStream(response, logged);
     if (fault.fault === 'bad-event') return void response.end('data: {"choices": [\n\n');
-    if (fault.fault === 'error-event') return void response.end(`data: ${JSON.stringify({ error: { message: 'The server had an error.', type: 'server_error', code: null } })}\n\n`);
+    if (fault.fault === 'error-event')
+      return void response.end(`data: ${JSON.stringify({ error: { message: 'The server had an error.', type: 'server_error', code: null } })}\n\n`);
     const pieces = 'pieces' in fault ? piecesOf(fault.text).slice(0, fault.pieces) : ['Half ', 'an '];
     for (const piece of pieces) {
       logged.billed.outputTokens += tokensOf(piece);
@@ -205,7 +224,11 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     // Billed in full as soon as it begins: a provider does not notice that its client went away.
     logged.billed.inputTokens = inputTokensOf(body);
     logged.billed.cachedTokens = Math.min(said.cachedTokens ?? 0, logged.billed.inputTokens);
-    logged.billed.outputTokens = (said.reasoningTokens ?? 0) + tokensOf(text) + tokensOf(said.refusal ?? '') + calls.reduce((sum, call) => sum + tokensOf(JSON.stringify(call.function)), 0);
+    logged.billed.outputTokens =
+      (said.reasoningTokens ?? 0) +
+      tokensOf(text) +
+      tokensOf(said.refusal ?? '') +
+      calls.reduce((sum, call) => sum + tokensOf(JSON.stringify(call.function)), 0);
     const usage = said.usage === 'none' ? undefined : usageOf(logged, said.reasoningTokens ?? 0);
     logged.status = 200;
 
@@ -226,7 +249,8 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
       for (const piece of call.function.arguments.match(/.{1,8}/gsu) ?? []) await send({ tool_calls: [{ index, function: { arguments: piece } }] });
     }
     await send({}, finish);
-    if (usage && body.stream_options?.include_usage) response.write(`data: ${JSON.stringify({ ...head(logged), object: 'chat.completion.chunk', choices: [], usage })}\n\n`);
+    if (usage && body.stream_options?.include_usage)
+      response.write(`data: ${JSON.stringify({ ...head(logged), object: 'chat.completion.chunk', choices: [], usage })}\n\n`);
     if (!said.endless) response.end('data: [DONE]\n\n');
   };
 
@@ -244,7 +268,10 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
         sum.calls++;
         sum.inputTokens += billed.inputTokens;
         sum.outputTokens += billed.outputTokens;
-        millionths += BigInt(billed.inputTokens - billed.cachedTokens) * price.input + BigInt(billed.cachedTokens) * price.cachedInput + BigInt(billed.outputTokens) * price.output;
+        millionths +=
+          BigInt(billed.inputTokens - billed.cachedTokens) * price.input +
+          BigInt(billed.cachedTokens) * price.cachedInput +
+          BigInt(billed.outputTokens) * price.output;
       }
       return { ...sum, nanos: millionths / 1_000_000n };
     },

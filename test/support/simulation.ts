@@ -103,7 +103,8 @@ export class World {
     }
     const asleep = processes.some((process) => process.alive && process.paused);
     const next = this.#impatience === 0 && asleep ? undefined : this.#nextTimer();
-    if (next && (options.length === 0 || this.random() < this.#impatience)) options.splice(0, options.length, { what: `time +${Math.max(0, next.due - this.now)}`, run: () => this.#fire(next) });
+    if (next && (options.length === 0 || this.random() < this.#impatience))
+      options.splice(0, options.length, { what: `time +${Math.max(0, next.due - this.now)}`, run: () => this.#fire(next) });
     if (options.length === 0) return false;
     const chosen = options[this.pick(options.length)]!;
     this.history.push(`${this.now} ${chosen.what}`);

@@ -22,7 +22,14 @@ export type ApproverContext = {
 export type ApproverEvent = Received<typeof ApprovalRequest> | Received<typeof ApprovalAnswer>;
 
 const tellAskers = emitEach<{ context: ApproverContext }, Sent<typeof ApprovalDecided>>(({ context }) =>
-  context.answered.map(({ question, decision, by, note }) => ({ type: 'approval.decided', to: question.from, approval: question.approval, decision, by, note })),
+  context.answered.map(({ question, decision, by, note }) => ({
+    type: 'approval.decided',
+    to: question.from,
+    approval: question.approval,
+    decision,
+    by,
+    note,
+  })),
 );
 
 export const approverMachine = setup({
@@ -36,7 +43,10 @@ export const approverMachine = setup({
     nothingOpen: ({ context }) => Object.keys(context.open).length === 0,
   },
   actions: {
-    keep: assign(({ context }, { type: _, at, ...request }: Received<typeof ApprovalRequest>) => ({ now: at, open: add(context.open, { ...request, deadline: at + request.timeoutMs }) })),
+    keep: assign(({ context }, { type: _, at, ...request }: Received<typeof ApprovalRequest>) => ({
+      now: at,
+      open: add(context.open, { ...request, deadline: at + request.timeoutMs }),
+    })),
     answer: assign(({ context }, { approval, decision, by, note, at }: Received<typeof ApprovalAnswer>) => ({
       now: at,
       open: without(context.open, [approval]),
@@ -45,7 +55,14 @@ export const approverMachine = setup({
     answerOverdue: assign(({ context, event }) => {
       const now = (event as { at?: number }).at ?? context.now;
       const answered = overdue(context.open, now);
-      return { now, answered, open: without(context.open, answered.map(({ question }) => question.approval)) };
+      return {
+        now,
+        answered,
+        open: without(
+          context.open,
+          answered.map(({ question }) => question.approval),
+        ),
+      };
     }),
   },
 }).createMachine({
@@ -53,7 +70,12 @@ export const approverMachine = setup({
   context: { open: {}, answered: [], now: 0 },
   initial: 'idle',
   on: {
-    'approval.request': { guard: { type: 'isNew', params: ({ event }) => event }, target: '.waiting', reenter: true, actions: { type: 'keep', params: ({ event }) => event } },
+    'approval.request': {
+      guard: { type: 'isNew', params: ({ event }) => event },
+      target: '.waiting',
+      reenter: true,
+      actions: { type: 'keep', params: ({ event }) => event },
+    },
   },
   states: {
     idle: {},

@@ -32,11 +32,7 @@ export type BudgetContext = {
   readonly closer: Address | undefined;
 };
 
-export type BudgetEvent =
-  | Received<typeof BudgetReserve>
-  | Received<typeof BudgetSettle>
-  | Received<typeof BudgetRelease>
-  | Received<typeof BudgetClose>;
+export type BudgetEvent = Received<typeof BudgetReserve> | Received<typeof BudgetSettle> | Received<typeof BudgetRelease> | Received<typeof BudgetClose>;
 
 type Emitted = Sent<typeof BudgetGranted> | Sent<typeof BudgetVetoed> | Sent<typeof BudgetClosed>;
 type Request = Received<typeof BudgetReserve>;
@@ -65,9 +61,22 @@ export const budgetMachine = setup({
     rememberCloser: assign((_, { from }: Received<typeof BudgetClose>) => ({ closer: from })),
     grant: emit(({ context }, { grant, from }: Request) => {
       const { nanos, maxTokens, deadline } = context.account.grants[grant]!;
-      return { type: 'budget.granted' as const, to: from, grant, amountNanos: nanos.toString(), maxTokens, deadline, leftNanos: left(context.account).toString() };
+      return {
+        type: 'budget.granted' as const,
+        to: from,
+        grant,
+        amountNanos: nanos.toString(),
+        maxTokens,
+        deadline,
+        leftNanos: left(context.account).toString(),
+      };
     }),
-    veto: emit(({ context }, { grant, from, quote }: Request) => ({ type: 'budget.vetoed' as const, to: from, grant, failure: exhausted(context.account, quote) })),
+    veto: emit(({ context }, { grant, from, quote }: Request) => ({
+      type: 'budget.vetoed' as const,
+      to: from,
+      grant,
+      failure: exhausted(context.account, quote),
+    })),
     refuse: emit(({ context }, { grant, from }: Request) => ({ type: 'budget.vetoed' as const, to: from, grant, failure: closed(context.account) })),
     answerCloser: emit(({ context }) => ({ type: 'budget.closed' as const, to: context.closer!, ...figures(context.account) })),
   },
@@ -123,10 +132,7 @@ export const budgetMachine = setup({
             ],
           },
           after: {
-            grantMs: [
-              { guard: 'someHeld', target: 'watching', reenter: true, actions: 'expire' },
-              { target: 'quiet' },
-            ],
+            grantMs: [{ guard: 'someHeld', target: 'watching', reenter: true, actions: 'expire' }, { target: 'quiet' }],
           },
         },
       },

@@ -111,12 +111,33 @@ export const reviewerMachine = setup({
       timeoutMs: askMs,
       otherwise: 'deny' as const,
     })),
-    giveVerdict: emit(({ context: { work, replyTo, verdict } }) => ({ type: 'review.verdict' as const, to: replyTo, step: work.step, attempt: work.attempt, ...verdict! })),
-    giveFailure: emit(({ context: { work, replyTo, failure: why } }) => ({ type: 'review.failed' as const, to: replyTo, step: work.step, attempt: work.attempt, failure: why! })),
+    giveVerdict: emit(({ context: { work, replyTo, verdict } }) => ({
+      type: 'review.verdict' as const,
+      to: replyTo,
+      step: work.step,
+      attempt: work.attempt,
+      ...verdict!,
+    })),
+    giveFailure: emit(({ context: { work, replyTo, failure: why } }) => ({
+      type: 'review.failed' as const,
+      to: replyTo,
+      step: work.step,
+      attempt: work.attempt,
+      failure: why!,
+    })),
   },
 }).createMachine({
   id: 'reviewer',
-  context: ({ input }) => ({ ...input, work: NO_WORK, replyTo: '' as Address, messages: [], attempt: 1, repaired: false, verdict: undefined, failure: undefined }),
+  context: ({ input }) => ({
+    ...input,
+    work: NO_WORK,
+    replyTo: '' as Address,
+    messages: [],
+    attempt: 1,
+    repaired: false,
+    verdict: undefined,
+    failure: undefined,
+  }),
   initial: 'idle',
   states: {
     idle: {
@@ -150,13 +171,25 @@ export const reviewerMachine = setup({
             src: 'model',
             input: ({ context }) => request(context.profile, context.messages),
             onDone: [
-              { guard: { type: 'confident', params: ({ event }) => event.output }, target: '#reviewer.decided', actions: { type: 'keepVerdict', params: ({ event }) => event.output } },
-              { guard: { type: 'unsure', params: ({ event }) => event.output }, target: '#reviewer.asking', actions: { type: 'keepVerdict', params: ({ event }) => event.output } },
+              {
+                guard: { type: 'confident', params: ({ event }) => event.output },
+                target: '#reviewer.decided',
+                actions: { type: 'keepVerdict', params: ({ event }) => event.output },
+              },
+              {
+                guard: { type: 'unsure', params: ({ event }) => event.output },
+                target: '#reviewer.asking',
+                actions: { type: 'keepVerdict', params: ({ event }) => event.output },
+              },
               { guard: 'canRepair', target: 'judging', reenter: true, actions: { type: 'askForForm', params: ({ event }) => event.output } },
               { target: '#reviewer.failed', actions: { type: 'failForm', params: ({ event }) => event.output } },
             ],
             onError: [
-              { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
+              {
+                guard: { type: 'canRetry', params: ({ event }) => event.error as Failure },
+                target: 'waiting',
+                actions: { type: 'fail', params: ({ event }) => event.error as Failure },
+              },
               { target: '#reviewer.failed', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
             ],
           },

@@ -114,10 +114,14 @@ export const supervisorMachine = setup({
     fail: assign((_, why: Failure) => ({ failure: why })),
     failPlan: assign(({ context }) => ({ failure: runFailure(context.steps) })),
     failForm: assign((_, reply: ModelReply) => ({
-      failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no answer of the form that was asked for, also when asked again`, { details: { text: reply.text.slice(0, 500) } }),
+      failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no answer of the form that was asked for, also when asked again`, {
+        details: { text: reply.text.slice(0, 500) },
+      }),
     })),
     failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
-    failDeadline: assign(({ context }) => ({ failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`) })),
+    failDeadline: assign(({ context }) => ({
+      failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`),
+    })),
     recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
     takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
     closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
@@ -182,12 +186,20 @@ export const supervisorMachine = setup({
                 src: 'model',
                 input: ({ context }) => request(context.profile, context.messages, 'plan'),
                 onDone: [
-                  { guard: { type: 'planFits', params: ({ event }) => event.output }, target: '#supervisor.working.executing', actions: { type: 'adoptPlan', params: ({ event }) => event.output } },
+                  {
+                    guard: { type: 'planFits', params: ({ event }) => event.output },
+                    target: '#supervisor.working.executing',
+                    actions: { type: 'adoptPlan', params: ({ event }) => event.output },
+                  },
                   { guard: 'canRepair', target: 'asking', reenter: true, actions: { type: 'askForPlan', params: ({ event }) => event.output } },
                   { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
                 ],
                 onError: [
-                  { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure } },
+                  {
+                    guard: { type: 'canRetry', params: ({ event }) => event.error as Failure },
+                    target: 'waiting',
+                    actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure },
+                  },
                   { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
                 ],
               },
@@ -221,12 +233,20 @@ export const supervisorMachine = setup({
                 src: 'model',
                 input: ({ context }) => request(context.profile, context.messages, 'report'),
                 onDone: [
-                  { guard: { type: 'answerFits', params: ({ event }) => event.output }, target: '#supervisor.closing', actions: { type: 'takeAnswer', params: ({ event }) => event.output } },
+                  {
+                    guard: { type: 'answerFits', params: ({ event }) => event.output },
+                    target: '#supervisor.closing',
+                    actions: { type: 'takeAnswer', params: ({ event }) => event.output },
+                  },
                   { guard: 'canRepair', target: 'asking', reenter: true, actions: { type: 'askForAnswer', params: ({ event }) => event.output } },
                   { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
                 ],
                 onError: [
-                  { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure } },
+                  {
+                    guard: { type: 'canRetry', params: ({ event }) => event.error as Failure },
+                    target: 'waiting',
+                    actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure },
+                  },
                   { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
                 ],
               },

@@ -32,7 +32,13 @@ export type Step = {
 
 export type Plan = readonly Step[];
 
-export type PlannedStep = { readonly id: string; readonly agent: string; readonly task: string; readonly needs: readonly string[]; readonly onFailure: OnFailure };
+export type PlannedStep = {
+  readonly id: string;
+  readonly agent: string;
+  readonly task: string;
+  readonly needs: readonly string[];
+  readonly onFailure: OnFailure;
+};
 
 export const openPlan = (planned: readonly PlannedStep[]): Plan =>
   planned.map((step) => ({ ...step, status: 'pending', attempt: 0, text: '', citations: [], objections: [] }));
@@ -108,7 +114,12 @@ export const skipBlocked = (plan: Plan): Plan => {
   const blocked = plan.find((step) => step.status === 'pending' && step.needs.some((need) => blocks(plan, need)));
   if (!blocked) return plan;
   const cause = blocked.needs.find((need) => blocks(plan, need))!;
-  return skipBlocked(change(plan, blocked.id, { status: 'skipped', failure: failure('STEP_SKIPPED', `step ${blocked.id} needs ${cause}, which ${find(plan, cause)!.status === 'failed' ? 'failed' : 'was skipped'}`) }));
+  return skipBlocked(
+    change(plan, blocked.id, {
+      status: 'skipped',
+      failure: failure('STEP_SKIPPED', `step ${blocked.id} needs ${cause}, which ${find(plan, cause)!.status === 'failed' ? 'failed' : 'was skipped'}`),
+    }),
+  );
 };
 
 const blocks = (plan: Plan, need: string): boolean => {

@@ -81,7 +81,9 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
 };
 
 const findingOf = ({ id, agent, status, text, citations, failure: why }: Step): Finding =>
-  status === 'completed' ? { step: id, agent, text, citations: [...citations] } : { step: id, agent, text: `This step failed: ${why?.message ?? status}`, citations: [] };
+  status === 'completed'
+    ? { step: id, agent, text, citations: [...citations] }
+    : { step: id, agent, text: `This step failed: ${why?.message ?? status}`, citations: [] };
 
 const thenDispatch = (team: Team, plan: Plan, said: readonly Outgoing[] = []): Progress => {
   const next = dispatch(team, plan);
@@ -133,7 +135,10 @@ export const reviewFailed = (team: Team, plan: Plan, { step: id, attempt, failur
 const rejected = (team: Team, plan: Plan, step: Step): Progress => {
   switch (team.onRejected) {
     case 'accept_with_note':
-      return thenDispatch(team, change(plan, step.id, { status: 'completed', text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }));
+      return thenDispatch(
+        team,
+        change(plan, step.id, { status: 'completed', text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }),
+      );
     case 'fail':
       return thenDispatch(team, change(plan, step.id, { status: 'failed', failure: rejection(step) }));
     case 'ask':
@@ -142,7 +147,9 @@ const rejected = (team: Team, plan: Plan, step: Step): Progress => {
 };
 
 const rejection = (step: Step): Failure =>
-  failure('STEP_REJECTED', `step ${step.id} was not accepted after ${step.attempt} attempts: ${step.objections.join('; ')}`, { details: { objections: step.objections } });
+  failure('STEP_REJECTED', `step ${step.id} was not accepted after ${step.attempt} attempts: ${step.objections.join('; ')}`, {
+    details: { objections: step.objections },
+  });
 
 const approvalOf = (step: Pick<Step, 'id' | 'attempt'>): string => `step-${step.id}-${step.attempt}`;
 
@@ -206,7 +213,11 @@ export const parsePlan = (team: SupervisorInput, reply: ModelReply): Parsed<Plan
   if (reply.finish === 'length') return { ok: false, problem: 'the plan was cut off; make it shorter' };
   const parsed = parseFormat('plan', reply.text);
   if (!parsed.ok) return parsed;
-  const problems = draftProblems(parsed.value, team.agents.map(({ name }) => name), team.maxSteps);
+  const problems = draftProblems(
+    parsed.value,
+    team.agents.map(({ name }) => name),
+    team.maxSteps,
+  );
   return problems.length === 0 ? parsed : { ok: false, problem: problems.join('; ') };
 };
 

@@ -66,13 +66,24 @@ export const workerMachine = setup({
   guards: {
     wantsTools: ({ context }, reply: ModelReply) => reply.toolCalls.length > 0 && context.turn + 1 < context.profile.limits.turns,
     hasForm: (_, reply: ModelReply) => reply.toolCalls.length === 0 && parseReport(reply).ok,
-    canRepair: ({ context }, reply: ModelReply) => reply.toolCalls.length === 0 && context.repairs < REPAIRS_MAX && context.turn + 1 < context.profile.limits.turns,
+    canRepair: ({ context }, reply: ModelReply) =>
+      reply.toolCalls.length === 0 && context.repairs < REPAIRS_MAX && context.turn + 1 < context.profile.limits.turns,
     canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
     allObserved: ({ context }) => context.records.length >= callsOf(context.reply!).length,
   },
   actions: {
-    accept: assign(({ context }, { from, type: _, at: __, ...task }: Received<typeof TaskAssign>) => ({ task, replyTo: from, messages: opening(context.profile, task) })),
-    hear: assign(({ context }, reply: ModelReply) => ({ turn: context.turn + 1, attempt: 1, reply, records: [], messages: [...context.messages, said(reply)] })),
+    accept: assign(({ context }, { from, type: _, at: __, ...task }: Received<typeof TaskAssign>) => ({
+      task,
+      replyTo: from,
+      messages: opening(context.profile, task),
+    })),
+    hear: assign(({ context }, reply: ModelReply) => ({
+      turn: context.turn + 1,
+      attempt: 1,
+      reply,
+      records: [],
+      messages: [...context.messages, said(reply)],
+    })),
     observe: assign(({ context }, record: ToolRecord) => ({ records: [...context.records, record] })),
     observeBroken: assign(({ context }, { actorId, error, at }: { actorId: string; error: Failure; at: number }) => {
       const index = callsOf(context.reply!).findIndex((_, position) => callEffect(position) === actorId);
@@ -92,10 +103,17 @@ export const workerMachine = setup({
     failForm: assign((_, reply: ModelReply) => {
       const parsed = parseReport(reply);
       const problem = reply.toolCalls.length > 0 ? 'it called tools when none were left to call' : parsed.ok ? 'nothing' : parsed.problem;
-      return { failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no answer of the form that was asked for: ${problem}`, { details: { text: reply.text.slice(0, 500) } }) };
+      return {
+        failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no answer of the form that was asked for: ${problem}`, {
+          details: { text: reply.text.slice(0, 500) },
+        }),
+      };
     }),
     failTimeout: assign(({ context }) => ({
-      failure: failure('TASK_TIMEOUT', `${context.profile.name} took longer than ${context.profile.limits.timeoutMs} ms for step ${context.task.step}; raise limits.timeout_s`),
+      failure: failure(
+        'TASK_TIMEOUT',
+        `${context.profile.name} took longer than ${context.profile.limits.timeoutMs} ms for step ${context.task.step}; raise limits.timeout_s`,
+      ),
     })),
     failCancelled: assign((_, { reason }: Received<typeof TaskCancel>) => ({ failure: failure('TASK_CANCELLED', `cancelled: ${reason}`) })),
     reportCompletion: emit(({ context: { task, replyTo, report, turn } }) => ({
@@ -153,7 +171,11 @@ export const workerMachine = setup({
             src: 'model',
             input: ({ context }) => request(context.profile, context.messages, context.turn + 1),
             onDone: [
-              { guard: { type: 'wantsTools', params: ({ event }) => event.output }, target: 'acting', actions: { type: 'hear', params: ({ event }) => event.output } },
+              {
+                guard: { type: 'wantsTools', params: ({ event }) => event.output },
+                target: 'acting',
+                actions: { type: 'hear', params: ({ event }) => event.output },
+              },
               {
                 guard: { type: 'hasForm', params: ({ event }) => event.output },
                 target: '#worker.completed',
@@ -174,7 +196,11 @@ export const workerMachine = setup({
               { target: '#worker.failed', actions: { type: 'failForm', params: ({ event }) => event.output } },
             ],
             onError: [
-              { guard: { type: 'canRetry', params: ({ event }) => event.error as Failure }, target: 'waiting', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
+              {
+                guard: { type: 'canRetry', params: ({ event }) => event.error as Failure },
+                target: 'waiting',
+                actions: { type: 'fail', params: ({ event }) => event.error as Failure },
+              },
               { target: '#worker.failed', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
             ],
           },

@@ -15,7 +15,10 @@ export const REPAIRS_MAX = 1;
 export const CALLS_MAX = 8;
 
 export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
-  systemMessage(profile, [...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []), REPORT_DUTY]),
+  systemMessage(profile, [
+    ...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []),
+    REPORT_DUTY,
+  ]),
   sectionsMessage([
     ['Question', task.goal],
     ['Task', task.instructions],
@@ -66,4 +69,7 @@ export const parseReport = (reply: ModelReply): Parsed<Report> => {
   return parseFormat('report', reply.text);
 };
 
-export const repairMessage = (problem: string): ChatMessage => ({ role: 'user', text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}` });
+export const repairMessage = (problem: string): ChatMessage => ({
+  role: 'user',
+  text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}`,
+});

@@ -60,7 +60,9 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
     watchStore: (prefix, onChange) => store.watch(prefix, onChange),
     bury: ({ source, reason, body }) => durably(() => bury(source, reason, body)),
     deadLetters: async () =>
-      connection.read(() => readDead.all() as unknown as (Omit<DeadLetter, 'body'> & { readonly body: string | Uint8Array })[]).map(({ at, source, reason, body }) => ({ at, source, reason, body: textOf(body) })),
+      connection
+        .read(() => readDead.all() as unknown as (Omit<DeadLetter, 'body'> & { readonly body: string | Uint8Array })[])
+        .map(({ at, source, reason, body }) => ({ at, source, reason, body: textOf(body) })),
     close: async () => {
       talk.close();
       connection.close();
@@ -72,4 +74,3 @@ const textOf = (body: string | Uint8Array): string => {
   if (typeof body === 'string') return body;
   return isUtf8(body) ? Buffer.from(body).toString() : `base64:${Buffer.from(body).toString('base64')}`;
 };
-

@@ -80,7 +80,10 @@ export class Connection {
     this.#db.exec('BEGIN IMMEDIATE');
     const { user_version: found } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
     if (found !== 0 && found !== FORMAT) {
-      throw new TroupeError('BUS_UNAVAILABLE', `${this.name} was written in format ${found}, expected ${FORMAT}: use the troupe that wrote it, or another file`);
+      throw new TroupeError(
+        'BUS_UNAVAILABLE',
+        `${this.name} was written in format ${found}, expected ${FORMAT}: use the troupe that wrote it, or another file`,
+      );
     }
     this.#db.exec(`${TABLES} PRAGMA user_version = ${FORMAT};`);
     this.#db.exec('COMMIT');

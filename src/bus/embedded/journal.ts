@@ -70,7 +70,10 @@ export class Journal {
       if (expect !== undefined && known.last !== expect) {
         const before = this.#find.get(log, envelope.id) as { position: number } | undefined;
         if (before) return before.position;
-        throw new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${known.last}`, { retryable: true, details: { last: known.last } });
+        throw new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${known.last}`, {
+          retryable: true,
+          details: { last: known.last },
+        });
       }
       const full = known.entries >= this.#maxEntries;
       if (full && !this.#find.get(log, envelope.id)) {
@@ -146,7 +149,7 @@ export class Journal {
     if (from >= until) return;
     const prefix = fixedPrefix(pattern);
     if (prefix === '') {
-      for (let cursor = from; cursor < until; ) {
+      for (let cursor = from; cursor < until;) {
         let rows: Row[] = [];
         yield () => (rows = this.#after.all(cursor, until) as unknown as Row[]);
         if (rows.length === 0) return;
@@ -189,7 +192,7 @@ export class Journal {
       this.#seen = this.#lastPosition();
       return;
     }
-    for (let rows: Row[] = []; (rows = this.#after.all(this.#seen, Number.MAX_SAFE_INTEGER) as unknown as Row[]).length > 0; ) {
+    for (let rows: Row[] = []; (rows = this.#after.all(this.#seen, Number.MAX_SAFE_INTEGER) as unknown as Row[]).length > 0;) {
       for (const row of rows) {
         this.#seen = row.position;
         const entry = this.#decode(row);
@@ -231,5 +234,9 @@ export class Journal {
 
 const checkSize = (log: string, { type }: Envelope, bytes: number): void => {
   if (bytes <= MAX_ENTRY_BYTES) return;
-  throw new TroupeError('BUS_ENTRY_TOO_LARGE', `${log}: ${type} has ${bytes} bytes, at most ${MAX_ENTRY_BYTES} fit: put large data into a file and send its name`, { details: { bytes, maxBytes: MAX_ENTRY_BYTES } });
+  throw new TroupeError(
+    'BUS_ENTRY_TOO_LARGE',
+    `${log}: ${type} has ${bytes} bytes, at most ${MAX_ENTRY_BYTES} fit: put large data into a file and send its name`,
+    { details: { bytes, maxBytes: MAX_ENTRY_BYTES } },
+  );
 };

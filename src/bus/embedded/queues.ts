@@ -48,7 +48,9 @@ export class Queues {
     this.#lend = connection.prepare('UPDATE item SET delivery = delivery + 1, holder = ?, due = ? WHERE queue = ? AND id = ?');
     this.#extend = connection.prepare('UPDATE item SET due = ? WHERE queue = ? AND id = ? AND holder = ? AND due > ? AND finished IS NULL');
     this.#giveBack = connection.prepare('UPDATE item SET due = ?, holder = NULL WHERE queue = ? AND id = ? AND holder = ? AND due > ? AND finished IS NULL');
-    this.#finish = connection.prepare("UPDATE item SET finished = ?, data = '{}', holder = NULL WHERE queue = ? AND id = ? AND holder = ? AND due > ? AND finished IS NULL");
+    this.#finish = connection.prepare(
+      "UPDATE item SET finished = ?, data = '{}', holder = NULL WHERE queue = ? AND id = ? AND holder = ? AND due > ? AND finished IS NULL",
+    );
     connection.onForeign(() => this.#wake());
     connection.onTick(() => this.#lendOut());
   }
@@ -58,7 +60,8 @@ export class Queues {
     this.#connection.write(() => {
       if (this.#has.get(queue, id)) return;
       const { items } = this.#count.get(queue) as { items: number };
-      if (items >= this.#maxItems) throw new TroupeError('BUS_QUEUE_FULL', `queue ${queue} holds ${items} items, its bound: its takers are too slow or gone`, { retryable: true });
+      if (items >= this.#maxItems)
+        throw new TroupeError('BUS_QUEUE_FULL', `queue ${queue} holds ${items} items, its bound: its takers are too slow or gone`, { retryable: true });
       this.#insert.run(queue, id, JSON.stringify(data));
     });
     this.#wake(queue);

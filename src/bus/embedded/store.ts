@@ -21,7 +21,9 @@ export class Store {
     this.#connection = connection;
     this.#get = connection.prepare('SELECT key, value, revision FROM kv WHERE key = ?');
     this.#last = connection.prepare('SELECT coalesce(max(revision), 0) AS revision FROM kv');
-    this.#set = connection.prepare('INSERT INTO kv (key, value, revision) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision');
+    this.#set = connection.prepare(
+      'INSERT INTO kv (key, value, revision) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision',
+    );
     this.#keys = connection.prepare('SELECT key FROM kv WHERE key >= ? AND key < ? AND value IS NOT NULL ORDER BY key');
     this.#changes = connection.prepare('SELECT key, value, revision FROM kv WHERE revision > ? ORDER BY revision');
     connection.onForeign(() => this.#changed());

@@ -33,7 +33,10 @@ export class Talk {
   #foreignWatch: ((subject: string) => boolean)[] = [];
   #renewAt = Infinity;
   #lastEvent: number;
-  readonly #sql: Record<'say' | 'events' | 'lastEvent' | 'sweep' | 'listen' | 'unlisten' | 'forget' | 'listeners' | 'ask' | 'open' | 'claim' | 'reply' | 'replies' | 'done', StatementSync>;
+  readonly #sql: Record<
+    'say' | 'events' | 'lastEvent' | 'sweep' | 'listen' | 'unlisten' | 'forget' | 'listeners' | 'ask' | 'open' | 'claim' | 'reply' | 'replies' | 'done',
+    StatementSync
+  >;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -111,7 +114,8 @@ export class Talk {
   async #askOthers(subject: string, data: string, timeoutMs: number): Promise<string> {
     const { now } = this.#connection;
     const listening = this.#connection.read(() => this.#sql.listeners.all('answer', now()) as { pattern: string }[]);
-    if (!listening.some(({ pattern }) => pattern === subject)) throw new TroupeError('BUS_NO_ANSWERER', `nobody answers ${subject} on ${this.#connection.name}`, { retryable: true });
+    if (!listening.some(({ pattern }) => pattern === subject))
+      throw new TroupeError('BUS_NO_ANSWERER', `nobody answers ${subject} on ${this.#connection.name}`, { retryable: true });
     const id = randomUUID();
     const unlisten = this.#connection.listen();
     const answer = new Promise<string>((resolve) => this.#asked.set(id, resolve));

@@ -27,7 +27,11 @@ export type ModelGateway = {
   /** G1. Pure. Errors: MODEL_UNKNOWN, PRICE_UNKNOWN. */
   quote(request: ModelRequest): Quote;
   /** One physical attempt. Throws `ModelError`, or GRANT_USED and GRANT_EXPIRED; `costOf` says what that cost. */
-  call(request: ModelRequest, grant: Grant, options: Pick<CallOptions, 'signal' | 'onText'>): Promise<{ readonly reply: ModelAnswer; readonly spentNanos: bigint }>;
+  call(
+    request: ModelRequest,
+    grant: Grant,
+    options: Pick<CallOptions, 'signal' | 'onText'>,
+  ): Promise<{ readonly reply: ModelAnswer; readonly spentNanos: bigint }>;
   /** G3, for whatever `call` threw. */
   costOf(thrown: unknown, request: ModelRequest, grant: Grant): FailedCost;
   /** Before a run: whether the model is known, has a price and can be called. */

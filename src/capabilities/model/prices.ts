@@ -11,7 +11,12 @@ import { priceList, type PriceList } from './price-list.ts';
 /** Rates by `provider/name`; `provider/*` is any model of a provider. */
 export type PriceOverrides = Readonly<Record<string, Rates>>;
 /** Dollars per million tokens, as people write them. */
-export type DollarRates = { readonly input: string; readonly output: string; readonly cached_input?: string | undefined; readonly per_call?: string | undefined };
+export type DollarRates = {
+  readonly input: string;
+  readonly output: string;
+  readonly cached_input?: string | undefined;
+  readonly per_call?: string | undefined;
+};
 
 export type Price = {
   readonly rates: Rates;
@@ -46,7 +51,9 @@ export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = p
   const known = [...new Set([...own.keys(), ...listed.keys()])].sort();
   const find = (model: string): Price | undefined => matching(own, model) ?? matching(listed, model);
   return {
-    hash: createHash('sha256').update(JSON.stringify([sorted(own), sorted(listed)])).digest('hex'),
+    hash: createHash('sha256')
+      .update(JSON.stringify([sorted(own), sorted(listed)]))
+      .digest('hex'),
     version: list.version,
     known,
     find,
@@ -78,7 +85,8 @@ export const ratesOf = (model: string, price: DollarRates): Rates => ({
 
 const nanos = (model: string, field: string, dollars: string): string => {
   const amount = parseDollars(dollars);
-  if (amount === undefined) throw new TroupeError('PRICE_INVALID', `prices.${model}.${field}: expected dollars such as "0.15", found ${JSON.stringify(dollars)}`);
+  if (amount === undefined)
+    throw new TroupeError('PRICE_INVALID', `prices.${model}.${field}: expected dollars such as "0.15", found ${JSON.stringify(dollars)}`);
   return amount.toString();
 };
 

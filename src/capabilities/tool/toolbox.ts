@@ -94,7 +94,10 @@ const withinTime = async <T>({ name, timeoutMs }: Tool, run: (signal: AbortSigna
   const abort = (): void => stop(new TroupeError('TOOL_ABORTED', `${name} was stopped`));
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort, { once: true });
-  const late = setTimeout(() => stop(new TroupeError('TOOL_TIMEOUT', `${name} did not answer within ${timeoutMs} ms; ask for less`, { retryable: true })), timeoutMs);
+  const late = setTimeout(
+    () => stop(new TroupeError('TOOL_TIMEOUT', `${name} did not answer within ${timeoutMs} ms; ask for less`, { retryable: true })),
+    timeoutMs,
+  );
   try {
     return await Promise.race([stopped, ...(signal.aborted ? [] : [run(limited.signal)])]);
   } finally {

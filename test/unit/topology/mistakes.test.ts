@@ -36,109 +36,324 @@ test('the files that the mistakes are made in have none', async () => {
 type Mistake = readonly [what: string, text: string, said: string];
 
 const syntax: Mistake[] = [
-  ['a duplicate key', edited(workflow, 'name: compare', 'name: compare\nname: other'), 'team.yaml:2:1 the key "name" stands twice in one map; remove or rename one'],
+  [
+    'a duplicate key',
+    edited(workflow, 'name: compare', 'name: compare\nname: other'),
+    'team.yaml:2:1 the key "name" stands twice in one map; remove or rename one',
+  ],
   ['a tab', edited(workflow, '  lead:', '\tlead:'), 'team.yaml:9:1 a tab indents this line; use spaces'],
   ['a second document', `${workflow}---\nname: other\n`, 'team.yaml:34:1 a second document begins here; a team is one document: remove the line of dashes'],
   ['an unknown alias', edited(workflow, '[openai/gpt-4.1-mini]', '*models'), 'team.yaml:7:12 no anchor &models stands before *models'],
-  ['an alias bomb', edited(workflow, 'name: compare', `a: &a [x, x]\n${[...'bcdefghi'].map((name, index) => `${name}: &${name} [*${'abcdefgh'[index]}, *${'abcdefgh'[index]}]`).join('\n')}`), 'team.yaml:1:1 aliases stand for more than a file may hold; write the values out'],
+  [
+    'an alias bomb',
+    edited(
+      workflow,
+      'name: compare',
+      `a: &a [x, x]\n${[...'bcdefghi'].map((name, index) => `${name}: &${name} [*${'abcdefgh'[index]}, *${'abcdefgh'[index]}]`).join('\n')}`,
+    ),
+    'team.yaml:1:1 aliases stand for more than a file may hold; write the values out',
+  ],
   ['a tag', edited(workflow, 'role: an editor', 'role: !!js/function an editor'), 'team.yaml:11:11 a tag stands here; only plain values are allowed'],
   ['nesting without end', `name: ${'['.repeat(20_000)}`.slice(0, 20_000), 'team.yaml:1:800 nested too deeply'],
   ['a file too large', `${workflow}# ${'x'.repeat(1_000_000)}`, 'team.yaml:1:1 expected at most 1000000 bytes, found 1000653'],
   ['an empty file', '# nothing yet\n', 'team.yaml:1:1 expected a team, found nothing; begin with `name:`'],
-  ['a bracket left open', edited(workflow, '[search_files, read_file]', '[search_files, read_file'), 'team.yaml:16:3 flow sequence in block collection must be sufficiently indented and end with a ]'],
+  [
+    'a bracket left open',
+    edited(workflow, '[search_files, read_file]', '[search_files, read_file'),
+    'team.yaml:16:3 flow sequence in block collection must be sufficiently indented and end with a ]',
+  ],
   ['a quote left open', edited(workflow, 'Compare it.', '"Compare it.'), 'team.yaml:34:1 a quote is opened and never closed'],
-  ['a colon in text', edited(workflow, 'Compare it.', 'Compare: it.'), 'team.yaml:30:13 a second colon, or a wrong indentation; put text with a colon in quotes'],
-  ['text that begins with a reserved character', edited(workflow, 'Compare it.', '@reader, compare it.'), 'team.yaml:30:13 text cannot begin with @; put it in quotes'],
+  [
+    'a colon in text',
+    edited(workflow, 'Compare it.', 'Compare: it.'),
+    'team.yaml:30:13 a second colon, or a wrong indentation; put text with a colon in quotes',
+  ],
+  [
+    'text that begins with a reserved character',
+    edited(workflow, 'Compare it.', '@reader, compare it.'),
+    'team.yaml:30:13 text cannot begin with @; put it in quotes',
+  ],
   ['a key that is a list', edited(workflow, 'budget:', '[a, b]: 1\nbudget:'), 'team.yaml:32:1 expected a key that is text'],
 ];
 
 const shape: Mistake[] = [
   ['no map at all', 'hello\n', 'team.yaml:1:1 expected a map, found "hello"'],
-  ['a mistyped key at the top', edited(workflow, 'budget:', 'bugdet:'), 'team.yaml:32:1 bugdet: unknown key "bugdet"; known: name, description, task, inputs, models, prices, agents, topology, budget, limits; did you mean "budget"?'],
-  ['a mistyped key of an agent', edited(workflow, '    tools: [search', '    tool: [search'), 'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, role, goal, backstory, model, tools, limits; did you mean "tools"?'],
-  ['a key that belongs to another kind', edited(workflow, '    role: an editor', '    role: an editor\n    tools: [read_file]'), 'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, limits'],
-  ['a mistyped kind key', edited(workflow, 'kind: worker', 'knid: worker'), 'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, limits, tools, accept_from; did you mean "kind"?'],
+  [
+    'a mistyped key at the top',
+    edited(workflow, 'budget:', 'bugdet:'),
+    'team.yaml:32:1 bugdet: unknown key "bugdet"; known: name, description, task, inputs, models, prices, agents, topology, budget, limits; did you mean "budget"?',
+  ],
+  [
+    'a mistyped key of an agent',
+    edited(workflow, '    tools: [search', '    tool: [search'),
+    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, role, goal, backstory, model, tools, limits; did you mean "tools"?',
+  ],
+  [
+    'a key that belongs to another kind',
+    edited(workflow, '    role: an editor', '    role: an editor\n    tools: [read_file]'),
+    'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, limits',
+  ],
+  [
+    'a mistyped kind key',
+    edited(workflow, 'kind: worker', 'knid: worker'),
+    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, limits, tools, accept_from; did you mean "kind"?',
+  ],
   ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer'],
-  ['an unknown kind of agent', edited(workflow, 'kind: worker', 'kind: wroker'), 'team.yaml:13:11 agents.reader.kind: expected supervisor | worker | reviewer, found "wroker"; did you mean "worker"?'],
-  ['an unknown kind of topology', edited(workflow, 'kind: workflow', 'kind: work flow'), 'team.yaml:21:9 topology.kind: expected centralised | workflow, found "work flow"; did you mean "workflow"?'],
+  [
+    'an unknown kind of agent',
+    edited(workflow, 'kind: worker', 'kind: wroker'),
+    'team.yaml:13:11 agents.reader.kind: expected supervisor | worker | reviewer, found "wroker"; did you mean "worker"?',
+  ],
+  [
+    'an unknown kind of topology',
+    edited(workflow, 'kind: workflow', 'kind: work flow'),
+    'team.yaml:21:9 topology.kind: expected centralised | workflow, found "work flow"; did you mean "workflow"?',
+  ],
   ['a missing key', edited(workflow, '    role: a researcher\n', ''), 'team.yaml:12:3 agents.reader.role: missing; expected text'],
   ['no budget', edited(workflow, 'budget:\n  limit: 0.05\n', ''), 'team.yaml:1:1 budget: missing; expected a map'],
   ['an empty value', edited(workflow, 'role: a researcher', 'role:'), 'team.yaml:14:10 agents.reader.role: expected text, found nothing'],
   ['empty text', edited(workflow, 'role: a researcher', "role: ''"), 'team.yaml:14:11 agents.reader.role: expected text, found ""'],
-  ['text for a number', edited(centralised, '  reviewer:', '  max_steps: six\n  reviewer:'), 'team.yaml:24:14 topology.max_steps: expected a number, found "six"'],
-  ['a fraction for a whole number', edited(centralised, '  reviewer:', '  max_steps: 1.5\n  reviewer:'), 'team.yaml:24:14 topology.max_steps: expected a whole number, found 1.5'],
+  [
+    'text for a number',
+    edited(centralised, '  reviewer:', '  max_steps: six\n  reviewer:'),
+    'team.yaml:24:14 topology.max_steps: expected a number, found "six"',
+  ],
+  [
+    'a fraction for a whole number',
+    edited(centralised, '  reviewer:', '  max_steps: 1.5\n  reviewer:'),
+    'team.yaml:24:14 topology.max_steps: expected a whole number, found 1.5',
+  ],
   ['a number too small', edited(centralised, '  reviewer:', '  max_steps: 0\n  reviewer:'), 'team.yaml:24:14 topology.max_steps: expected at least 1, found 0'],
-  ['a number too large', edited(centralised, '  reviewer:', '  concurrency: 65\n  reviewer:'), 'team.yaml:24:16 topology.concurrency: expected at most 64, found 65'],
+  [
+    'a number too large',
+    edited(centralised, '  reviewer:', '  concurrency: 65\n  reviewer:'),
+    'team.yaml:24:16 topology.concurrency: expected at most 64, found 65',
+  ],
   ['one name for a list', edited(centralised, '[reader]', 'reader'), 'team.yaml:23:12 topology.workers: expected a list, found "reader"'],
   ['an empty list', edited(centralised, '[reader]', '[]'), 'team.yaml:23:12 topology.workers: expected at least 1 entry, found an empty list'],
-  ['a word that is none of the choices', edited(centralised, '  reviewer:', '  on_rejected: accept_with_notes\n  reviewer:'), 'team.yaml:24:16 topology.on_rejected: expected accept_with_note | fail | ask, found "accept_with_notes"; did you mean "accept_with_note"?'],
-  ['a name with a space', edited(workflow, 'name: compare', 'name: compare all'), 'team.yaml:1:7 name: expected a name: a letter, then letters, digits, - or _ (48 at most), found "compare all"'],
-  ['an agent name with a dot', edited(workflow, '  lead:', '  lead.1:'), 'team.yaml:9:3 agents["lead.1"]: expected a name: a letter, then letters, digits, - or _ (48 at most), found "lead.1"'],
-  ['a model without a provider', edited(workflow, '[openai/gpt-4.1-mini]', '[gpt-4.1-mini]'), 'team.yaml:7:13 models.default[0]: expected a model as provider/name, such as openai/gpt-4.1-mini, found "gpt-4.1-mini"'],
-  ['a budget that is no amount', edited(workflow, '0.05', 'five cents'), 'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found "five cents"'],
-  ['a budget finer than money is', edited(workflow, '0.05', '0.00000000005'), 'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found 5e-11'],
-  ['a negative budget', edited(workflow, '0.05', '-1'), 'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found -1'],
-  ['an input that is both', edited(workflow, '{ text: budgets }', '{ text: budgets, folder: docs }'), 'team.yaml:5:10 inputs.topic: expected either folder or text'],
-  ['a mistake behind a merge key', edited(edited(workflow, '    kind: worker\n', '    <<: &base { kind: worker, rolle: x }\n'), '  checker:', '  second:\n    <<: *base\n    role: another\n  checker:'), [
+  [
+    'a word that is none of the choices',
+    edited(centralised, '  reviewer:', '  on_rejected: accept_with_notes\n  reviewer:'),
+    'team.yaml:24:16 topology.on_rejected: expected accept_with_note | fail | ask, found "accept_with_notes"; did you mean "accept_with_note"?',
+  ],
+  [
+    'a name with a space',
+    edited(workflow, 'name: compare', 'name: compare all'),
+    'team.yaml:1:7 name: expected a name: a letter, then letters, digits, - or _ (48 at most), found "compare all"',
+  ],
+  [
+    'an agent name with a dot',
+    edited(workflow, '  lead:', '  lead.1:'),
+    'team.yaml:9:3 agents["lead.1"]: expected a name: a letter, then letters, digits, - or _ (48 at most), found "lead.1"',
+  ],
+  [
+    'a model without a provider',
+    edited(workflow, '[openai/gpt-4.1-mini]', '[gpt-4.1-mini]'),
+    'team.yaml:7:13 models.default[0]: expected a model as provider/name, such as openai/gpt-4.1-mini, found "gpt-4.1-mini"',
+  ],
+  [
+    'a budget that is no amount',
+    edited(workflow, '0.05', 'five cents'),
+    'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found "five cents"',
+  ],
+  [
+    'a budget finer than money is',
+    edited(workflow, '0.05', '0.00000000005'),
+    'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found 5e-11',
+  ],
+  [
+    'a negative budget',
+    edited(workflow, '0.05', '-1'),
+    'team.yaml:33:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found -1',
+  ],
+  [
+    'an input that is both',
+    edited(workflow, '{ text: budgets }', '{ text: budgets, folder: docs }'),
+    'team.yaml:5:10 inputs.topic: expected either folder or text',
+  ],
+  [
+    'a mistake behind a merge key',
+    edited(
+      edited(workflow, '    kind: worker\n', '    <<: &base { kind: worker, rolle: x }\n'),
+      '  checker:',
+      '  second:\n    <<: *base\n    role: another\n  checker:',
+    ),
+    [
       'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, tools, limits; did you mean "role"?',
       'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, tools, limits; did you mean "role"?',
-    ].join('\n')],
+    ].join('\n'),
+  ],
 ];
 
 const meaning: Mistake[] = [
-  ['an unknown supervisor', edited(workflow, 'supervisor: lead', 'supervisor: leed'), 'team.yaml:22:15 topology.supervisor: unknown agent "leed"; known: lead; did you mean "lead"?'],
+  [
+    'an unknown supervisor',
+    edited(workflow, 'supervisor: lead', 'supervisor: leed'),
+    'team.yaml:22:15 topology.supervisor: unknown agent "leed"; known: lead; did you mean "lead"?',
+  ],
   ['an unknown worker', edited(centralised, '[reader]', '[reader, writer]'), 'team.yaml:23:21 topology.workers[1]: unknown agent "writer"; known: reader'],
-  ['an unknown reviewer', edited(workflow, 'reviewer: checker', 'reviewer: cheker'), 'team.yaml:23:13 topology.reviewer: unknown agent "cheker"; known: checker; did you mean "checker"?'],
-  ['an agent of the wrong kind', edited(centralised, '[reader]', '[reader, checker]'), 'team.yaml:23:21 topology.workers[1]: expected an agent of kind worker, found "checker", a reviewer; of that kind: reader'],
+  [
+    'an unknown reviewer',
+    edited(workflow, 'reviewer: checker', 'reviewer: cheker'),
+    'team.yaml:23:13 topology.reviewer: unknown agent "cheker"; known: checker; did you mean "checker"?',
+  ],
+  [
+    'an agent of the wrong kind',
+    edited(centralised, '[reader]', '[reader, checker]'),
+    'team.yaml:23:21 topology.workers[1]: expected an agent of kind worker, found "checker", a reviewer; of that kind: reader',
+  ],
   ['a worker named twice', edited(centralised, '[reader]', '[reader, reader]'), 'team.yaml:23:21 topology.workers[1]: "reader" is in the list already'],
-  ['an agent that nobody uses', edited(centralised, '  reviewer: checker\n', ''), 'team.yaml:16:3 warning: agents.checker: nobody gives this agent anything to do; name it under topology, or remove it'],
-  ['an unknown agent of a step', edited(workflow, 'agent: reader', 'agent: raeder'), 'team.yaml:26:14 topology.steps[0].agent: unknown agent "raeder"; known: reader; did you mean "reader"?'],
-  ['an unknown tool', edited(workflow, '[search_files, read_file]', '[search_file, read_file]'), 'team.yaml:15:13 agents.reader.tools[0]: unknown tool "search_file"; known: list_files, search_files, read_file, check_quotes, now; did you mean "search_files"?'],
-  ['a tool named twice', edited(workflow, '[search_files, read_file]', '[read_file, read_file]'), 'team.yaml:15:24 agents.reader.tools[1]: "read_file" is in the list already'],
-  ['a tool that a reviewer never calls', edited(workflow, '[check_quotes]', '[check_quotes, now]'), 'team.yaml:19:27 warning: agents.checker.tools[1]: a reviewer never calls now; the one tool of a reviewer is check_quotes'],
-  ['a tool that reads folders where there is none', edited(edited(workflow, '  docs: { folder: docs }\n', ''), '[check_quotes]', '[]'), [
+  [
+    'an agent that nobody uses',
+    edited(centralised, '  reviewer: checker\n', ''),
+    'team.yaml:16:3 warning: agents.checker: nobody gives this agent anything to do; name it under topology, or remove it',
+  ],
+  [
+    'an unknown agent of a step',
+    edited(workflow, 'agent: reader', 'agent: raeder'),
+    'team.yaml:26:14 topology.steps[0].agent: unknown agent "raeder"; known: reader; did you mean "reader"?',
+  ],
+  [
+    'an unknown tool',
+    edited(workflow, '[search_files, read_file]', '[search_file, read_file]'),
+    'team.yaml:15:13 agents.reader.tools[0]: unknown tool "search_file"; known: list_files, search_files, read_file, check_quotes, now; did you mean "search_files"?',
+  ],
+  [
+    'a tool named twice',
+    edited(workflow, '[search_files, read_file]', '[read_file, read_file]'),
+    'team.yaml:15:24 agents.reader.tools[1]: "read_file" is in the list already',
+  ],
+  [
+    'a tool that a reviewer never calls',
+    edited(workflow, '[check_quotes]', '[check_quotes, now]'),
+    'team.yaml:19:27 warning: agents.checker.tools[1]: a reviewer never calls now; the one tool of a reviewer is check_quotes',
+  ],
+  [
+    'a tool that reads folders where there is none',
+    edited(edited(workflow, '  docs: { folder: docs }\n', ''), '[check_quotes]', '[]'),
+    [
       'team.yaml:14:13 agents.reader.tools[0]: search_files reads folders, and no input is one; add one, such as inputs: { docs: { folder: ./docs } }',
       'team.yaml:14:27 agents.reader.tools[1]: read_file reads folders, and no input is one; add one, such as inputs: { docs: { folder: ./docs } }',
-    ].join('\n')],
-  ['an unknown model name', edited(workflow, 'role: an editor', 'role: an editor\n    model: defualt'), 'team.yaml:12:12 agents.lead.model: unknown model "defualt"; known: default, openai/*, extractive/*; did you mean "default"?'],
-  ['an unknown provider', edited(workflow, '[openai/gpt-4.1-mini]', '[opneai/gpt-4.1-mini]'), 'team.yaml:7:13 models.default[0]: unknown provider "opneai" of model "opneai/gpt-4.1-mini"; known: openai, extractive; did you mean "openai"?'],
-  ['no models at all', edited(workflow, 'models:\n  default: [openai/gpt-4.1-mini]\n', ''), [
+    ].join('\n'),
+  ],
+  [
+    'an unknown model name',
+    edited(workflow, 'role: an editor', 'role: an editor\n    model: defualt'),
+    'team.yaml:12:12 agents.lead.model: unknown model "defualt"; known: default, openai/*, extractive/*; did you mean "default"?',
+  ],
+  [
+    'an unknown provider',
+    edited(workflow, '[openai/gpt-4.1-mini]', '[opneai/gpt-4.1-mini]'),
+    'team.yaml:7:13 models.default[0]: unknown provider "opneai" of model "opneai/gpt-4.1-mini"; known: openai, extractive; did you mean "openai"?',
+  ],
+  [
+    'no models at all',
+    edited(workflow, 'models:\n  default: [openai/gpt-4.1-mini]\n', ''),
+    [
       'team.yaml:7:3 agents.lead.model: unknown model "default"; known: openai/*, extractive/*',
       'team.yaml:10:3 agents.reader.model: unknown model "default"; known: openai/*, extractive/*',
       'team.yaml:14:3 agents.checker.model: unknown model "default"; known: openai/*, extractive/*',
-    ].join('\n')],
-  ['a model without a price', edited(workflow, '[openai/gpt-4.1-mini]', '[openai/my-model, extractive/classic]'), 'team.yaml:7:13 models.default[0]: no price is known for openai/my-model; write it under prices: { openai/my-model: { input: , output: } }, in dollars per million tokens'],
-  ['a model without a price, named twice', edited(workflow, '[openai/gpt-4.1-mini]', '[openai/my-model]\n  other: [openai/my-model]'), 'team.yaml:7:13 models.default[0]: no price is known for openai/my-model; write it under prices: { openai/my-model: { input: , output: } }, in dollars per million tokens'],
-  ['a name that every object has', edited(workflow, 'supervisor: lead', 'supervisor: constructor'), 'team.yaml:22:15 topology.supervisor: unknown agent "constructor"; known: lead'],
-  ['an unknown step', edited(workflow, 'needs: [find]', 'needs: [fnid]'), 'team.yaml:31:15 topology.steps[1].needs[0]: unknown step "fnid"; known: find; did you mean "find"?'],
-  ['two steps of one name', edited(workflow, 'id: compare', 'id: find'), 'team.yaml:28:11 topology.steps[1].id: two steps are called "find"; step 1 is one already'],
-  ['a step that needs itself', edited(workflow, 'needs: [find]', 'needs: [find, compare]'), 'team.yaml:31:21 topology.steps[1].needs[1]: step "compare" needs itself'],
-  ['steps that wait for each other', edited(workflow, 'task: Find what is said about {topic}.', 'task: Find {topic}.\n      needs: [compare]'), 'team.yaml:28:15 topology.steps[0].needs[0]: these steps wait for each other: find -> compare -> find; remove one of the needs'],
-  ['two cycles', edited(workflow, 'needs: [find]', 'needs: [find, last]\n    - { id: last, agent: reader, task: Go on., needs: [compare, find] }').replace('task: Find what is said about {topic}.', 'task: Find {topic}.\n      needs: [last]'), [
+    ].join('\n'),
+  ],
+  [
+    'a model without a price',
+    edited(workflow, '[openai/gpt-4.1-mini]', '[openai/my-model, extractive/classic]'),
+    'team.yaml:7:13 models.default[0]: no price is known for openai/my-model; write it under prices: { openai/my-model: { input: , output: } }, in dollars per million tokens',
+  ],
+  [
+    'a model without a price, named twice',
+    edited(workflow, '[openai/gpt-4.1-mini]', '[openai/my-model]\n  other: [openai/my-model]'),
+    'team.yaml:7:13 models.default[0]: no price is known for openai/my-model; write it under prices: { openai/my-model: { input: , output: } }, in dollars per million tokens',
+  ],
+  [
+    'a name that every object has',
+    edited(workflow, 'supervisor: lead', 'supervisor: constructor'),
+    'team.yaml:22:15 topology.supervisor: unknown agent "constructor"; known: lead',
+  ],
+  [
+    'an unknown step',
+    edited(workflow, 'needs: [find]', 'needs: [fnid]'),
+    'team.yaml:31:15 topology.steps[1].needs[0]: unknown step "fnid"; known: find; did you mean "find"?',
+  ],
+  [
+    'two steps of one name',
+    edited(workflow, 'id: compare', 'id: find'),
+    'team.yaml:28:11 topology.steps[1].id: two steps are called "find"; step 1 is one already',
+  ],
+  [
+    'a step that needs itself',
+    edited(workflow, 'needs: [find]', 'needs: [find, compare]'),
+    'team.yaml:31:21 topology.steps[1].needs[1]: step "compare" needs itself',
+  ],
+  [
+    'steps that wait for each other',
+    edited(workflow, 'task: Find what is said about {topic}.', 'task: Find {topic}.\n      needs: [compare]'),
+    'team.yaml:28:15 topology.steps[0].needs[0]: these steps wait for each other: find -> compare -> find; remove one of the needs',
+  ],
+  [
+    'two cycles',
+    edited(workflow, 'needs: [find]', 'needs: [find, last]\n    - { id: last, agent: reader, task: Go on., needs: [compare, find] }').replace(
+      'task: Find what is said about {topic}.',
+      'task: Find {topic}.\n      needs: [last]',
+    ),
+    [
       'team.yaml:28:15 topology.steps[0].needs[0]: these steps wait for each other: find -> last -> compare -> find; remove one of the needs',
       'team.yaml:32:21 topology.steps[1].needs[1]: these steps wait for each other: compare -> last -> compare; remove one of the needs',
-    ].join('\n')],
+    ].join('\n'),
+  ],
   ['a need named twice', edited(workflow, 'needs: [find]', 'needs: [find, find]'), 'team.yaml:31:21 topology.steps[1].needs[1]: "find" is in the list already'],
-  ['a budget too small for one call', edited(workflow, '0.05', '0.0001'), 'team.yaml:33:10 budget.limit: $0.0001 is too little for any call: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or name a cheaper model'],
-  ['a grant shorter than a call', edited(workflow, 'limit: 0.05', 'limit: 0.05\n  grant_timeout_s: 60'), [
+  [
+    'a budget too small for one call',
+    edited(workflow, '0.05', '0.0001'),
+    'team.yaml:33:10 budget.limit: $0.0001 is too little for any call: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or name a cheaper model',
+  ],
+  [
+    'a grant shorter than a call',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  grant_timeout_s: 60'),
+    [
       'team.yaml:9:3 warning: agents.lead.limits.timeout_s: a call may take 120 s, but a permission to spend holds 60 s; raise budget.grant_timeout_s above 120',
       'team.yaml:12:3 warning: agents.reader.limits.timeout_s: a call may take 120 s, but a permission to spend holds 60 s; raise budget.grant_timeout_s above 120',
       'team.yaml:16:3 warning: agents.checker.limits.timeout_s: a call may take 120 s, but a permission to spend holds 60 s; raise budget.grant_timeout_s above 120',
-    ].join('\n')],
-  ['a grant as long as a call', edited(workflow, 'limit: 0.05', 'limit: 0.05\n  grant_timeout_s: 120'), [
+    ].join('\n'),
+  ],
+  [
+    'a grant as long as a call',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  grant_timeout_s: 120'),
+    [
       'team.yaml:9:3 warning: agents.lead.limits.timeout_s: a call may take 120 s, but a permission to spend holds 120 s; raise budget.grant_timeout_s above 120',
       'team.yaml:12:3 warning: agents.reader.limits.timeout_s: a call may take 120 s, but a permission to spend holds 120 s; raise budget.grant_timeout_s above 120',
       'team.yaml:16:3 warning: agents.checker.limits.timeout_s: a call may take 120 s, but a permission to spend holds 120 s; raise budget.grant_timeout_s above 120',
-    ].join('\n')],
-  ['a placeholder without an input', edited(workflow, 'about {topic}.\n    - id', 'about {topics}, {topics}.\n    - id'), 'team.yaml:27:13 topology.steps[0].task: no input is called "topics" (write {{topics}} for the word in braces); known: docs, topic; did you mean "topic"?'],
-  ['an input that nothing uses', edited(workflow, 'inputs:', 'inputs:\n  extra: { text: something }'), 'team.yaml:4:3 warning: inputs.extra: no text has {extra} in it; use it, or remove it'],
-  ['a folder that is not there', edited(workflow, 'folder: docs', 'folder: ./dcos'), 'team.yaml:4:19 inputs.docs.folder: expected a folder, found nothing at <dir>/dcos; create it, or give another with --input docs=path'],
-  ['a folder that is a file', edited(workflow, 'folder: docs', 'folder: notes.md'), 'team.yaml:4:19 inputs.docs.folder: expected a folder, found a file at <dir>/notes.md; create it, or give another with --input docs=path'],
-  ['several mistakes, in the order of the file', edited(edited(edited(workflow, 'needs: [find]', 'needs: [fnid]'), 'supervisor: lead', 'supervisor: reader'), '[search_files', '[serach_files'), [
+    ].join('\n'),
+  ],
+  [
+    'a placeholder without an input',
+    edited(workflow, 'about {topic}.\n    - id', 'about {topics}, {topics}.\n    - id'),
+    'team.yaml:27:13 topology.steps[0].task: no input is called "topics" (write {{topics}} for the word in braces); known: docs, topic; did you mean "topic"?',
+  ],
+  [
+    'an input that nothing uses',
+    edited(workflow, 'inputs:', 'inputs:\n  extra: { text: something }'),
+    'team.yaml:4:3 warning: inputs.extra: no text has {extra} in it; use it, or remove it',
+  ],
+  [
+    'a folder that is not there',
+    edited(workflow, 'folder: docs', 'folder: ./dcos'),
+    'team.yaml:4:19 inputs.docs.folder: expected a folder, found nothing at <dir>/dcos; create it, or give another with --input docs=path',
+  ],
+  [
+    'a folder that is a file',
+    edited(workflow, 'folder: docs', 'folder: notes.md'),
+    'team.yaml:4:19 inputs.docs.folder: expected a folder, found a file at <dir>/notes.md; create it, or give another with --input docs=path',
+  ],
+  [
+    'several mistakes, in the order of the file',
+    edited(edited(edited(workflow, 'needs: [find]', 'needs: [fnid]'), 'supervisor: lead', 'supervisor: reader'), '[search_files', '[serach_files'),
+    [
       'team.yaml:15:13 agents.reader.tools[0]: unknown tool "serach_files"; known: list_files, search_files, read_file, check_quotes, now; did you mean "search_files"?',
       'team.yaml:22:15 topology.supervisor: expected an agent of kind supervisor, found "reader", a worker; of that kind: lead',
       'team.yaml:31:15 topology.steps[1].needs[0]: unknown step "fnid"; known: find; did you mean "find"?',
-    ].join('\n')],
+    ].join('\n'),
+  ],
 ];
 
 describe.each([

@@ -50,11 +50,18 @@ test('inputs are filled into the texts, and defaults are written out', async () 
     limits: { turns: 8, maxTokens: 1_200, attempts: 3, timeoutMs: 120_000 },
   });
   expect(team.agents['checker']).toMatchObject({ kind: 'reviewer', askBelow: 0 });
-  expect([team.budget, team.limits]).toEqual([{ limitNanos: '50000000', grantMs: 180_000 }, { deadlineMs: 900_000, askMs: 300_000 }]);
+  expect([team.budget, team.limits]).toEqual([
+    { limitNanos: '50000000', grantMs: 180_000 },
+    { deadlineMs: 900_000, askMs: 300_000 },
+  ]);
 });
 
 test('what the file says goes before the defaults', async () => {
-  const text = edited(edited(workflow, '    tools: [search_files, read_file]', '    limits: { turns: 3, max_tokens: 50, attempts: 1, timeout_s: 7 }'), 'kind: reviewer', 'kind: reviewer\n    accept_from: 0.6');
+  const text = edited(
+    edited(workflow, '    tools: [search_files, read_file]', '    limits: { turns: 3, max_tokens: 50, attempts: 1, timeout_s: 7 }'),
+    'kind: reviewer',
+    'kind: reviewer\n    accept_from: 0.6',
+  );
   const { agents } = await teamOf(text);
   expect(agents['reader']).toMatchObject({ tools: [], limits: { turns: 3, maxTokens: 50, attempts: 1, timeoutMs: 7_000 } });
   expect(agents['checker']).toMatchObject({ askBelow: 0.6 });
@@ -93,8 +100,14 @@ test('a given folder makes up for one of the file that is not there', async () =
 });
 
 test('what is given wrongly is said without blaming the file', async () => {
-  await expect(load(workflow, { inputs: { dosc: 'docs' } })).rejects.toMatchObject({ code: 'INPUT_UNKNOWN', message: 'team compare has no input "dosc"; known: docs, topic; did you mean "docs"?' });
-  await expect(load(workflow, { inputs: { docs: 'notes.md' } })).rejects.toMatchObject({ code: 'INPUT_INVALID', message: `input docs: expected a folder, found a file at ${folder.path}/notes.md` });
+  await expect(load(workflow, { inputs: { dosc: 'docs' } })).rejects.toMatchObject({
+    code: 'INPUT_UNKNOWN',
+    message: 'team compare has no input "dosc"; known: docs, topic; did you mean "docs"?',
+  });
+  await expect(load(workflow, { inputs: { docs: 'notes.md' } })).rejects.toMatchObject({
+    code: 'INPUT_INVALID',
+    message: `input docs: expected a folder, found a file at ${folder.path}/notes.md`,
+  });
   await expect(load(workflow, { budget: 'much' })).rejects.toMatchObject({ code: 'BUDGET_INVALID' });
   await expect(loadTeam('no.yaml', { cwd: folder.path, catalogue })).rejects.toMatchObject({ code: 'TEAM_FILE_MISSING' });
 });
@@ -111,7 +124,11 @@ test('a run needs a task from somewhere', async () => {
 });
 
 test('the file’s prices are read to the last digit', async () => {
-  const text = edited(workflow, 'agents:', 'prices:\n  openai/gpt-4.1-mini: { input: "0.000000001", output: 0.6, cached_input: "$0.15", per_call: 1 }\nagents:');
+  const text = edited(
+    workflow,
+    'agents:',
+    'prices:\n  openai/gpt-4.1-mini: { input: "0.000000001", output: 0.6, cached_input: "$0.15", per_call: 1 }\nagents:',
+  );
   expect((await teamOf(text)).prices).toEqual({
     'openai/gpt-4.1-mini': { inputNanosPerMtok: '1', outputNanosPerMtok: '600000000', cachedInputNanosPerMtok: '150000000', perCallNanos: '1000000000' },
   });

@@ -76,10 +76,19 @@ const team = names(2, 6).chain(([lead, first, ...others]) => {
     task: sometimes(text),
     inputs: fc.record({ docs: fc.record({ folder: text, description: sometimes(text) }) }),
     models: fc.record({ default: fc.constantFrom(['extractive/classic'], ['openai/gpt-4.1-mini', 'extractive/classic']) }),
-    prices: sometimes(fc.dictionary(fc.constantFrom('openai/one', 'openai/two'), fc.record({ input: dollars, output: dollars, cached_input: sometimes(dollars), per_call: sometimes(dollars) }))),
+    prices: sometimes(
+      fc.dictionary(
+        fc.constantFrom('openai/one', 'openai/two'),
+        fc.record({ input: dollars, output: dollars, cached_input: sometimes(dollars), per_call: sometimes(dollars) }),
+      ),
+    ),
     agents: fc
       .tuple(supervisor, reviewer, ...cast.workers.map(() => worker))
-      .map(([one, judge, ...crew]) => ({ [cast.lead]: one, ...(checker !== undefined && { [checker]: judge }), ...Object.fromEntries(cast.workers.map((who, index) => [who, crew[index]])) })),
+      .map(([one, judge, ...crew]) => ({
+        [cast.lead]: one,
+        ...(checker !== undefined && { [checker]: judge }),
+        ...Object.fromEntries(cast.workers.map((who, index) => [who, crew[index]])),
+      })),
     topology: fc.oneof(centralised(cast), workflow(cast)),
     budget: fc.record({ limit: dollars, grant_timeout_s: sometimes(seconds) }),
     limits: sometimes(fc.record({ deadline_s: sometimes(seconds), answer_timeout_s: sometimes(seconds) })),

@@ -18,7 +18,8 @@ export const catalogue: Catalogue = {
     if (model === 'openai/gpt-4.1-mini') return { inputNanosPerMtok: '400000000', outputNanosPerMtok: '1600000000' };
     return model === 'extractive/classic' ? { inputNanosPerMtok: '0', outputNanosPerMtok: '0' } : undefined;
   },
-  cheapestCall: (_, rates, maxTokens) => tokensCost(100, BigInt(rates.inputNanosPerMtok)) + tokensCost(Math.min(64, maxTokens), BigInt(rates.outputNanosPerMtok)),
+  cheapestCall: (_, rates, maxTokens) =>
+    tokensCost(100, BigInt(rates.inputNanosPerMtok)) + tokensCost(Math.min(64, maxTokens), BigInt(rates.outputNanosPerMtok)),
 };
 
 export const workflow = `name: compare

@@ -100,7 +100,9 @@ const reader = (script: Script): ((request: ModelRequest) => string | Turn | Ans
   if (typeof script === 'function') return () => script;
   const left = [...script];
   return (request) => {
-    const index = left.findIndex((turn) => typeof turn !== 'object' || turn.when === undefined || request.messages.some(({ text }) => text.includes(turn.when!)));
+    const index = left.findIndex(
+      (turn) => typeof turn !== 'object' || turn.when === undefined || request.messages.some(({ text }) => text.includes(turn.when!)),
+    );
     const turn = left[index];
     if (turn !== undefined && !(typeof turn === 'object' && turn.repeat)) left.splice(index, 1);
     return turn;

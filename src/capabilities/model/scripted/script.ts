@@ -46,7 +46,13 @@ export type Answer = (request: ModelRequest) => string | Turn | Promise<string |
 export type Script = Answer | readonly (string | Turn | Answer)[];
 
 const ErrorCode = z.enum([
-  'MODEL_UNREACHABLE', 'MODEL_UNAUTHORISED', 'MODEL_RATE_LIMITED', 'MODEL_UNAVAILABLE', 'MODEL_REJECTED', 'MODEL_BAD_REPLY', 'MODEL_TIMEOUT',
+  'MODEL_UNREACHABLE',
+  'MODEL_UNAUTHORISED',
+  'MODEL_RATE_LIMITED',
+  'MODEL_UNAVAILABLE',
+  'MODEL_REJECTED',
+  'MODEL_BAD_REPLY',
+  'MODEL_TIMEOUT',
 ]);
 
 const TurnInFile = z.strictObject({
@@ -69,11 +75,13 @@ const TurnInFile = z.strictObject({
   pace_ms: z.number().nonnegative().optional(),
 });
 
-const ScriptFile = z.array(
-  z.union([z.string(), TurnInFile.transform(({ delay_ms: delayMs, pace_ms: paceMs, ...turn }): Turn => ({ ...turn, delayMs, paceMs }))], {
-    error: 'expected a text, or an object with text, json, calls or error',
-  }),
-).min(1);
+const ScriptFile = z
+  .array(
+    z.union([z.string(), TurnInFile.transform(({ delay_ms: delayMs, pace_ms: paceMs, ...turn }): Turn => ({ ...turn, delayMs, paceMs }))], {
+      error: 'expected a text, or an object with text, json, calls or error',
+    }),
+  )
+  .min(1);
 
 /** A script from what stands in a file. `source` is named in the error SCRIPT_INVALID. */
 export const parseScript = (data: unknown, source: string): readonly (string | Turn)[] => {

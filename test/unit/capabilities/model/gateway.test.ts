@@ -19,7 +19,11 @@ const grantOf = (amountNanos: bigint, maxTokens = 100, deadline = Number.MAX_SAF
   Grant.from({ grant: 'g#1', amountNanos: amountNanos.toString(), maxTokens, deadline, leftNanos: '0' });
 
 const gatewayOf = (script: Script, more: readonly ModelAdapter[] = []) =>
-  createModelGateway({ adapters: [createScriptedAdapter(script), ...more], prices: createPrices(), toolSpecs: (names) => names.map((name) => ({ name, description: name, parameters: {} })) });
+  createModelGateway({
+    adapters: [createScriptedAdapter(script), ...more],
+    prices: createPrices(),
+    toolSpecs: (names) => names.map((name) => ({ name, description: name, parameters: {} })),
+  });
 
 const signal = new AbortController().signal;
 
@@ -41,29 +45,40 @@ const failing = (provider: string, billing: Billing): ModelAdapter => ({
 describe('the model gateway', () => {
   it('quotes at least what the call is billed, whatever is asked and answered (G1)', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.string({ unit: 'grapheme', maxLength: 400 }), fc.string({ unit: 'grapheme', maxLength: 900 }), fc.integer({ min: 1, max: 120 }), async (asked, answered, maxTokens) => {
-        const gateway = gatewayOf(() => answered);
-        const said = request({ messages: [{ role: 'user', text: asked }], maxTokens });
-        const quote = gateway.quote(said);
-        const bound = BigInt(quote.fixedNanos) + tokensCost(quote.maxTokens, BigInt(quote.outputNanosPerMtok));
-        const { spentNanos } = await gateway.call(said, grantOf(bound, maxTokens), { signal });
-        expect(spentNanos <= bound).toBe(true);
-      }),
+      fc.asyncProperty(
+        fc.string({ unit: 'grapheme', maxLength: 400 }),
+        fc.string({ unit: 'grapheme', maxLength: 900 }),
+        fc.integer({ min: 1, max: 120 }),
+        async (asked, answered, maxTokens) => {
+          const gateway = gatewayOf(() => answered);
+          const said = request({ messages: [{ role: 'user', text: asked }], maxTokens });
+          const quote = gateway.quote(said);
+          const bound = BigInt(quote.fixedNanos) + tokensCost(quote.maxTokens, BigInt(quote.outputNanosPerMtok));
+          const { spentNanos } = await gateway.call(said, grantOf(bound, maxTokens), { signal });
+          expect(spentNanos <= bound).toBe(true);
+        },
+      ),
     );
   });
 
   it('quotes at least any bill with that much input or less, cached in part or not (G1)', () => {
     const prices = createPrices(inDollars({ 'bound/odd': { input: '0.000001', cached_input: '0.000003', output: '0.7', per_call: '0.01' } }));
     fc.assert(
-      fc.property(fc.constantFrom('bound/odd', 'openai/gpt-5.4', 'openai/gpt-4o'), fc.integer({ min: 0, max: 600_000 }), fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (model, bound, part, cached) => {
-        const adapter: ModelAdapter = { ...failing(model.split('/')[0]!, 'none'), inputTokenBound: () => bound };
-        const quote = createModelGateway({ adapters: [adapter], prices, toolSpecs: () => [] }).quote(request({ model, maxTokens: 50 }));
-        const inputTokens = Math.floor(bound * part);
-        const usage = { inputTokens, cachedInputTokens: Math.floor(inputTokens * cached), outputTokens: 50, reasoningTokens: 0 };
-        const price = prices.get(model);
-        const rates = price.long && inputTokens >= price.long.fromInputTokens ? price.long.rates : price.rates;
-        expect(usageCost(usage, rates) <= BigInt(quote.fixedNanos) + tokensCost(50, BigInt(quote.outputNanosPerMtok))).toBe(true);
-      }),
+      fc.property(
+        fc.constantFrom('bound/odd', 'openai/gpt-5.4', 'openai/gpt-4o'),
+        fc.integer({ min: 0, max: 600_000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (model, bound, part, cached) => {
+          const adapter: ModelAdapter = { ...failing(model.split('/')[0]!, 'none'), inputTokenBound: () => bound };
+          const quote = createModelGateway({ adapters: [adapter], prices, toolSpecs: () => [] }).quote(request({ model, maxTokens: 50 }));
+          const inputTokens = Math.floor(bound * part);
+          const usage = { inputTokens, cachedInputTokens: Math.floor(inputTokens * cached), outputTokens: 50, reasoningTokens: 0 };
+          const price = prices.get(model);
+          const rates = price.long && inputTokens >= price.long.fromInputTokens ? price.long.rates : price.rates;
+          expect(usageCost(usage, rates) <= BigInt(quote.fixedNanos) + tokensCost(50, BigInt(quote.outputNanosPerMtok))).toBe(true);
+        },
+      ),
       { numRuns: 500 },
     );
   });

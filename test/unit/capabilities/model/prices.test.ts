@@ -45,11 +45,13 @@ describe('prices', () => {
   });
 
   it('prefers what the file says, then a name to a pattern, then the longer pattern', () => {
-    const prices = createPrices(inDollars({
-      'openai/*': { input: '1', output: '1' },
-      'openai/local-*': { input: '0', output: '0' },
-      'openai/gpt-4o': { input: '3', output: '3', per_call: '0.001' },
-    }));
+    const prices = createPrices(
+      inDollars({
+        'openai/*': { input: '1', output: '1' },
+        'openai/local-*': { input: '0', output: '0' },
+        'openai/gpt-4o': { input: '3', output: '3', per_call: '0.001' },
+      }),
+    );
     const input = (model: string) => prices.get(model).rates.inputNanosPerMtok;
     expect(input('openai/gpt-4o')).toBe('3000000000');
     expect(prices.get('openai/gpt-4o').rates.perCallNanos).toBe('1000000');

@@ -7,12 +7,19 @@ import { Grant } from '../../../../src/protocols/grant.ts';
 import { ModelRequest, type ModelReply } from '../../../../src/protocols/model.ts';
 
 let grants = 0;
-const grantOf = (maxTokens = 1_000): Grant => Grant.from({ grant: `g#${++grants}`, amountNanos: '1', maxTokens, deadline: Number.MAX_SAFE_INTEGER, leftNanos: '0' });
+const grantOf = (maxTokens = 1_000): Grant =>
+  Grant.from({ grant: `g#${++grants}`, amountNanos: '1', maxTokens, deadline: Number.MAX_SAFE_INTEGER, leftNanos: '0' });
 
-const request = (text = 'Hello', more: Partial<ModelRequest> = {}): ModelRequest => ModelRequest.parse({ model: 'scripted/any', messages: [{ role: 'user', text }], maxTokens: 1_000, ...more });
+const request = (text = 'Hello', more: Partial<ModelRequest> = {}): ModelRequest =>
+  ModelRequest.parse({ model: 'scripted/any', messages: [{ role: 'user', text }], maxTokens: 1_000, ...more });
 
-const ask = (adapter: ScriptedAdapter, asked = request(), grant = grantOf(), signal = new AbortController().signal, onText?: (piece: string) => void): Promise<ModelReply> =>
-  adapter.call(asked, grant, { signal, tools: [], onText });
+const ask = (
+  adapter: ScriptedAdapter,
+  asked = request(),
+  grant = grantOf(),
+  signal = new AbortController().signal,
+  onText?: (piece: string) => void,
+): Promise<ModelReply> => adapter.call(asked, grant, { signal, tools: [], onText });
 
 const errorOf = (calling: Promise<unknown>): Promise<ModelError> =>
   calling.then(
@@ -52,7 +59,12 @@ describe('the scripted model', () => {
   });
 
   it('calls tools, under ids that differ from round to round', async () => {
-    const adapter = createScriptedAdapter(() => ({ calls: [{ name: 'look', input: { at: 'a' } }, { name: 'look', input: { at: 'b' } }] }));
+    const adapter = createScriptedAdapter(() => ({
+      calls: [
+        { name: 'look', input: { at: 'a' } },
+        { name: 'look', input: { at: 'b' } },
+      ],
+    }));
     const first = await ask(adapter);
     expect(first).toMatchObject({ finish: 'tools', text: '', toolCalls: [{ id: 'call-1-1', name: 'look', input: { at: 'a' } }, { id: 'call-1-2' }] });
     const second = await ask(adapter, request('x', { messages: [{ role: 'assistant', text: '', toolCalls: first.toolCalls }] }));
@@ -60,18 +72,30 @@ describe('the scripted model', () => {
   });
 
   it('cuts an answer at the cap, between characters, and says so', async () => {
-    const reply = await ask(createScriptedAdapter(() => '€'.repeat(100)), request('x', { maxTokens: 50 }), grantOf(5));
+    const reply = await ask(
+      createScriptedAdapter(() => '€'.repeat(100)),
+      request('x', { maxTokens: 50 }),
+      grantOf(5),
+    );
     expect(reply).toMatchObject({ text: '€'.repeat(6), finish: 'length' });
     expect(reply.usage.outputTokens).toBe(5);
   });
 
   it('drops tool calls that do not fit under the cap', async () => {
-    const reply = await ask(createScriptedAdapter(() => ({ text: 'ok', calls: [{ name: 'look', input: { at: 'a'.repeat(100) } }] })), request(), grantOf(3));
+    const reply = await ask(
+      createScriptedAdapter(() => ({ text: 'ok', calls: [{ name: 'look', input: { at: 'a'.repeat(100) } }] })),
+      request(),
+      grantOf(3),
+    );
     expect(reply).toMatchObject({ text: 'ok', toolCalls: [], finish: 'length' });
   });
 
   it('fails as the script says; a refusal costs nothing, a lost answer perhaps everything', async () => {
-    const adapter = createScriptedAdapter([{ error: { code: 'MODEL_RATE_LIMITED', retryAfterMs: 50 } }, { error: { code: 'MODEL_UNAVAILABLE' } }, { error: { code: 'MODEL_UNAUTHORISED' } }]);
+    const adapter = createScriptedAdapter([
+      { error: { code: 'MODEL_RATE_LIMITED', retryAfterMs: 50 } },
+      { error: { code: 'MODEL_UNAVAILABLE' } },
+      { error: { code: 'MODEL_UNAUTHORISED' } },
+    ]);
     expect(await errorOf(ask(adapter))).toMatchObject({ code: 'MODEL_RATE_LIMITED', retryable: true, billing: 'none', details: { retryAfterMs: 50 } });
     expect(await errorOf(ask(adapter))).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryable: true, billing: 'unknown' });
     expect(await errorOf(ask(adapter))).toMatchObject({ code: 'MODEL_UNAUTHORISED', retryable: false, billing: 'none' });
@@ -92,7 +116,9 @@ describe('the scripted model', () => {
 
   it('is billed for the words that had come when it is aborted', async () => {
     const abort = new AbortController();
-    const failed = await errorOf(ask(createScriptedAdapter([{ text: 'one two three four', paceMs: 60_000 }]), request(), grantOf(), abort.signal, () => abort.abort()));
+    const failed = await errorOf(
+      ask(createScriptedAdapter([{ text: 'one two three four', paceMs: 60_000 }]), request(), grantOf(), abort.signal, () => abort.abort()),
+    );
     expect(failed).toMatchObject({ code: 'MODEL_ABORTED', billing: { outputTokens: 1 } });
   });
 
@@ -100,7 +126,10 @@ describe('the scripted model', () => {
     const adapter = createScriptedAdapter(['fine', { error: { code: 'MODEL_REJECTED' } }]);
     const reply = await ask(adapter, request('first'));
     const failed = await errorOf(ask(adapter, request('second')));
-    expect(adapter.calls.map(({ request: asked, outcome }) => [asked.messages[0]!.text, outcome])).toEqual([['first', reply], ['second', failed]]);
+    expect(adapter.calls.map(({ request: asked, outcome }) => [asked.messages[0]!.text, outcome])).toEqual([
+      ['first', reply],
+      ['second', failed],
+    ]);
   });
 });
 
