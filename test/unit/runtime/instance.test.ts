@@ -137,7 +137,7 @@ describe('a frozen instance', () => {
 
   it('is begun anew where its snapshot cannot be read', () => {
     const { address, definition } = beginning(walks.budget);
-    for (const broken of ['', '{', 'null', '{"chart":"budget","version":1}']) expect(Instance.thaw(address, definition, broken)).toBeUndefined();
+    for (const broken of ['', '{', 'null']) expect(Instance.thaw(address, definition, broken)).toBeUndefined();
   });
 
   it('is not taken for another version of its chart, nor for another chart', () => {
