@@ -3,7 +3,7 @@
 export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** Milliseconds that `run` takes: the median of `times`, after `warm` that do not count. */
-export const timed = async (run: () => Promise<unknown> | unknown, times = 7, warm = 2): Promise<number> => {
+export const timed = async (run: () => unknown, times = 7, warm = 2): Promise<number> => {
   const taken: number[] = [];
   for (let i = 0; i < warm + times; i++) {
     const began = performance.now();

@@ -1,5 +1,4 @@
 /** Whole runs: journal, reservation, claim and settlement included. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '../src/bus/port.ts';
 import { Troupe } from '../src/topology/start.ts';
 import { tell, timed } from './measure.ts';
@@ -30,19 +29,12 @@ export const measureMany = async (name: string, bus: Bus): Promise<void> => {
   };
   await all(50);
   let peak = 0;
-  let over = false;
-  const watch = (async () => {
-    while (!over) {
-      peak = Math.max(peak, process.memoryUsage.rss());
-      await sleep(5);
-    }
-  })();
+  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 5);
   const began = performance.now();
   await all(RUNS);
   const ms = performance.now() - began;
   peak = Math.max(peak, process.memoryUsage.rss());
-  over = true;
-  await watch;
+  clearInterval(watch);
   await troupe.close();
   const loops = await timed(() => Promise.all(Array.from({ length: RUNS }, () => bareLoop(2))), 5, 2);
   tell(`${RUNS} three-call runs at once on ${name}`, (RUNS * 1_000) / ms, 'runs/s', {

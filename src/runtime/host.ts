@@ -62,8 +62,8 @@ type Unit = {
 export class Host {
   readonly #options: HostOptions;
   readonly #units = new Map<string, Unit>();
-  /** Of all units, until somebody takes them away: who waits for an end waits before it is adopted. */
-  readonly #inboxes = new Map<Address, Inbox>();
+  /** By the run that they belong to: who waits for an end waits before the run is adopted. */
+  readonly #inboxes = new Map<string, Map<Address, Inbox>>();
   readonly #own = new WeakSet<Envelope>();
   #following: Following | undefined;
   #stopped = false;
@@ -111,13 +111,14 @@ export class Host {
     if (!unit) return;
     this.#units.delete(prefix);
     halt(unit);
-    for (const address of this.#inboxes.keys()) if (address.startsWith(`${prefix}.`)) this.#inboxes.delete(address);
+    this.#inboxes.delete(prefix);
     await Promise.race([settled(unit), this.failed.catch(() => {})]);
   }
 
   /** Hands over the entries of an address at which no chart lives. */
   inbox(address: Address, onEntry: Inbox): void {
-    this.#inboxes.set(address, onEntry);
+    const run = runOf(address);
+    this.#inboxes.set(run, (this.#inboxes.get(run) ?? new Map<Address, Inbox>()).set(address, onEntry));
   }
 
   instance(address: Address): Instance | undefined {
@@ -173,7 +174,7 @@ export class Host {
     const address = raw.log as Address;
     const entry = this.#decode(raw, unit);
     if (!entry) return;
-    const inbox = this.#inboxes.get(address);
+    const inbox = this.#inboxes.get(runOf(address))?.get(address);
     if (inbox) return inbox(entry);
     const retired = unit.retired.get(address);
     if (retired) return this.#sends(address, entry, retired.apply(entry), unit);

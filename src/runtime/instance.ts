@@ -38,12 +38,16 @@ export class Instance {
     return [new Instance(address, definition, state, []), outputs];
   }
 
-  /** From a snapshot; `undefined` if it is of another chart or version. */
+  /** From a snapshot; `undefined` if it is of another chart or version, or cannot be read: a snapshot is only a cache. */
   static thaw(address: Address, definition: Definition, json: string): Instance | undefined {
-    const frozen = JSON.parse(json, reviveBigint) as Frozen;
-    if (frozen.chart !== definition.chart.name || frozen.version !== definition.chart.version) return undefined;
-    const { position, effects, timers } = frozen;
-    return new Instance(address, definition, { snapshot: definition.chart.restore(frozen.snapshot), position, effects, timers }, frozen.seen);
+    try {
+      const frozen = JSON.parse(json, reviveBigint) as Frozen;
+      if (frozen.chart !== definition.chart.name || frozen.version !== definition.chart.version) return undefined;
+      const { position, effects, timers } = frozen;
+      return new Instance(address, definition, { snapshot: definition.chart.restore(frozen.snapshot), position, effects, timers }, frozen.seen);
+    } catch {
+      return undefined;
+    }
   }
 
   freeze(): string {

@@ -70,7 +70,7 @@ const renew = (key: string, value: string, first: number, { bus, clock }: LeaseO
   const again = async (): Promise<void> => {
     const asked = clock.now();
     try {
-      revision = revision === undefined ? undefined : await put(bus, key, value, revision);
+      revision = revision === undefined ? undefined : ((await put(bus, key, value, revision)) ?? (await reclaim(bus, key, value)));
     } catch {
       return next(); // the bus may come back in time
     }
@@ -90,6 +90,12 @@ const renew = (key: string, value: string, first: number, { bus, clock }: LeaseO
       if (last !== undefined) await bus.delete(key, { expect: last }).catch(() => {});
     },
   };
+};
+
+/** A renewal whose answer was lost may have been written: then the key says who has it, and it is written once more. */
+const reclaim = async (bus: Bus, key: string, value: string): Promise<number | undefined> => {
+  const found = await bus.get(key);
+  return found?.value === value ? put(bus, key, value, found.revision) : undefined;
 };
 
 /** The new revision, or `undefined` if it is no longer the expected one. */

@@ -102,6 +102,8 @@ export class Troupe {
   readonly #host: Host;
   readonly #hosted = new Map<RunId, Hosted>();
   readonly #parts = new Map<string, Parts>();
+  /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
+  readonly #rejects = new Map<RunId, (why: unknown) => void>();
   readonly #waiters = new Map<RunId, () => void>();
   readonly #open = new Set<Run>();
 
@@ -118,6 +120,7 @@ export class Troupe {
       observe: (seen) => this.#observe(seen),
       snapshotEvery: options.snapshotEvery ?? 50,
     });
+    this.#host.failed.catch((why: unknown) => this.#rejects.forEach((reject) => reject(why)));
   }
 
   static async open(options: TroupeOptions): Promise<Troupe> {
@@ -164,13 +167,14 @@ export class Troupe {
     const { promise: result, resolve, reject } = Promise.withResolvers<RunResult>();
     const { promise: idle, resolve: nowIdle } = Promise.withResolvers<Waiting | Paused>();
     result.catch(() => {});
-    this.#host.failed.catch(reject);
+    this.#rejects.set(id, reject);
 
     let unguard = (): void => {};
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(run)) return;
       unguard();
       this.#waiters.delete(id);
+      this.#rejects.delete(id);
       await this.#host.release(id);
       this.#hosted.delete(id);
       await lease.release();

@@ -30,7 +30,7 @@ const golden = (file: string): Envelope => goldens.find((one) => one.file === fi
 
 describe('the published protocol', () => {
   it('is what the code says', () => {
-    expect([...published].toSorted(), 'run node scripts/protocol-docs.ts').toEqual([...publishedProtocol()].toSorted());
+    expect(published, 'run node scripts/protocol-docs.ts').toEqual(publishedProtocol());
   });
 
   it('has a schema for every message', () => {

@@ -149,13 +149,13 @@ export const pathsOf = (walk: Walk): readonly Moment[] => {
     serializeEvent: ({ type }: Happening) => type as never,
     serializeState: (moment: Moment) => {
       const { snapshot, effects, timers } = moment.state;
-      const sent = Map.groupBy(sentIn(moment), ({ type }) => type);
+      const sent = Map.groupBy(sentIn(moment), ({ type }): string => type);
       return JSON.stringify([
         snapshot.value,
         snapshot.status,
         Object.values(effects).map(({ child, phase, attempt }) => [child, phase, attempt]),
         Object.keys(timers),
-        [...sent].map(([type, all]) => [type, Math.min(all.length, 2)]).sort(), // more than once is more than once
+        [...sent.keys()].toSorted((one, other) => (one < other ? -1 : 1)).map((type) => [type, Math.min(sent.get(type)!.length, 2)]), // more than once is more than once
         walk.counters(moment),
       ]) as never;
     },
@@ -212,7 +212,7 @@ export const watched = (chart: Chart): { readonly chart: Chart; readonly untaken
   const taken = new Set<AnyTransitionDefinition>();
   const watcher = createActor(createMachine({}), {
     inspect: (seen) => {
-      if (seen.type === '@xstate.microstep') for (const transition of seen._transitions) taken.add(transition);
+      if (seen.type === '@xstate.microstep') for (const transition of seen['_transitions']) taken.add(transition);
     },
   });
   const nothing = () => {};

@@ -84,18 +84,26 @@ const specOf = ({ name, description, input }: Tool): ToolSpec => {
 const inWords = (error: z.ZodError): string => error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ');
 
 /** Ends when the tool does, or its time does, or the caller aborts. A tool that goes on afterwards goes on unheard. */
-const withinTime = async <T>(tool: Tool, run: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> => {
-  const late = AbortSignal.timeout(tool.timeoutMs);
-  const limited = AbortSignal.any([signal, late]);
-  const stopped = (): TroupeError =>
-    late.aborted && !signal.aborted
-      ? new TroupeError('TOOL_TIMEOUT', `${tool.name} did not answer within ${tool.timeoutMs} ms; ask for less`, { retryable: true })
-      : new TroupeError('TOOL_ABORTED', `${tool.name} was stopped`);
-  if (limited.aborted) throw stopped();
-  return new Promise<T>((resolve, reject) => {
-    limited.addEventListener('abort', () => reject(stopped()), { once: true });
-    run(limited).then(resolve, reject);
-  });
+const withinTime = async <T>({ name, timeoutMs }: Tool, run: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> => {
+  const limited = new AbortController();
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const stop = (why: TroupeError): void => {
+    limited.abort();
+    reject(why);
+  };
+  const abort = (): void => stop(new TroupeError('TOOL_ABORTED', `${name} was stopped`));
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  const late = setTimeout(
+    () => stop(new TroupeError('TOOL_TIMEOUT', `${name} did not answer within ${timeoutMs} ms; ask for less`, { retryable: true })),
+    timeoutMs,
+  );
+  try {
+    return await Promise.race([stopped, ...(signal.aborted ? [] : [run(limited.signal)])]);
+  } finally {
+    clearTimeout(late);
+    signal.removeEventListener('abort', abort);
+  }
 };
 
 const failureFrom = (thrown: unknown, tool: string): Failure =>

@@ -135,6 +135,11 @@ describe('a frozen instance', () => {
     expect(open['one']!.details).toEqual(details);
   });
 
+  it('is begun anew where its snapshot cannot be read', () => {
+    const { address, definition } = beginning(walks.budget);
+    for (const broken of ['', '{', 'null']) expect(Instance.thaw(address, definition, broken)).toBeUndefined();
+  });
+
   it('is not taken for another version of its chart, nor for another chart', () => {
     const budget = beginning(walks.budget);
     const frozen = budget.freeze();

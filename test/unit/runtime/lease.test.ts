@@ -167,6 +167,28 @@ describe('an owner', () => {
     expect(lease.holds()).toBe(false);
   });
 
+  it('knows its own renewal again when the answer to it was lost', async () => {
+    let silent = false;
+    const lossy: Bus = Object.create(bus, {
+      put: {
+        value: async (...args: Parameters<Bus['put']>) => {
+          const revision = await bus.put(...args);
+          if (silent) throw new TroupeError('BUS_UNAVAILABLE', 'no answer', { retryable: true });
+          return revision;
+        },
+      },
+    }) as Bus;
+    const clock = new ManualClock();
+    const lease = await take(clock, 'h1', { on: lossy });
+    silent = true;
+    clock.advance(LEASE_MS / 3);
+    await eventually('it tries again later', () => clock.waiting === 1);
+    silent = false;
+    await renewed(clock);
+    clock.advance(LEASE_MS / 3 - 1);
+    expect(lease.holds()).toBe(true);
+  });
+
   it('does not hold what somebody else has taken, and does not take that back', async () => {
     const clock = new ManualClock();
     const lease = await take(clock, 'h1');

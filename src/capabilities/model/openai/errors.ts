@@ -6,16 +6,8 @@
  *   5xx, cut off, timed out, aborted       nobody knows: it may be billed in full
  */
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
-import { ModelError, type Billing, type ModelErrorCode } from '../port.ts';
-
-export type ErrorContext = {
-  readonly provider: string;
-  readonly model: string;
-  /** Without credentials. */
-  readonly host: string;
-  readonly apiKey: string | undefined;
-  readonly now: () => number;
-};
+import { ModelError, type ModelErrorCode } from '../port.ts';
+import { lost, modelError, type ErrorContext } from './model-error.ts';
 
 /** Whatever the client threw. The key is cut out of every word, and nothing of the request is kept. */
 export const errorFrom = (thrown: unknown, context: ErrorContext): ModelError => {
@@ -29,24 +21,6 @@ export const errorFrom = (thrown: unknown, context: ErrorContext): ModelError =>
   if (thrown instanceof SyntaxError) return lost('MODEL_BAD_REPLY', `${context.host} sent an event that is not JSON`, context);
   return lost('MODEL_UNAVAILABLE', `lost the connection to ${context.host} in mid-answer: ${innermost(thrown)}`, context);
 };
-
-export const modelError = (
-  code: ModelErrorCode,
-  message: string,
-  billing: Billing,
-  retryable: boolean,
-  context: ErrorContext,
-  details: Record<string, unknown> = {},
-): ModelError =>
-  new ModelError(code, redact(`${context.provider}/${context.model}: ${message}`, context.apiKey), {
-    billing,
-    retryable,
-    details: { host: context.host, ...details },
-  });
-
-/** Sent, and then nobody knows. */
-export const lost = (code: ModelErrorCode, message: string, context: ErrorContext): ModelError =>
-  modelError(code, message, 'unknown', code !== 'MODEL_ABORTED', context);
 
 /** Codes of connections that were never made. */
 const NEVER_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'UND_ERR_CONNECT_TIMEOUT'];
@@ -113,9 +87,3 @@ const codeOf = (thrown: unknown): string | undefined => {
 };
 
 const innermost = (thrown: unknown): string => [...causes(thrown)].at(-1)?.message ?? String(thrown);
-
-/** The key itself, wherever it stands, and whatever looks like one. */
-const redact = (text: string, apiKey: string | undefined): string => {
-  const known = apiKey && apiKey.length >= 8 ? text.replaceAll(apiKey, '[key]') : text;
-  return known.replace(/\b(sk|key|gsk|xai|pplx)-[A-Za-z0-9_*-]{8,}/g, '[key]');
-};

@@ -1,0 +1,51 @@
+/** One request to an endpoint, from the first byte to the last. */
+import OpenAI from 'openai';
+import type { Grant } from '../../../protocols/grant.ts';
+import type { ModelRequest } from '../../../protocols/model.ts';
+import type { CallOptions, ModelAnswer } from '../port.ts';
+import type { Compat } from './compat.ts';
+import { errorFrom } from './errors.ts';
+import { lost, type ErrorContext } from './model-error.ts';
+import { Reply } from './reply.ts';
+import { bodyOf, inputTokenBound } from './request.ts';
+
+export type Endpoint = { readonly apiKey: string; readonly baseURL: string; readonly compat: ReadonlySet<Compat> };
+
+export const attempt = async (
+  { apiKey, baseURL, compat }: Endpoint,
+  request: ModelRequest,
+  grant: Grant,
+  { signal, tools, onText }: CallOptions,
+  context: ErrorContext,
+): Promise<ModelAnswer> => {
+  const client = new OpenAI({ apiKey, baseURL, maxRetries: 0, logLevel: 'off' });
+  const cap = Math.min(request.maxTokens, grant.maxTokens);
+  const expiry = AbortSignal.timeout(request.timeoutMs);
+  /** An aborted stream ends like a finished one, so this is asked wherever it ends. */
+  const checkStopped = (): void => {
+    if (signal.aborted) throw lost('MODEL_ABORTED', 'the call was aborted', context);
+    if (expiry.aborted) throw lost('MODEL_TIMEOUT', `no complete answer from ${context.host} within ${request.timeoutMs} ms`, context);
+  };
+  const reply = new Reply();
+  try {
+    const { data: events, response } = await client.chat.completions
+      .create(bodyOf(request, tools, cap, compat), {
+        signal: AbortSignal.any([signal, expiry]),
+        timeout: request.timeoutMs,
+        headers: { 'x-client-request-id': grant.id },
+      })
+      .withResponse();
+    for await (const event of events) {
+      const piece = reply.take(event);
+      if (piece !== '') onText?.(piece);
+    }
+    if (!reply.complete) checkStopped();
+    if (!reply.begun)
+      throw lost('MODEL_BAD_REPLY', `${context.host} sent no answer but ${response.headers.get('content-type') ?? 'nothing'}; check OPENAI_BASE_URL`, context);
+    if (!reply.finished) throw lost('MODEL_UNAVAILABLE', `${context.host} ended the answer in its middle`, context);
+  } catch (thrown) {
+    checkStopped();
+    throw errorFrom(thrown, context);
+  }
+  return reply.end(request.model, inputTokenBound(request, tools), cap);
+};
