@@ -7,5 +7,5 @@ export const backoffMs = (attempt: number, failure: Failure | undefined): number
   return typeof asked === 'number' && asked >= 0 ? Math.min(asked, 300_000) : Math.min(500 * 2 ** (attempt - 1), 30_000);
 };
 
-/** The money is used up and the account says that someone may raise it: that is no failure yet. */
-export const pauses = ({ code, details }: Failure): boolean => code === 'BUDGET_EXHAUSTED' && details['pause'] === true;
+/** The money is used up or frozen, and the account says that someone may change that: it is no failure yet. */
+export const pauses = ({ code, details }: Failure): boolean => code.startsWith('BUDGET_') && details['pause'] === true;

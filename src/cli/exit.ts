@@ -7,7 +7,7 @@ export const EXIT = {
   failed: 1,
   /** Wrong usage, or a file that cannot be run. */
   usage: 2,
-  /** The budget does not reach. */
+  /** The budget does not reach, or is frozen. */
   budget: 3,
   /** Nothing goes on until a person answers. */
   waiting: 4,
@@ -27,10 +27,14 @@ const USAGE_CODES = new Set([
   'CHART_UNKNOWN',
   'APPROVAL_UNKNOWN',
   'ACCOUNT_UNKNOWN',
+  'ACCOUNT_EXISTS',
+  'ACCOUNT_INVALID',
 ]);
 
+const BUDGET_CODES = new Set(['BUDGET_EXHAUSTED', 'BUDGET_FROZEN', 'BUDGET_REVOKED']);
+
 export const exitCodeOf = ({ code, details }: Failure): number => {
-  if (code === 'BUDGET_EXHAUSTED') return EXIT.budget;
+  if (BUDGET_CODES.has(code)) return EXIT.budget;
   if (code === 'TEAM_FILE_INVALID' && onlyBudget(details)) return EXIT.budget;
   return USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed;
 };

@@ -167,8 +167,10 @@ const paused = ({ run: id, failure, spending }: Paused, { json, bus }: RunOption
   const { code, message, details } = failure;
   if (json) print(JSON.stringify({ run: id, status: 'paused', citations: [], ...spending, failure: { code, message, details } }));
   tell(failure);
-  say(`the run is paused, and everything that was paid is kept. To go on:`);
-  say(`  troupe budget raise ${id} 0.05 --why "worth it"${busArgument(bus)}`);
+  say('the run is paused, and everything that was paid is kept. To go on:');
+  const account = details['account'] === undefined || details['account'] === id ? '' : ` --account ${details['account'] as string}`;
+  const command = code === 'BUDGET_EXHAUSTED' ? `raise ${id} 0.05${account} --why "worth it"` : `freeze ${id} --thaw${account} --why "looked at"`;
+  say(`  troupe budget ${command}${busArgument(bus)}`);
   say(`  troupe run --resume ${id}${busArgument(bus)}`);
-  return exitCodeOf(failure);
+  return EXIT.budget;
 };

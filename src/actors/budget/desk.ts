@@ -141,14 +141,18 @@ class Sitting {
   }
 
   veto(grant: string, account: string, holder: Address, quote: Quote, why: Failure): void {
-    const pauses = this.desk.rules.onExhausted === 'pause' && why.code === 'BUDGET_EXHAUSTED' && quote.purpose !== 'closing';
-    const said = pauses ? { ...why, details: { ...why.details, pause: true } } : why;
+    const pauses = this.desk.rules.onExhausted === 'pause' && quote.purpose !== 'closing' && quote.kind !== 'tool' && canBeLifted(why);
+    const said = pauses ? asPause(why) : why;
     this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
     this.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: said, ledger: this.chain });
-    if (!pauses) return;
-    this.lastVeto = said;
+    if (pauses) this.pause(holder, account, said);
+  }
+
+  /** The holder goes on when the account is raised or thawed. */
+  pause(holder: Address, account: string, why: Failure): void {
+    this.lastVeto = why;
     if (!this.paused.includes(holder)) this.paused = [...this.paused, holder];
-    for (const to of [clientOf(holder), supervisorOf(holder)]) this.outbox.push({ type: 'budget.paused', to, account, failure: said });
+    for (const to of [clientOf(holder), supervisorOf(holder)]) this.outbox.push({ type: 'budget.paused', to, account, failure: why });
     if (!this.paused.includes(supervisorOf(holder))) this.paused = [...this.paused, supervisorOf(holder)];
   }
 
@@ -201,6 +205,11 @@ class Sitting {
   }
 }
 
+/** A raise adds money, and a thaw ends a freeze; nobody can add calls or tokens. */
+const canBeLifted = ({ code, details }: Failure): boolean => code === 'BUDGET_FROZEN' || (code === 'BUDGET_EXHAUSTED' && details['measure'] === 'money');
+
+const asPause = (why: Failure): Failure => ({ ...why, details: { ...why.details, pause: true } });
+
 const clientOf = (holder: Address): Address => address(parseAddress(holder).run, 'client');
 const supervisorOf = (holder: Address): Address => address(parseAddress(holder).run, 'supervisor');
 
@@ -233,7 +242,7 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
       sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + desk.rules.waitMs);
       break;
     case 'veto':
-      sitting.book = policy.remember(desk.book, grant);
+      sitting.book = policy.remember(desk.book, grant, 'unbilled');
       sitting.veto(grant, account, from, quote, decision.failure);
   }
   return sitting.end();
@@ -241,7 +250,7 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
 
 export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from, at }: Received<typeof BudgetSettle>): Desk => {
   const sitting = new Sitting(desk, at);
-  const account = accountOf(desk, from);
+  const account = desk.book.holds[grant]?.account ?? accountOf(desk, from);
   const tokens = BigInt(usage.inputTokens + usage.outputTokens);
   const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
   sitting.book = policy.settle(desk.book, bill, at);
