@@ -79,7 +79,7 @@ export const budgetMachine = setup({
   on: {
     'budget.settle': { actions: [{ type: 'settle', params: ({ event }) => event }, sayIt] },
     'budget.release': { actions: [{ type: 'release', params: ({ event }) => event }, sayIt] },
-    'budget.extend': { actions: { type: 'extend', params: ({ event }) => event } },
+    'budget.extend': { actions: [{ type: 'extend', params: ({ event }) => event }, sayIt] },
     'budget.orphaned': { actions: [{ type: 'orphan', params: ({ event }) => event }, sayIt] },
     'budget.open': { actions: [{ type: 'open', params: ({ event }) => event }, sayIt] },
     'budget.raise': { actions: [{ type: 'raise', params: ({ event }) => event }, sayIt] },

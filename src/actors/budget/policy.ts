@@ -45,7 +45,11 @@ export type Hold = {
   readonly deadline: number;
   /** `charged`: counted as spent after its deadline. `asked`: someone has to say what became of it. */
   readonly state: 'held' | 'charged' | 'asked';
+  readonly chargedAt?: number;
 };
+
+/** A grant of which it was said that it cost nothing may still be billed; one that was billed is done with. */
+type Ending = 'billed' | 'unbilled';
 
 export type Waiter = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote; readonly deadline: number };
 
@@ -55,7 +59,7 @@ export type Book = {
   readonly holds: Readonly<Record<string, Hold>>;
   readonly queue: readonly Waiter[];
   /** The newest grants that ended or were vetoed, in two generations: what is older is recognised by nobody. */
-  readonly ended: readonly [Readonly<Record<string, true>>, Readonly<Record<string, true>>];
+  readonly ended: readonly [Readonly<Record<string, Ending>>, Readonly<Record<string, Ending>>];
   /** Money that only a closing answer may use. */
   readonly keptBack: bigint;
   /** Billed above what was held, in all. */
@@ -82,11 +86,10 @@ export const accountFor = ({ tree, root }: Book, run: string, part: string): str
 
 // --- deciding ----------------------------------------------------------------------------------------------------------------
 
-export type Decision =
-  | { readonly kind: 'grant'; readonly hold: Hold }
-  | { readonly kind: 'wait' }
-  | { readonly kind: 'veto'; readonly failure: Failure }
-  | { readonly kind: 'known' };
+type NewDecision = { readonly kind: 'grant'; readonly hold: Hold } | { readonly kind: 'wait' } | { readonly kind: 'veto'; readonly failure: Failure };
+export type Decision = NewDecision | { readonly kind: 'known' };
+
+const WAIT = { kind: 'wait' } as const;
 
 export type Request = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote };
 
@@ -125,8 +128,11 @@ const largestCap = (current: Book, request: Request, now: number): number => {
   return cap;
 };
 
-const isKnown = ({ holds, queue, ended }: Book, grant: string): boolean =>
-  Object.hasOwn(holds, grant) || Object.hasOwn(ended[0], grant) || Object.hasOwn(ended[1], grant) || queue.some((waiter) => waiter.grant === grant);
+const endingOf = ({ ended: [newest, older] }: Book, grant: string): Ending | undefined =>
+  Object.hasOwn(newest, grant) ? newest[grant] : Object.hasOwn(older, grant) ? older[grant] : undefined;
+
+const isKnown = (current: Book, grant: string): boolean =>
+  Object.hasOwn(current.holds, grant) || endingOf(current, grant) !== undefined || current.queue.some((waiter) => waiter.grant === grant);
 
 /**
  * In full if that fits. Otherwise, while others hold something that may come back, it waits for that; and when nothing will, it
@@ -137,25 +143,28 @@ export const decide = (current: Book, request: Request, now: number, grantMs: nu
   return decideNew(current, request, now, grantMs, current.queue.length > 0);
 };
 
-const decideNew = (current: Book, request: Request, now: number, grantMs: number, othersWait: boolean): Decision => {
+const decideNew = (current: Book, request: Request, now: number, grantMs: number, othersWait: boolean): NewDecision => {
   const { account, holder, quote } = request;
   const refusal = refusalAt(current.tree, account);
   if (refusal) return { kind: 'veto', failure: refused(account, refusal) };
-  const grant = (maxTokens: number): Decision => ({
+  const grant = (maxTokens: number): NewDecision => ({
     kind: 'grant',
     hold: { account, holder, model: quote.model, amounts: needOf(quote, maxTokens), maxTokens, at: now, deadline: now + grantMs, state: 'held' },
   });
   const tight = lacking(current, request, needOf(quote, quote.maxTokens), now);
   if (!tight && !othersWait) return grant(quote.maxTokens);
-  if (mayComeBack(current, request)) return { kind: 'wait' };
+  if (tight ? mayComeBack(current, tight.account.id) : mayOvertake(current, request)) return WAIT;
   if (!tight) return grant(quote.maxTokens);
   const cap = largestCap(current, request, now);
   if (cap >= fewestTokens(quote) && !lacking(current, request, needOf(quote, cap), now)) return grant(cap);
   return { kind: 'veto', failure: exhausted(current, request, now) };
 };
 
-/** Whether something that is held on the way to the root may be less when it is settled. */
-const mayComeBack = ({ tree, root, holds }: Book, { account }: Request): boolean =>
+/** Whether something that is held at or below the account that has not enough may be less when it is settled. */
+const mayComeBack = (current: Book, tight: string): boolean => holdersBelow(current, tight).length > 0;
+
+/** Whether a grant now may take what another one waits for. */
+const mayOvertake = ({ tree, root, holds }: Book, { account }: Request): boolean =>
   Object.values(holds).some(({ state, account: other }) => state === 'held' && sharesPath(tree, root, account, other));
 
 /** Two accounts always share the root; a slice of its own shares nothing but with what is below it. */
@@ -178,29 +187,31 @@ export const enqueue = (current: Book, { grant, account, holder, quote }: Reques
   queue: [...current.queue, { grant, account, holder, quote, deadline }],
 });
 
-export const remember = (current: Book, grant: string): Book => {
+export const remember = (current: Book, grant: string, ending: Ending): Book => {
   const [newest, older] = current.ended;
   const full = Object.keys(newest).length >= GENERATION;
-  return { ...current, ended: full ? [{ [grant]: true }, newest] : [{ ...newest, [grant]: true }, older] };
+  return { ...current, ended: full ? [{ [grant]: ending }, newest] : [{ ...newest, [grant]: ending }, older] };
 };
 
 export type Served = { readonly waiter: Waiter; readonly decision: Extract<Decision, { kind: 'grant' | 'veto' }> };
 
-/** Serves the queue in its order as far as it goes, and vetoes those whose time is over. */
+/** Serves the queue in its order as far as it goes. Whose time is over, or whose account grants nothing, waits behind nobody. */
 export const serve = (current: Book, now: number, grantMs: number): { readonly book: Book; readonly served: readonly Served[] } => {
   let next = current;
   const served: Served[] = [];
-  while (next.queue.length > 0) {
-    const waiter = next.queue[0]!;
-    const decision = decideNew(next, waiter, now, grantMs, false);
-    const late = decision.kind === 'wait' && waiter.deadline <= now;
-    if (decision.kind === 'known' || (decision.kind === 'wait' && !late)) break;
-    next = { ...next, queue: next.queue.slice(1) };
+  const waiting: Waiter[] = [];
+  for (const waiter of current.queue) {
+    const late = waiter.deadline <= now;
+    const decision = waiting.length > 0 && !late && !refusalAt(next.tree, waiter.account) ? WAIT : decideNew(next, waiter, now, grantMs, false);
+    if (decision.kind === 'wait' && !late) {
+      waiting.push(waiter);
+      continue;
+    }
     const final = decision.kind === 'wait' ? { kind: 'veto' as const, failure: exhausted(next, waiter, now) } : decision;
-    next = final.kind === 'grant' ? hold(next, waiter.grant, final.hold, now) : remember(next, waiter.grant);
+    next = final.kind === 'grant' ? hold(next, waiter.grant, final.hold, now) : remember(next, waiter.grant, 'unbilled');
     served.push({ waiter, decision: final });
   }
-  return { book: next, served };
+  return { book: waiting.length === current.queue.length ? next : { ...next, queue: waiting }, served };
 };
 
 // --- ending ------------------------------------------------------------------------------------------------------------------
@@ -226,23 +237,34 @@ const spentOf = ({ spentNanos, tokens, calls, toolCalls }: Bill, ms: number): Am
 export const settle = (current: Book, bill: Bill, now: number): Book => {
   const { grant } = bill;
   const known = current.holds[grant];
-  if (!known && isKnown(current, grant)) return current; // M2
+  if (endingOf(current, grant) === 'billed') return current; // M2
+  const queue = current.queue.filter((waiter) => waiter.grant !== grant);
   const account = known?.account ?? bill.account;
   const spent = spentOf(bill, known ? now - known.at : 0);
-  const booked = known && known.state !== 'charged' ? { spent, held: minus(NOTHING, known.amounts) } : { spent: known ? minus(spent, known.amounts) : spent };
+  const booked =
+    known?.state === 'charged'
+      ? { spent: minus(spent, known.amounts), since: known.chargedAt! }
+      : known
+        ? { spent, held: minus(NOTHING, known.amounts) }
+        : { spent };
   const over = bill.spentNanos - (known?.amounts.money ?? 0n);
   const tree = book(current.tree, account, booked, now);
   const flagged = over > 0n ? { ...tree, [account]: { ...tree[account]!, frozen: true } } : tree;
-  return remember({ ...current, tree: flagged, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) }, grant);
+  return remember(
+    { ...current, tree: flagged, queue, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) },
+    grant,
+    'billed',
+  );
 };
 
 /** Gives back what a call would have cost that was never made, or was never granted yet. */
 export const release = (current: Book, grant: string, now: number): Book => {
   const known = current.holds[grant];
-  if (!known) return { ...remember(current, grant), queue: current.queue.filter((waiter) => waiter.grant !== grant) };
+  if (endingOf(current, grant)) return current; // M2
+  if (!known) return { ...remember(current, grant, 'unbilled'), queue: current.queue.filter((waiter) => waiter.grant !== grant) };
   const back = minus(NOTHING, known.amounts);
-  const tree = book(current.tree, known.account, known.state === 'charged' ? { spent: back } : { held: back }, now);
-  return remember({ ...current, tree, holds: without(current.holds, grant) }, grant);
+  const tree = book(current.tree, known.account, known.state === 'charged' ? { spent: back, since: known.chargedAt! } : { held: back }, now);
+  return remember({ ...current, tree, holds: without(current.holds, grant) }, grant, 'unbilled');
 };
 
 /** M3, for every grant whose deadline has come. */
@@ -255,7 +277,10 @@ export const expire = (current: Book, now: number, orphans: Orphans): Book =>
 export const orphan = (current: Book, grant: string, now: number, orphans: Orphans): Book => {
   const known = current.holds[grant];
   if (known?.state !== 'held') return current;
-  const as = (state: Hold['state']): Book['holds'] => ({ ...current.holds, [grant]: { ...known, state } });
+  const as = (state: 'charged' | 'asked'): Book['holds'] => ({
+    ...current.holds,
+    [grant]: { ...known, state, ...(state === 'charged' && { chargedAt: now }) },
+  });
   switch (orphans) {
     case 'release':
       return release(current, grant, now);

@@ -20,6 +20,9 @@ const combine = (a: Amounts, b: Amounts, sign: 1n | -1n): Amounts => ({
 export const plus = (a: Amounts, b: Amounts): Amounts => combine(a, b, 1n);
 export const minus = (a: Amounts, b: Amounts): Amounts => combine(a, b, -1n);
 
+const atLeastNothing = (amounts: Amounts): Amounts =>
+  Object.fromEntries(Object.entries(amounts).map(([measure, amount]) => [measure, amount > 0n ? amount : 0n])) as Amounts;
+
 export type Limit = { readonly measure: Measure; readonly amount: bigint; readonly window: Window };
 
 /** What was spent since a window began. */
@@ -85,10 +88,11 @@ export const tightest = (tree: Tree, id: string, needed: Amounts, now: number): 
 
 // --- what changes ------------------------------------------------------------------------------------------------------------
 
-export type Change = { readonly spent?: Amounts; readonly held?: Amounts };
+/** `since`: when that was booked which this puts right. A window that began later does not get back what it never spent. */
+export type Change = { readonly spent?: Amounts; readonly held?: Amounts; readonly since?: number };
 
 /** Books at `id` and at every account above (T3). Amounts may be negative. */
-export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING }: Change, now: number): Tree => {
+export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING, since }: Change, now: number): Tree => {
   const changed: Record<string, Account> = {};
   let sliced = 0n;
   for (const before of pathOf(tree, id)) {
@@ -96,7 +100,7 @@ export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING }
       ...before,
       spent: plus(before.spent, spent),
       held: plus(before.held, held),
-      spells: withSpent(before, spent, now),
+      spells: withSpent(before, spent, now, since ?? now),
       sliced: before.sliced + sliced,
     };
     changed[before.id] = after;
@@ -198,13 +202,13 @@ const spellAt = ({ spells }: Account, window: Window, now: number): Spell => {
   return known && known.begin >= begin ? known : { begin, spent: NOTHING };
 };
 
-const withSpent = (account: Account, spent: Amounts, now: number): Account['spells'] => {
+const withSpent = (account: Account, spent: Amounts, now: number, since: number): Account['spells'] => {
   const windows = new Set(account.limits.map(({ window }) => window).filter((window) => window !== 'total'));
   if (windows.size === 0) return account.spells;
   return Object.fromEntries(
     [...windows].map((window) => {
       const spell = spellAt(account, window, now);
-      return [window, { begin: spell.begin, spent: plus(spell.spent, spent) }];
+      return [window, { begin: spell.begin, spent: plus(spell.spent, spell.begin > since ? atLeastNothing(spent) : spent) }];
     }),
   );
 };
