@@ -7,6 +7,7 @@ import { TroupeError } from '../protocols/failure.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
 import { breakdown, firstBreak, parseLine, type LedgerLine } from '../protocols/ledger.ts';
 import { formatDollars, parseDollars } from '../protocols/money.ts';
+import { openSharedAccount } from '../topology/shared-account.ts';
 import { accountsIn, booksOf, freezeBudget, raiseBudget, verifyLedger } from '../topology/remote.ts';
 import { EXIT, print, say } from './exit.ts';
 
@@ -36,6 +37,16 @@ const inUnits = (measure: string, amount: bigint): string => {
   if (measure === 'money') return formatDollars(amount);
   return measure === 'seconds' ? `${Number(amount) / 1_000} s` : `${amount} ${measure.replace('_', ' ')}`;
 };
+
+export const open = (account: string, amount: string, { bus, per }: OnBus & { readonly per?: 'hour' | 'day' | 'month' }): Promise<number> =>
+  withBus(bus, async (opened) => {
+    const limits = [{ measure: 'money' as const, amount: dollars(amount).toString(), window: per ?? ('total' as const) }];
+    await openSharedAccount(opened, { account: { id: account, limits }, onExhausted: 'pause', orphans: 'charge', grantMs: 180_000, waitMs: 60_000 });
+    say(
+      `${account} is open, with ${formatDollars(dollars(amount))}${per === undefined ? '' : ` a ${per}`}; a team uses it with budget: { account: ${account}, limit: ... }`,
+    );
+    return EXIT.done;
+  });
 
 export const show = (run: string, { bus, json }: OnBus & { readonly json: boolean }): Promise<number> =>
   withBus(bus, async (open) => {

@@ -62,10 +62,22 @@ program
   });
 
 const budget = program.command('budget').description("look at a run's accounts and its ledger; raise, freeze, verify");
-const ofRun = (name: string, description: string) => budget.command(name).description(description).argument('<run>', 'the run').addOption(busOption());
+const ofRun = (name: string, description: string) =>
+  budget.command(name).description(description).argument('<run>', 'the run, or a shared account').addOption(busOption());
 const byHand = (command: Command) =>
   command.option('--account <account>', "of the run's accounts; without it, the run's own").requiredOption('--why <reason>', 'stands in the ledger');
 
+budget
+  .command('open')
+  .description('open an account that many runs share; team files name it as budget.account')
+  .argument('<account>', 'its name')
+  .argument('<dollars>', 'its limit')
+  .addOption(new Option('--per <window>', 'how often the limit begins anew').choices(['hour', 'day', 'month']))
+  .addOption(busOption())
+  .action(async (account: string, amount: string, options) => {
+    const { open } = await import('./budget.ts');
+    await endWith(() => open(account, amount, options));
+  });
 ofRun('show', 'accounts, limits, and what was spent by agent, step and model')
   .option('--json', 'the accounts as JSON', false)
   .action(async (run: string, options) => {

@@ -22,12 +22,19 @@ const DRAIN_MS = 30_000;
 
 export const supervisorOf = (run: RunId): Address => address(run, 'supervisor');
 export const clientOf = (run: RunId): Address => address(run, 'client');
-export const accountOf = (run: RunId): Address => address(run, 'budget');
+/** Where a shared account lives: it is hosted by every process that hosts a run of it. */
+export const SHARED = 'acct-';
+export const sharedUnit = (account: string): string => `${SHARED}${account}`;
+export const sharedAccount = (account: string): Address => address(sharedUnit(account) as RunId, 'budget');
+
+/** Who grants the run's money: the run's own account, or the shared one above it. */
+export const accountOf = (run: RunId, { budget }: Pick<Team, 'budget'>): Address =>
+  budget.account === undefined ? address(run, 'budget') : sharedAccount(budget.account);
 export const approverOf = (run: RunId): Address => address(run, 'approver');
 
 /** Who lives at an address of the run; `undefined`: nobody. */
 export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address) => Definition | undefined) => {
-  const account = accountOf(run);
+  const account = accountOf(run, team);
   const approver = approverOf(run);
   const profile = (agent: TeamAgent): AgentProfile => ({
     name: agent.name,
@@ -56,7 +63,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
           account,
         };
       case 'budget':
-        return { chart: charts.budget, input: budgetInput(run, team) };
+        return team.budget.account !== undefined ? undefined : { chart: charts.budget, input: budgetInput(run, team) };
       case 'approver':
         return { chart: charts.approver, input: undefined };
       default:
@@ -81,28 +88,39 @@ const supervisorInput = (run: RunId, team: Team, profile: (agent: TeamAgent) => 
     onRejected: topology.onRejected,
     deadlineMs: limits.deadlineMs,
     askMs: limits.askMs,
-    account: accountOf(run),
+    account: accountOf(run, team),
     approver: approverOf(run),
     answersPartly: team.budget.onExhausted === 'answer',
   };
 };
 
+/** The id of the run's account in its tree. */
+export const runAccount = (run: RunId, { budget }: Pick<Team, 'budget'>): string => (budget.account === undefined ? run : `${budget.account}/${run}`);
+
 /** The run's account, and below it one for each agent that has something of its own. */
-export const accountsOf = (run: RunId, { budget, agents, topology }: Team): AccountSpec[] => [
-  { id: run, limits: [{ measure: 'money', amount: budget.limitNanos, window: 'total' }, ...budget.limits] },
-  ...Object.values(agents).flatMap(({ name, budget: own }): AccountSpec[] =>
-    own
-      ? [
-          {
-            id: `${run}/${name === topology.supervisor ? 'supervisor' : name}`,
-            parent: run,
-            limits: own.limits,
-            ...(own.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }),
-          },
-        ]
-      : [],
-  ),
-];
+export const accountsOf = (run: RunId, team: Pick<Team, 'budget' | 'agents' | 'topology'>): AccountSpec[] => {
+  const { budget, agents, topology } = team;
+  const id = runAccount(run, team);
+  return [
+    {
+      id,
+      ...(budget.account !== undefined && { parent: budget.account }),
+      limits: [{ measure: 'money', amount: budget.limitNanos, window: 'total' }, ...budget.limits],
+    },
+    ...Object.values(agents).flatMap(({ name, budget: own }): AccountSpec[] =>
+      own
+        ? [
+            {
+              id: `${id}/${name === topology.supervisor ? 'supervisor' : name}`,
+              parent: id,
+              limits: own.limits,
+              ...(own.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }),
+            },
+          ]
+        : [],
+    ),
+  ];
+};
 
 const budgetInput = (run: RunId, team: Team): BudgetInput => {
   const { grantMs, waitMs, orphans, onExhausted, keptBackNanos, thresholds } = team.budget;

@@ -9,12 +9,14 @@ import type { BudgetContext } from '../actors/budget/machine.ts';
 import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
 import { TroupeError } from '../protocols/failure.ts';
-import { RunId, type Address } from '../protocols/ids.ts';
+import { address, RunId, runOf, type Address } from '../protocols/ids.ts';
 import type { LedgerLine } from '../protocols/ledger.ts';
+import type { Definition } from '../runtime/fold.ts';
 import { Instance } from '../runtime/instance.ts';
-import { accountOf, approverOf, castTeam, clientOf } from './cast.ts';
+import { accountOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit } from './cast.ts';
 import { charts } from './charts.ts';
 import { RunRecord } from './run-record.ts';
+import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 
 export type RunSummary = { readonly id: RunId; readonly team: string; readonly startedAt: number; readonly status: 'running' | 'completed' | 'failed' };
@@ -65,13 +67,13 @@ const recordOf = async (bus: Bus, run: string): Promise<RunRecord & { readonly i
   return { ...RunRecord.parse(JSON.parse(stored.value)), id: parsed.data };
 };
 
-const say = async <T extends MessageName>(bus: Bus, run: RunId, to: Address, type: T, data: PayloadOf<T>): Promise<void> => {
+const say = async <T extends MessageName>(bus: Bus, from: Address, to: Address, type: T, data: PayloadOf<T>): Promise<void> => {
   await bus.append(to, {
     id: `${to}/${type}/${crypto.randomUUID()}`,
     type,
     v: versionOf(type),
-    from: clientOf(run),
-    correlation: run,
+    from,
+    correlation: runOf(from),
     time: Date.now(),
     data: data as Record<string, unknown>,
   });
@@ -96,19 +98,33 @@ export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'a
       `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`,
     );
   }
-  await say(bus, run as RunId, approverOf(run as RunId), 'approval.answer', answer);
+  await say(bus, clientOf(run as RunId), approverOf(run as RunId), 'approval.answer', answer);
 };
 
 // --- money -------------------------------------------------------------------------------------------------------------------
 
 export type Books = { readonly desk: Desk; readonly lines: readonly LedgerLine[] };
 
-/** The accounts of a run and its ledger, from the account's log. Error: RUN_UNKNOWN. */
-export const booksOf = async (bus: Bus, run: string): Promise<Books> => {
-  const { id, team, models } = await recordOf(bus, run);
-  const at = accountOf(id);
+/** Whose books: where they are kept, and what they were begun with. */
+type Account = { readonly at: Address; readonly definition: Definition; readonly root: string; /** Who speaks for it. */ readonly from: Address };
+
+/** Of a run, or of a shared account by its name. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
+const accountNamed = async (bus: Bus, name: string): Promise<Account> => {
+  if (RunId.safeParse(name).success) {
+    const { id, team, models } = await recordOf(bus, name);
+    const shared = team.budget.account;
+    if (shared !== undefined) return { ...(await accountNamed(bus, shared)), root: runAccount(id, team), from: clientOf(id) };
+    const at = accountOf(id, team);
+    return { at, definition: castTeam(id, team, models)(at)!, root: id, from: clientOf(id) };
+  }
+  return { at: sharedAccount(name), definition: await sharedDefinition(bus, name), root: name, from: address(sharedUnit(name) as RunId, 'client') };
+};
+
+/** The accounts and the ledger of a run, or of a shared account, from the account's log. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
+export const booksOf = async (bus: Bus, name: string): Promise<Books> => {
+  const { at, definition } = await accountNamed(bus, name);
   const lines: LedgerLine[] = [];
-  const begin = (time: number): Instance => Instance.begin(at, castTeam(id, team, models)(at)!, time)[0];
+  const begin = (time: number): Instance => Instance.begin(at, definition, time)[0];
   const deskOf = (instance: Instance): Desk => (instance.state.snapshot.context as BudgetContext).desk;
   let seq = 0;
   const account = await foldActor(bus, at, begin, (instance) => {
@@ -145,30 +161,30 @@ export const accountsIn = ({ desk: { book } }: Books): readonly AccountFigures[]
 /** Whose hand it was, and why: it stands in the ledger. */
 export type Hand = { readonly by: string; readonly why: string };
 
-/** More money for an account, the run's own without one. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
-export const raiseBudget = async (bus: Bus, run: string, account: string | undefined, nanos: bigint, hand: Hand): Promise<void> => {
-  const id = await checkAccount(bus, run, account);
-  await say(bus, id, accountOf(id), 'budget.raise', { ...(account !== undefined && { account }), nanos: nanos.toString(), ...hand });
+/** More money for an account; `name` is a run or a shared account, `below` one of its accounts. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
+export const raiseBudget = async (bus: Bus, name: string, below: string | undefined, nanos: bigint, hand: Hand): Promise<void> => {
+  const { at, from, account } = await accountBelow(bus, name, below);
+  await say(bus, from, at, 'budget.raise', { account, nanos: nanos.toString(), ...hand });
 };
 
 /** Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
 export const freezeBudget = async (
   bus: Bus,
-  run: string,
-  account: string | undefined,
+  name: string,
+  below: string | undefined,
   to: { readonly frozen: boolean; readonly revoke: boolean },
   hand: Hand,
 ): Promise<void> => {
-  const id = await checkAccount(bus, run, account);
-  await say(bus, id, accountOf(id), 'budget.freeze', { ...(account !== undefined && { account }), ...to, ...hand });
+  const { at, from, account } = await accountBelow(bus, name, below);
+  await say(bus, from, at, 'budget.freeze', { account, ...to, ...hand });
 };
 
-const checkAccount = async (bus: Bus, run: string, account: string | undefined): Promise<RunId> => {
-  const { desk } = await booksOf(bus, run);
-  const known = Object.keys(desk.book.tree);
-  if (account !== undefined && !known.includes(account))
-    throw new TroupeError('ACCOUNT_UNKNOWN', `${run} has no account "${account}"; there are ${known.join(', ')}`);
-  return run as RunId;
+const accountBelow = async (bus: Bus, name: string, below: string | undefined): Promise<Account & { readonly account: string }> => {
+  const account = await accountNamed(bus, name);
+  const known = Object.keys((await booksOf(bus, name)).desk.book.tree);
+  if (below !== undefined && !known.includes(below))
+    throw new TroupeError('ACCOUNT_UNKNOWN', `${name} has no account "${below}"; there are ${known.join(', ')}`);
+  return { ...account, account: below ?? account.root };
 };
 
 /** What is wrong with a ledger: the first line that cannot be trusted, and the last one that can. */
@@ -180,10 +196,10 @@ export type LedgerBreak = { readonly why: string; readonly seq: number; readonly
  */
 export const verifyLedger = async (bus: Bus, run: string): Promise<{ readonly lines: number; readonly anchors: number; readonly broken?: LedgerBreak }> => {
   const { lines } = await booksOf(bus, run);
-  const account = accountOf(run as RunId);
+  const { at: account } = await accountNamed(bus, run);
   let anchors = 0;
   let trustedUpTo = 0;
-  for await (const { log, envelope } of bus.read(`${run}.>`)) {
+  for await (const { log, envelope } of bus.read(RunId.safeParse(run).success ? `${run}.>` : '>')) {
     if (log === account || envelope.from !== account) continue;
     const decoded = decode(envelope);
     const anchor = decoded.ok && 'ledger' in decoded.message.data ? decoded.message.data.ledger : undefined;

@@ -82,6 +82,7 @@ const countedLimits = ({ tokens, calls, tool_calls: toolCalls, call_s: callS }: 
 
 const resolveBudget = (budget: TeamFile['budget']): Team['budget'] => ({
   limitNanos: dollars(budget.limit).toString(),
+  ...(budget.account !== undefined && { account: budget.account }),
   limits: countedLimits(budget),
   onExhausted: budget.on_exhausted,
   keptBackNanos: dollars(budget.keep_back).toString(),

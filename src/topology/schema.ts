@@ -178,6 +178,9 @@ export const TeamFile = z
       .strictObject({
         limit: Dollars.describe('The most that a run may cost, in dollars. No call is made that could go beyond it.'),
         ...counted,
+        account: Name.optional().describe(
+          'An account that many runs share, opened with `troupe budget open`: the run may not take more than what is left there.',
+        ),
         on_exhausted: z
           .enum(['pause', 'answer', 'fail'])
           .default('pause')

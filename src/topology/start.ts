@@ -33,10 +33,11 @@ import type { Definition, FoldEntry } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
 import { Instance } from '../runtime/instance.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
-import { accountOf, approverOf, castTeam, clientOf, supervisorOf, type Models } from './cast.ts';
+import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import { charts } from './charts.ts';
 import type { Catalogue } from './check.ts';
 import { RunRecord } from './run-record.ts';
+import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 import { Team } from './team.ts';
 
@@ -102,10 +103,12 @@ export class Troupe {
   readonly #host: Host;
   readonly #hosted = new Map<RunId, Hosted>();
   readonly #parts = new Map<string, Parts>();
+  /** Accounts that runs of this process share with others, by unit. */
+  readonly #shared = new Map<string, Definition>();
   /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
   readonly #rejects = new Map<RunId, (why: unknown) => void>();
   readonly #waiters = new Map<RunId, () => void>();
-  readonly #open = new Set<Run>();
+  readonly #open = new Map<RunId, Run>();
 
   private constructor(options: TroupeOptions) {
     this.#options = options;
@@ -116,7 +119,7 @@ export class Troupe {
       id: this.#id,
       clock: this.#clock,
       runners: this.#runners(),
-      resolve: (at) => this.#hosted.get(runOf(at))?.definitionOf(at),
+      resolve: (at) => this.#shared.get(runOf(at)) ?? this.#hosted.get(runOf(at))?.definitionOf(at),
       observe: (seen) => this.#observe(seen),
       snapshotEvery: options.snapshotEvery ?? 50,
     });
@@ -155,7 +158,7 @@ export class Troupe {
 
   /** Leaves every run that it hosts. The bus stays open: it is whoever's opened it. */
   async close(): Promise<void> {
-    await Promise.all([...this.#open].map((run) => run.leave()));
+    await Promise.all([...this.#open.values()].map((run) => run.leave()));
     await this.#host.stop();
   }
 
@@ -171,7 +174,7 @@ export class Troupe {
 
     let unguard = (): void => {};
     const leave = async (): Promise<void> => {
-      if (!this.#open.delete(run)) return;
+      if (!this.#open.delete(id)) return;
       unguard();
       this.#waiters.delete(id);
       this.#rejects.delete(id);
@@ -190,10 +193,12 @@ export class Troupe {
       leave,
     };
     run.resultOrIdle.catch(() => {});
-    this.#open.add(run);
+    this.#open.set(id, run);
     let live = fresh;
+    const { promise: opened, resolve: open } = Promise.withResolvers<Failure | undefined>();
     this.#host.inbox(clientOf(id), (entry) => {
       if (live && entry.message.type === 'budget.threshold') this.#options.onThreshold?.(entry.message.data);
+      if (entry.message.type === 'budget.opened') open(entry.message.data.failure);
       const ended = resultOf(id, entry, startedAt);
       if (!ended) return;
       resolve(ended);
@@ -201,10 +206,27 @@ export class Troupe {
     });
     this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
     unguard = this.#guard(run, lease, reject);
+    if (team.budget.account !== undefined) await this.#serve(team.budget.account);
     await this.#host.adopt(id, { fresh, holds: lease.holds });
+    if (team.budget.account !== undefined) await this.#openAccounts(id, team, opened);
     live = true;
     this.#waiters.get(id)?.();
     return run;
+  }
+
+  /** Serves a shared account, beside every other process that does. */
+  async #serve(account: string): Promise<void> {
+    const unit = sharedUnit(account);
+    if (this.#shared.has(unit)) return;
+    this.#shared.set(unit, await sharedDefinition(this.#options.bus, account));
+    await this.#host.adopt(unit);
+  }
+
+  /** The run's accounts, below the shared one. Error: BUDGET_NOT_COVERED. */
+  async #openAccounts(id: RunId, team: Team, opened: Promise<Failure | undefined>): Promise<void> {
+    await this.#host.tell(accountOf(id, team), clientOf(id), `${id}/open`, 'budget.open', { accounts: accountsOf(id, team) });
+    const refused = await opened;
+    if (refused) throw new TroupeError(refused.code, refused.message, { details: refused.details });
   }
 
   /** Tells when the lease is lost, so that nobody waits for a result that comes elsewhere. */
@@ -231,8 +253,10 @@ export class Troupe {
   #observe(seen: Observed): void {
     this.#options.observe?.(seen);
     if (this.#waiters.size === 0 || seen.replayed) return;
-    const id = runOf(seen.instance.address);
-    if (this.#questionsOf(id).length > 0 || this.#isPaused(id)) this.#waiters.get(id)?.();
+    const unit = runOf(seen.instance.address);
+    for (const id of this.#shared.has(unit) ? this.#waiters.keys() : [unit]) {
+      if (this.#questionsOf(id).length > 0 || this.#isPaused(id)) this.#waiters.get(id)?.();
+    }
   }
 
   #questionsOf(id: RunId): readonly Question[] {
@@ -241,11 +265,12 @@ export class Troupe {
   }
 
   #isPaused(id: RunId): boolean {
-    return (this.#deskOf(id)?.paused.length ?? 0) > 0;
+    return this.#deskOf(id)?.paused.some((who) => runOf(who) === id) ?? false;
   }
 
   #deskOf(id: RunId): Desk | undefined {
-    const account = this.#host.instance(accountOf(id));
+    const run = this.#open.get(id);
+    const account = run && this.#host.instance(accountOf(id, run.team));
     return account && (account.state.snapshot.context as BudgetContext).desk;
   }
 
@@ -257,7 +282,8 @@ export class Troupe {
     const questions = this.#questionsOf(id);
     const desk = this.#deskOf(id);
     if (questions.length > 0) nowIdle({ status: 'waiting', run: id, questions });
-    else if (desk && desk.paused.length > 0) nowIdle({ status: 'paused', run: id, failure: desk.lastVeto!, spending: figuresOf(desk.book, desk.book.root) });
+    else if (desk && this.#isPaused(id))
+      nowIdle({ status: 'paused', run: id, failure: desk.lastVeto!, spending: figuresOf(desk.book, runAccount(id, this.#open.get(id)!.team)) });
   }
 
   async #forgetSnapshots(id: RunId): Promise<void> {

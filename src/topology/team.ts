@@ -55,6 +55,8 @@ export const Team = z.object({
   topology: Topology,
   budget: z.object({
     limitNanos: Nanos,
+    /** A shared account above the run's. */
+    account: Name.optional(),
     /** Beside the money. */
     limits: z.array(LimitSpec),
     onExhausted: z.enum(['pause', 'answer', 'fail']),

@@ -158,7 +158,7 @@ export const close = (tree: Tree, id: string): Tree => {
   return { ...speakFor(tree, account.parent, -remaining(account)), [id]: { ...account, closed: true } };
 };
 
-/** Adds to an account's limit on money over its whole life; a slice grows with it, and must be covered above. */
+/** Adds to an account's limit on money over its whole life, or, without one, to what it may spend in each window. A slice grows with it, and must be covered above. */
 export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree | Uncovered => {
   const account = tree[id];
   if (!account) return { problem: 'no-parent' };
@@ -167,9 +167,12 @@ export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree 
     const tight = tightest(tree, parent, { ...NOTHING, money: nanos }, now);
     if (tight) return { problem: 'uncovered', tight };
   }
-  const limits = account.limits.map((limit) => (limit.measure === 'money' && limit.window === 'total' ? { ...limit, amount: limit.amount + nanos } : limit));
-  const raised: Tree = { ...tree, [id]: { ...account, limits, slice: slice === undefined ? undefined : slice + nanos } };
-  return slice === undefined ? raised : speakFor(raised, parent, remaining(raised[id]!) - remaining(account));
+  const raised = account.limits.some(({ measure, window }) => measure === 'money' && window === 'total') ? ['total'] : ['hour', 'day', 'month'];
+  const limits = account.limits.map((limit) =>
+    limit.measure === 'money' && raised.includes(limit.window) ? { ...limit, amount: limit.amount + nanos } : limit,
+  );
+  const after: Tree = { ...tree, [id]: { ...account, limits, slice: slice === undefined ? undefined : slice + nanos } };
+  return slice === undefined ? after : speakFor(after, parent, remaining(after[id]!) - remaining(account));
 };
 
 /** Why nothing is granted at an account, whatever it has. */
