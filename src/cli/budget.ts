@@ -31,7 +31,8 @@ const dollars = (text: string): bigint => {
   return nanos;
 };
 
-const howToGoOn = (run: string, bus: string): string => `if nothing hosts the run: troupe run --resume ${run}${bus === DEFAULT_BUS ? '' : ` --bus ${bus}`}`;
+const howToGoOn = (name: string, bus: string): string =>
+  `if nothing hosts ${name.startsWith('r-') ? 'the run' : 'a run that paused'}: troupe run --resume ${name.startsWith('r-') ? name : '<run>'}${bus === DEFAULT_BUS ? '' : ` --bus ${bus}`}`;
 
 const inUnits = (measure: string, amount: bigint): string => {
   if (measure === 'money') return formatDollars(amount);
