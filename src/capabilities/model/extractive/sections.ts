@@ -22,7 +22,7 @@ export type Brief = {
   readonly maxSteps: number;
 };
 
-const TITLES = ['Question', 'Task', 'Agents', 'Findings', 'Feedback', 'Report to check', 'Evidence', 'Correction'] as const;
+const TITLES = ['Question', 'Task', 'Agents', 'Findings', 'Feedback', 'Report to check', 'Evidence', 'Correction', 'Budget'] as const;
 type Title = (typeof TITLES)[number];
 
 const STEPS_DEFAULT = 4;
