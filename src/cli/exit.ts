@@ -27,11 +27,12 @@ const USAGE_CODES = new Set([
   'CHART_UNKNOWN',
   'APPROVAL_UNKNOWN',
   'ACCOUNT_UNKNOWN',
+  'ACCOUNT_UNLIMITED',
   'ACCOUNT_EXISTS',
   'ACCOUNT_INVALID',
 ]);
 
-const BUDGET_CODES = new Set(['BUDGET_EXHAUSTED', 'BUDGET_FROZEN', 'BUDGET_REVOKED']);
+const BUDGET_CODES = new Set(['BUDGET_EXHAUSTED', 'BUDGET_FROZEN', 'BUDGET_REVOKED', 'BUDGET_NOT_COVERED']);
 
 export const exitCodeOf = ({ code, details }: Failure): number => {
   if (BUDGET_CODES.has(code)) return EXIT.budget;

@@ -6,11 +6,13 @@ import type { ApproverContext } from '../actors/approver/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
 import type { Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
+import { raise, type Book } from '../actors/budget/policy.ts';
 import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { address, RunId, runOf, type Address } from '../protocols/ids.ts';
 import type { LedgerLine } from '../protocols/ledger.ts';
+import { formatDollars } from '../protocols/money.ts';
 import type { Definition } from '../runtime/fold.ts';
 import { Instance } from '../runtime/instance.ts';
 import { accountOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit } from './cast.ts';
@@ -161,9 +163,13 @@ export const accountsIn = ({ desk: { book } }: Books): readonly AccountFigures[]
 /** Whose hand it was, and why: it stands in the ledger. */
 export type Hand = { readonly by: string; readonly why: string };
 
-/** More money for an account; `name` is a run or a shared account, `below` one of its accounts. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
+/**
+ * More money for an account; `name` is a run or a shared account, `below` one of its accounts. Errors: RUN_UNKNOWN,
+ * ACCOUNT_UNKNOWN, ACCOUNT_UNLIMITED (it has no limit on money), BUDGET_NOT_COVERED (a slice cannot grow by so much).
+ */
 export const raiseBudget = async (bus: Bus, name: string, below: string | undefined, nanos: bigint, hand: Hand): Promise<void> => {
-  const { at, from, account } = await accountBelow(bus, name, below);
+  const { at, from, account, book } = await accountBelow(bus, name, below);
+  checkRaise(book, account, nanos);
   await say(bus, from, at, 'budget.raise', { account, nanos: nanos.toString(), ...hand });
 };
 
@@ -179,12 +185,30 @@ export const freezeBudget = async (
   await say(bus, from, at, 'budget.freeze', { account, ...to, ...hand });
 };
 
-const accountBelow = async (bus: Bus, name: string, below: string | undefined): Promise<Account & { readonly account: string }> => {
+/** What the account would do without a word is told to whoever asks for it. */
+const checkRaise = (book: Book, account: string, nanos: bigint): void => {
+  if (book.tree[account] && !book.tree[account].limits.some(({ measure }) => measure === 'money')) {
+    throw new TroupeError(
+      'ACCOUNT_UNLIMITED',
+      `${account} has no limit on money of its own: raise the account that it takes from, ${book.tree[account].parent}`,
+    );
+  }
+  const raised = raise(book, account, nanos, Date.now());
+  if (!('problem' in raised) || !raised.tight) return;
+  const { account: above, free } = raised.tight;
+  throw new TroupeError(
+    'BUDGET_NOT_COVERED',
+    `${account} cannot have ${formatDollars(nanos)} more: it is a slice of ${above.id}, which has ${formatDollars(free)} left; raise that first`,
+  );
+};
+
+const accountBelow = async (bus: Bus, name: string, below: string | undefined): Promise<Account & { readonly account: string; readonly book: Book }> => {
   const account = await accountNamed(bus, name);
-  const known = Object.keys((await booksOf(bus, name)).desk.book.tree);
+  const { book } = (await booksOf(bus, name)).desk;
+  const known = Object.keys(book.tree);
   if (below !== undefined && !known.includes(below))
     throw new TroupeError('ACCOUNT_UNKNOWN', `${name} has no account "${below}"; there are ${known.join(', ')}`);
-  return { ...account, account: below ?? account.root };
+  return { ...account, account: below ?? account.root, book };
 };
 
 /** What is wrong with a ledger: the first line that cannot be trusted, and the last one that can. */
