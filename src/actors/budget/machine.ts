@@ -54,7 +54,6 @@ export const budgetMachine = setup({
     deadline: ({ context }) => Math.max(0, (desk.nextDeadline(context.desk) ?? context.now) - context.now),
   },
   guards: {
-    hasDeadlines: ({ context }) => desk.nextDeadline(context.desk) !== undefined,
     hasNoDeadlines: ({ context }) => desk.nextDeadline(context.desk) === undefined,
   },
   actions: {
@@ -89,7 +88,7 @@ export const budgetMachine = setup({
     'budget.close': { target: '.watching', reenter: true, actions: [{ type: 'close', params: ({ event }) => event }, sayIt] },
   },
   states: {
-    quiet: { always: { guard: 'hasDeadlines', target: 'watching' } },
+    quiet: {},
     /** Grants are out, or someone waits: the first deadline is watched for. */
     watching: {
       always: { guard: 'hasNoDeadlines', target: 'quiet' },
