@@ -8,7 +8,8 @@
  *   H5  Whatever a crash loses, taking over performs again: unheard messages, pending effects, armed timers.
  *
  * A host follows the bus once for many actors. It owns *units*: a unit is the prefix of the addresses that are hosted
- * together, a run as a rule. Whoever adopts a unit holds its lease (lease.ts) and lets go when it loses it.
+ * together, a run as a rule; an address is one too, of its own actor. Whoever adopts a unit holds its lease (lease.ts) and lets
+ * go when it loses it.
  */
 import type { Bus, Entry, Following, LogPattern } from '../bus/port.ts';
 import { decode, versionOf, type MessageName } from '../protocols/catalogue.ts';
@@ -47,7 +48,7 @@ type Unit = {
   /** What came live while history was read; `undefined` once the unit is live. */
   waiting: Entry[] | undefined;
   /** Where the host does not follow everything at once. */
-  following: Following | undefined;
+  following: readonly Following[];
   readonly instances: Map<Address, Instance>;
   readonly retired: Map<Address, Retired>;
   readonly timers: Map<string, { readonly cancel: () => void }>;
@@ -88,12 +89,17 @@ export class Host {
     const { bus } = this.#options;
     const unit = newUnit(prefix, holds);
     this.#units.set(prefix, unit);
-    if (!this.#following) unit.following = bus.follow(`${prefix}.>`, fresh ? 0 : await bus.head(), (entry) => this.#receive(entry));
+    if (!this.#following) {
+      const from = fresh ? 0 : await bus.head();
+      unit.following = patternsOf(prefix).map((pattern) => bus.follow(pattern, from, (entry) => this.#receive(entry)));
+    }
     if (!fresh) {
       const snapshots = await this.#snapshots(prefix);
-      for await (const entry of bus.read(`${prefix}.>`)) {
-        if (this.#stopped || this.#units.get(prefix) !== unit) return;
-        this.#fold(entry, unit, snapshots);
+      for (const pattern of patternsOf(prefix)) {
+        for await (const entry of bus.read(pattern)) {
+          if (this.#stopped || this.#units.get(prefix) !== unit) return;
+          this.#fold(entry, unit, snapshots);
+        }
       }
     }
     // Synchronous to the end: no entry can come between what waited and what is live.
@@ -438,9 +444,11 @@ export class Host {
   async #snapshots(prefix: string): Promise<ReadonlyMap<string, string>> {
     const { bus } = this.#options;
     const found = new Map<string, string>();
-    for (const key of await bus.keys(`snapshot.${prefix}.`)) {
+    for (const key of await bus.keys(`snapshot.${prefix}`)) {
+      const at = key.slice('snapshot.'.length);
+      if (at !== prefix && !at.startsWith(`${prefix}.`)) continue;
       const stored = await bus.get(key);
-      if (stored) found.set(key.slice('snapshot.'.length), stored.value);
+      if (stored) found.set(at, stored.value);
     }
     return found;
   }
@@ -462,12 +470,15 @@ export class Host {
   }
 }
 
+/** The logs of a unit: those below its prefix, and its own where the prefix is an address. */
+const patternsOf = (prefix: string): readonly LogPattern[] => (prefix.includes('.') ? [prefix, `${prefix}.>`] : [`${prefix}.>`]);
+
 const newUnit = (prefix: string, holds: () => boolean): Unit => ({
   prefix,
   holds,
   waiting: [],
   unheard: new Map(),
-  following: undefined,
+  following: [],
   instances: new Map(),
   retired: new Map(),
   timers: new Map(),
@@ -485,7 +496,7 @@ const retire = (instance: Instance, { instances, retired, sinceSnapshot }: Unit)
 
 /** Nothing more is heard, timed or called for the unit. */
 const halt = ({ following, timers, running }: Unit): void => {
-  following?.stop();
+  for (const one of following) one.stop();
   for (const { cancel } of timers.values()) cancel();
   timers.clear();
   for (const { abort } of running.values()) abort.abort();

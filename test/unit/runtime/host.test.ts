@@ -81,6 +81,30 @@ describe('a host', () => {
   it.each([
     ['following each unit by itself', false],
     ['following all of them at once', true],
+  ])('carries one actor alone when it adopts its address, %s', async (_, atOnce) => {
+    const account = address(run, 'budget');
+    const quote = { model: 'm', fixedNanos: '1', outputNanosPerMtok: '0', maxTokens: 1, minTokens: 1, inputTokens: 1, priceHash: '' };
+    const ask = (grant: string): Promise<unknown> => bus.append(account, said(grant, 'budget.reserve', { grant, quote }, worker));
+    await ask('before');
+    await bus.append(lead, said('start', 'run.start', { goal: 'What do the pages say?' }));
+    const host = hostOf('h1', { snapshotEvery: 1 });
+    if (atOnce) await host.start('>');
+    await host.adopt(account);
+    await ask('after');
+    await eventually('both are answered', async () => (await typesIn(worker)).length === 2);
+    await host.settled(account);
+    expect(await typesIn(lead), 'what is not adopted is left alone').toEqual(['run.start']);
+
+    const again: string[] = [];
+    const second = hostOf('h2', { observe: ({ outputs }) => again.push(...outputs.map(({ kind }) => kind)) });
+    await second.adopt(account);
+    expect(again, 'it goes on from its snapshot').toEqual([]);
+    expect(second.instance(account)!.state.position).toBe(host.instance(account)!.state.position);
+  });
+
+  it.each([
+    ['following each unit by itself', false],
+    ['following all of them at once', true],
   ])('carries a run through, %s', async (_, atOnce) => {
     const host = hostOf('h1');
     if (atOnce) await host.start('>');
