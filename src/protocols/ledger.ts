@@ -92,14 +92,18 @@ const Line = z.looseObject({
 
 export type Share = { readonly calls: number; readonly nanos: bigint; readonly tokens: bigint };
 
-/** What was spent, by whatever `of` makes of a line: agent, step, model. The dearest first. */
+/** What was spent, by whatever `of` makes of a line: agent, step, model. The dearest first. Of a grant the last word counts. */
 export const breakdown = (lines: readonly LedgerLine[], of: (line: LedgerLine) => string): readonly (readonly [name: string, share: Share])[] => {
+  const last = new Map<string, LedgerLine>();
+  for (const line of lines) if (ENDS.has(line.kind)) last.set(line.grant ?? `line ${line.seq}`, line);
   const shares = new Map<string, Share>();
-  for (const line of lines) {
-    if (line.kind !== 'settle' && line.kind !== 'charge') continue;
+  for (const line of last.values()) {
+    if (line.kind === 'release') continue;
     const name = of(line);
     const { calls, nanos, tokens } = shares.get(name) ?? { calls: 0, nanos: 0n, tokens: 0n };
     shares.set(name, { calls: calls + 1, nanos: nanos + BigInt(line.amounts['money'] ?? 0), tokens: tokens + BigInt(line.amounts['tokens'] ?? 0) });
   }
   return [...shares].sort(([, a], [, b]) => (b.nanos > a.nanos ? 1 : b.nanos < a.nanos ? -1 : 0));
 };
+
+const ENDS: ReadonlySet<LineKind> = new Set(['settle', 'charge', 'release']);

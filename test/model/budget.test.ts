@@ -88,7 +88,7 @@ const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: 
         .map(([grant, { state }]) => `${grant} ${state}`)
         .toSorted(),
       queue.map(({ grant }) => grant),
-      ended.flatMap((some) => Object.entries(some)).toSorted(),
+      ended.flatMap((some) => Object.entries(some).map(([grant, how]) => `${grant} ${how}`)).toSorted(),
       [String(overrun), closing.length, paused.length, announced],
     ];
   },
@@ -252,7 +252,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
       const held = Object.entries(bookOf(moment).holds).flatMap(([grant, { state }]) => (state === 'held' ? [grant] : []));
       expect(
         answersOf(outputs)
-          .flatMap(({ type, data }) => (type === 'budget.revoked' ? [data['grant']] : []))
+          .flatMap(({ type, data }) => (type === 'budget.revoked' ? [data['grant'] as string] : []))
           .toSorted(),
       ).toEqual(held.toSorted());
     });

@@ -49,6 +49,7 @@ const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: 
   askMs: 5_000,
   account: 'r-plan.budget' as Address,
   approver: 'r-plan.approver' as Address,
+  answersPartly: false,
   ...change,
 });
 
