@@ -324,11 +324,14 @@ const usageOf = ({ billed }: LoggedRequest, reasoning: number) => ({
 
 const piecesOf = (text: string): string[] => text.match(/\S+\s*|\s+/g) ?? [];
 
+/** As the tokenizer cuts a text. */
+const WORDS = new RegExp(o200k.pat_str, 'gu');
 let tokenizer: Tiktoken | undefined;
 const encode = (text: string): number[] => {
   tokenizer ??= new Tiktoken(o200k);
+  if (!/\S{301}|\s{301}/.test(text)) return tokenizer.encode(text, [], []);
   // The tokenizer is quadratic in the length of a word; a very long one is counted in parts.
-  return (text.match(/\S{1,300}\s{0,300}|\s{1,300}/g) ?? []).flatMap((part) => tokenizer!.encode(part, [], []));
+  return [...text.matchAll(WORDS)].flatMap(([word]) => word.match(/.{1,300}/gsu)!).flatMap((part) => tokenizer!.encode(part, [], []));
 };
 const tokensOf = (text: string): number => encode(text).length;
 
@@ -343,7 +346,7 @@ const firstTokens = (text: string, count: number): string => {
 };
 
 /** Each message is framed, and tools and schemas are shown to the model as text. */
-const inputTokensOf = ({ messages, tools = [], response_format: format }: ChatRequest): number => {
+export const inputTokensOf = ({ messages, tools = [], response_format: format }: ChatRequest): number => {
   let tokens = 3;
   for (const { role, content, tool_calls: calls = [], tool_call_id: callId } of messages) {
     tokens += 3 + tokensOf(role) + tokensOf(content ?? '') + tokensOf(callId ?? '');

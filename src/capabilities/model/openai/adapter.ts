@@ -5,10 +5,12 @@
  * request, with one grant, whose id goes along as `x-client-request-id` and so stands in the provider's own logs.
  */
 import { failure, type Failure } from '../../../protocols/failure.ts';
+import type { ModelRequest } from '../../../protocols/model.ts';
 import type { ModelAdapter } from '../port.ts';
 import { parseCompat, type Compat } from './compat.ts';
+import { countBytes, countWith, encodingOf, type Encoding } from './encoding.ts';
+import { createInputBound, type InputBound } from './input-bound.ts';
 import { modelError, type ErrorContext } from './model-error.ts';
-import { inputTokenBound } from './request.ts';
 
 export type OpenAIOptions = {
   /** The part of a model reference before the slash. */
@@ -25,6 +27,14 @@ export type OpenAIOptions = {
 };
 
 const OPENAI_URL = 'https://api.openai.com/v1';
+
+const byBytes = createInputBound(countBytes);
+const byEncoding: Readonly<Record<Encoding, InputBound>> = {
+  cl100k_base: createInputBound(countWith('cl100k_base')),
+  o200k_base: createInputBound(countWith('o200k_base')),
+};
+
+const nameOf = ({ model }: ModelRequest): string => model.slice(model.indexOf('/') + 1);
 
 /** Errors: OPENAI_COMPAT_INVALID. A missing key is `ready`'s to say, so that a team that uses other models does not need one. */
 export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, now = Date.now, ...options }: OpenAIOptions = {}): ModelAdapter => {
@@ -43,12 +53,19 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
     return undefined;
   };
 
+  /** A name says how its model counts at OpenAI's; elsewhere any model may stand behind it. */
+  const namesAreOpenAIs = compat.has('openai-tokens') || /(^|\.)api\.openai\.com$/.test(url?.hostname ?? '');
+  const inputTokenBound: InputBound = (request, tools) => {
+    const encoding = namesAreOpenAIs ? encodingOf(nameOf(request)) : undefined;
+    return (encoding ? byEncoding[encoding] : byBytes)(request, tools);
+  };
+
   return {
     provider,
     ready,
     inputTokenBound,
     async call(request, grant, callOptions) {
-      const context: ErrorContext = { provider, model: request.model.slice(request.model.indexOf('/') + 1), host, apiKey, now };
+      const context: ErrorContext = { provider, model: nameOf(request), host, apiKey, now };
       const unready = ready();
       if (unready)
         throw modelError(unready.code === 'MODEL_UNAUTHORISED' ? 'MODEL_UNAUTHORISED' : 'MODEL_UNREACHABLE', unready.message, 'none', false, context);
@@ -56,7 +73,7 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
       grant.use(now());
       // The client is large and slow to load, and many a team does not need it.
       const { attempt } = await import('./attempt.ts');
-      return attempt({ apiKey: apiKey ?? 'none', baseURL, compat }, request, grant, callOptions, context);
+      return attempt({ apiKey: apiKey ?? 'none', baseURL, compat, inputTokenBound }, request, grant, callOptions, context);
     },
   };
 };

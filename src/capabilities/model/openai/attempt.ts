@@ -5,14 +5,15 @@ import type { ModelRequest } from '../../../protocols/model.ts';
 import type { CallOptions, ModelAnswer } from '../port.ts';
 import type { Compat } from './compat.ts';
 import { errorFrom } from './errors.ts';
+import type { InputBound } from './input-bound.ts';
 import { lost, type ErrorContext } from './model-error.ts';
 import { Reply } from './reply.ts';
-import { bodyOf, inputTokenBound } from './request.ts';
+import { bodyOf } from './request.ts';
 
-export type Endpoint = { readonly apiKey: string; readonly baseURL: string; readonly compat: ReadonlySet<Compat> };
+export type Endpoint = { readonly apiKey: string; readonly baseURL: string; readonly compat: ReadonlySet<Compat>; readonly inputTokenBound: InputBound };
 
 export const attempt = async (
-  { apiKey, baseURL, compat }: Endpoint,
+  { apiKey, baseURL, compat, inputTokenBound }: Endpoint,
   request: ModelRequest,
   grant: Grant,
   { signal, tools, onText }: CallOptions,

@@ -13,6 +13,8 @@ export const compatWords = {
   'json-object': 'asks for any JSON object instead of one by a schema',
   /** No `response_format` at all: the instructions alone ask for JSON. */
   'no-format': 'does not ask for a format',
+  /** A gateway before OpenAI's own models, for instance: what their tokenizer counts is a bound here too. */
+  'openai-tokens': "counts tokens as OpenAI's model of the same name does",
 } as const satisfies Record<string, string>;
 
 export type Compat = keyof typeof compatWords;

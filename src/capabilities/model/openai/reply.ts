@@ -6,7 +6,7 @@ import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { FinishReason, ToolCall } from '../../../protocols/model.ts';
 import { Usage } from '../../../protocols/money.ts';
 import { UNREADABLE_INPUT, type ModelAnswer } from '../port.ts';
-import { bytesOf } from './request.ts';
+import { countBytes } from './encoding.ts';
 
 type PartialCall = { id: string | undefined; name: string; arguments: string };
 
@@ -41,12 +41,12 @@ export class Reply {
     this.begun = true;
     if (choice.finish_reason) this.#finish = choice.finish_reason;
     const delta = (choice.delta ?? {}) as Partial<ChatCompletionChunk.Choice.Delta> & { reasoning_content?: unknown; reasoning?: unknown };
-    for (const thought of [delta.reasoning_content, delta.reasoning]) if (typeof thought === 'string') this.#bytes += bytesOf(thought);
+    for (const thought of [delta.reasoning_content, delta.reasoning]) if (typeof thought === 'string') this.#bytes += countBytes(thought);
     for (const call of delta.tool_calls ?? []) this.#takeCall(call);
     if (delta.refusal) this.#refused = true;
     const piece = `${delta.content ?? ''}${delta.refusal ?? ''}`;
     this.text += piece;
-    this.#bytes += bytesOf(piece);
+    this.#bytes += countBytes(piece);
     return piece;
   }
 
@@ -58,7 +58,7 @@ export class Reply {
     if (id) call.id = id;
     call.name += part?.name ?? '';
     call.arguments += part?.arguments ?? '';
-    this.#bytes += bytesOf(`${part?.name ?? ''}${part?.arguments ?? ''}`);
+    this.#bytes += countBytes(`${part?.name ?? ''}${part?.arguments ?? ''}`);
   }
 
   /** The whole answer. `inputBound` and `cap` stand in for a usage that was not reported. */

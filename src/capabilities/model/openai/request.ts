@@ -1,4 +1,4 @@
-/** A request as the chat-completions protocol has it, and an upper bound of the tokens that it is. Pure. */
+/** A request as the chat-completions protocol has it. Pure. */
 import type { ChatCompletionCreateParamsStreaming, ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import { z } from 'zod';
 import { formats } from '../../../protocols/formats.ts';
@@ -6,7 +6,8 @@ import type { ChatMessage, FormatName, ModelRequest } from '../../../protocols/m
 import type { ToolSpec } from '../port.ts';
 import type { Compat } from './compat.ts';
 
-type Body = ChatCompletionCreateParamsStreaming;
+/** One answer is asked for, and one is reserved for: `n` is never sent. */
+type Body = Omit<ChatCompletionCreateParamsStreaming, 'n'>;
 
 /** `cap` is the most tokens that the answer may have. */
 export const bodyOf = (request: ModelRequest, tools: readonly ToolSpec[], cap: number, compat: ReadonlySet<Compat>): Body => ({
@@ -22,7 +23,7 @@ export const bodyOf = (request: ModelRequest, tools: readonly ToolSpec[], cap: n
   ...(request.temperature !== undefined && { temperature: request.temperature }),
 });
 
-const messageOf = (message: ChatMessage): ChatCompletionMessageParam => {
+export const messageOf = (message: ChatMessage): ChatCompletionMessageParam => {
   switch (message.role) {
     case 'system':
     case 'user':
@@ -73,37 +74,3 @@ const keptValue = (key: string, value: unknown): unknown => {
   if (key === 'anyOf') return (value as Record<string, unknown>[]).map(kept);
   return value;
 };
-
-/** For what frames a conversation, and the system text that some servers put before it. */
-const BASE = 64;
-const PER_MESSAGE = 16;
-const PER_CALL = 16;
-/** For the instructions on how tools are called that servers add once there are any. */
-const TOOLS_BASE = 256;
-const PER_TOOL = 32;
-const FORMAT_BASE = 64;
-
-/**
- * Byte-level tokenizers make at least one byte of each token, so the UTF-8 length of all text is never below the number of its
- * tokens. It is three to four times that for English: a reservation is held for the length of a call only.
- */
-export const inputTokenBound = ({ messages, format }: ModelRequest, tools: readonly ToolSpec[]): number => {
-  let bound = BASE;
-  for (const message of messages) bound += PER_MESSAGE + boundOfMessage(message);
-  if (tools.length > 0) bound += TOOLS_BASE;
-  for (const tool of tools) bound += PER_TOOL + bytesOf(JSON.stringify(tool));
-  if (format) bound += FORMAT_BASE + bytesOf(JSON.stringify(strictSchema(format)));
-  return bound;
-};
-
-const boundOfMessage = (message: ChatMessage): number => {
-  if (message.role === 'tool') return bytesOf(message.callId) + FAILED.length + bytesOf(message.text);
-  const calls = message.role === 'assistant' ? message.toolCalls : [];
-  // As the server may count them: the arguments are a JSON text within JSON, so each quote in them takes two bytes.
-  return (
-    bytesOf(message.text) +
-    calls.reduce((sum, { id, name, input }) => sum + PER_CALL + bytesOf(id) + bytesOf(JSON.stringify({ name, arguments: JSON.stringify(input) })), 0)
-  );
-};
-
-export const bytesOf = (text: string): number => Buffer.byteLength(text);
