@@ -272,7 +272,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
         ).toEqual(lifts ? [...waiting].toSorted() : []);
         if (lifts) waiting = new Set();
         for (const { type, to, data } of said) {
-          if (type === 'budget.vetoed' && (data['failure'] as { details: { pause?: boolean } }).details.pause === true) waiting.add(to);
+          if ((type === 'budget.vetoed' || type === 'budget.revoked') && (data['failure'] as { details: { pause?: boolean } }).details.pause === true) waiting.add(to);
           if (type === 'budget.paused' && to === LEAD) waiting.add(to);
         }
       }

@@ -314,9 +314,13 @@ export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, b
   sitting.write({ kind: frozen ? 'freeze' : 'thaw', account, amounts: NOTHING, note: `${by}: ${why}` });
   if (!frozen) return tellPaused(sitting, account);
   if (revoke) {
-    const said = failure('BUDGET_REVOKED', `budget of ${account} was frozen by ${by}: ${why}`, { details: { account } });
-    for (const [grant, { holder }] of policy.holdersBelow(sitting.book, account))
+    const pauses = desk.rules.onExhausted === 'pause';
+    const revoked = failure('BUDGET_REVOKED', `budget of ${account} was frozen by ${by}: ${why}`, { details: { account } });
+    const said = pauses ? asPause(revoked) : revoked;
+    for (const [grant, { holder }] of policy.holdersBelow(sitting.book, account)) {
       sitting.outbox.push({ type: 'budget.revoked', to: holder, grant, failure: said });
+      if (pauses) sitting.pause(holder, account, said);
+    }
   }
   return sitting.end();
 };
