@@ -30,7 +30,7 @@ const spec = (id: string, change: Partial<AccountSpec> = {}): AccountSpec => {
 };
 const opened = (tree: Tree | Uncovered): Tree => {
   if ('problem' in tree) throw new Error(JSON.stringify(tree.problem));
-  return tree as Tree;
+  return tree;
 };
 const treeOf = (...specs: readonly AccountSpec[]): Tree => specs.reduce((tree, one) => opened(open(tree, one, NOON)), {} as Tree);
 /** What of its money an account could spend now. */
