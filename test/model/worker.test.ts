@@ -81,6 +81,12 @@ const modelStarts = (moment: Moment) =>
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 const asked = (moment: Moment): boolean => happened(moment, 'task.assign') && moment.taken[0]!.entry.message.type === 'task.assign';
 
+/** A request without the note on what is left, which may have changed since. */
+const withoutBudget = (input: unknown): unknown => {
+  const request = input as ModelRequest;
+  return { ...request, messages: request.messages.filter(({ text }) => !text.startsWith('# Budget')) };
+};
+
 describe('the worker on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
@@ -170,7 +176,7 @@ describe('the worker on every path', () => {
       expect(going.state.snapshot.value).toEqual({ working: { thinking: 'reserving' } });
       expect(contextOf(going)).toEqual(contextOf(moment));
       const calls = modelStarts(going).map((output) => (output.kind === 'start' ? output.effect : undefined)!);
-      expect(calls.at(-1)!.input).toEqual(calls.at(-2)!.input);
+      expect(withoutBudget(calls.at(-1)!.input)).toEqual(withoutBudget(calls.at(-2)!.input));
       expect(calls.at(-1)!.key).not.toBe(calls.at(-2)!.key);
     });
   });

@@ -21,7 +21,7 @@ import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/mode
 import type { ReviewFailed, ReviewRequest, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCancel } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { backoffMs, pauses } from '../retry.ts';
+import { backoffMs, pauses, unanswered, unansweredMs } from '../retry.ts';
 import { evidenceRequest, looksForEvidence, opening, parseVerdict, question, repair, request, type Work } from './policy.ts';
 
 export type ReviewerInput = {
@@ -65,6 +65,7 @@ export const reviewerMachine = setup({
   },
   delays: {
     backoff: ({ context }) => backoffMs(context.attempt, context.failure),
+    unanswered: ({ context }) => unansweredMs(context.profile),
     reviewTimeout: ({ context }) => context.profile.limits.timeoutMs,
     askTimeout: ({ context }) => context.askMs + ASK_MARGIN_MS,
   },
@@ -104,6 +105,7 @@ export const reviewerMachine = setup({
       const parsed = parseVerdict(reply);
       return { failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no verdict of the form that was asked for: ${parsed.ok ? '' : parsed.problem}`) };
     }),
+    failUnanswered: assign(({ context }) => ({ failure: unanswered(context.profile) })),
     failTimeout: assign(({ context }) => ({
       failure: failure('REVIEW_TIMEOUT', `${context.profile.name} gave no verdict on step ${context.work.step} in time; raise limits.timeout_s`),
     })),
@@ -202,7 +204,7 @@ export const reviewerMachine = setup({
           },
           initial: 'reserving',
           states: {
-            reserving: { on: { 'budget.granted': 'calling' } },
+            reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: { target: '#reviewer.failed', actions: 'failUnanswered' } } },
             calling: {},
           },
         },

@@ -20,7 +20,7 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
-import { backoffMs, pauses } from '../retry.ts';
+import { backoffMs, pauses, unanswered, unansweredMs } from '../retry.ts';
 import { allEnded, completed, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, parseAnswer, parsePlan, recall, repair, request, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
@@ -74,6 +74,7 @@ export const supervisorMachine = setup({
   },
   delays: {
     backoff: ({ context }) => backoffMs(context.attempt, context.trouble),
+    unanswered: ({ context }) => unansweredMs(context.profile),
     deadline: ({ context }) => context.deadlineMs,
     closing: () => CLOSE_MS,
   },
@@ -123,6 +124,7 @@ export const supervisorMachine = setup({
       }),
     })),
     failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
+    failUnanswered: assign(({ context }) => ({ failure: unanswered(context.profile) })),
     failDeadline: assign(({ context }) => ({
       failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`),
     })),
@@ -213,7 +215,10 @@ export const supervisorMachine = setup({
                 ],
               },
               initial: 'reserving',
-              states: { reserving: { on: { 'budget.granted': 'calling' } }, calling: {} },
+              states: {
+                reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: { target: '#supervisor.stopping', actions: 'failUnanswered' } } },
+                calling: {},
+              },
             },
             waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
           },
@@ -264,7 +269,10 @@ export const supervisorMachine = setup({
                 ],
               },
               initial: 'reserving',
-              states: { reserving: { on: { 'budget.granted': 'calling' } }, calling: {} },
+              states: {
+                reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: { target: '#supervisor.stopping', actions: 'failUnanswered' } } },
+                calling: {},
+              },
             },
             waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
           },
@@ -306,7 +314,7 @@ export const supervisorMachine = setup({
         onError: 'closing',
       },
       initial: 'reserving',
-      states: { reserving: { on: { 'budget.granted': 'calling' } }, calling: {} },
+      states: { reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: '#supervisor.closing' } }, calling: {} },
     },
     stopping: {
       entry: ['recallAll', sendOutbox],

@@ -19,7 +19,7 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { backoffMs, pauses } from '../retry.ts';
+import { backoffMs, pauses, unanswered, unansweredMs } from '../retry.ts';
 import { brokenCall, callEffect, callsOf, observed, opening, parseReport, repairMessage, REPAIRS_MAX, request, said, type Task } from './policy.ts';
 
 export type WorkerInput = { readonly profile: AgentProfile };
@@ -63,6 +63,7 @@ export const workerMachine = setup({
   },
   delays: {
     backoff: ({ context }) => backoffMs(context.attempt, context.failure),
+    unanswered: ({ context }) => unansweredMs(context.profile),
     taskTimeout: ({ context }) => context.profile.limits.timeoutMs,
   },
   guards: {
@@ -113,6 +114,7 @@ export const workerMachine = setup({
         }),
       };
     }),
+    failUnanswered: assign(({ context }) => ({ failure: unanswered(context.profile) })),
     failTimeout: assign(({ context }) => ({
       failure: failure(
         'TASK_TIMEOUT',
@@ -212,7 +214,10 @@ export const workerMachine = setup({
           },
           initial: 'reserving',
           states: {
-            reserving: { on: { 'budget.granted': { target: 'calling', actions: { type: 'rememberLeft', params: ({ event }) => event } } } },
+            reserving: {
+              on: { 'budget.granted': { target: 'calling', actions: { type: 'rememberLeft', params: ({ event }) => event } } },
+              after: { unanswered: { target: '#worker.failed', actions: 'failUnanswered' } },
+            },
             calling: {},
           },
         },
