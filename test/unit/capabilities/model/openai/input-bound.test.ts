@@ -146,6 +146,27 @@ describe('the bound of a request', () => {
     );
   });
 
+  it('has room for what is added to each of many small parts (U1, U3)', () => {
+    const many = Array.from({ length: 200 }, (_, index) => index);
+    const failed = many.map((): ChatMessage => ({ role: 'tool', callId: 'c', text: 'x', ok: false }));
+    const call = { id: 'c', name: 'look', input: {} };
+    const calls = many.map((): ChatMessage => ({ role: 'assistant', text: '', toolCalls: [call, call, call] }));
+    for (const messages of [failed, calls]) {
+      const asked = request('openai/gpt-4o', { messages });
+      expect(tokensSent('o200k_base', asked, [])).toBeLessThanOrEqual(openai.inputTokenBound(asked, []));
+    }
+    const items = many.map((index) => String.fromCodePoint(97 + (index % 26)));
+    const choice: Rendered = { name: 'look', description: '', properties: { at: { type: 'string', description: '', enum: items } } };
+    const tool: ToolSpec = { name: choice.name, description: '', parameters: { type: 'object', properties: choice.properties } };
+    for (const length of [1, 20]) {
+      const bound = openai.inputTokenBound(
+        request('openai/gpt-4o'),
+        Array.from({ length }, () => tool),
+      );
+      expect(tokensRendered(Array.from({ length }, () => choice))).toBeLessThanOrEqual(bound);
+    }
+  });
+
   it.each(['o200k_base', 'cl100k_base'] as const)(
     'counts a text as %s does, word by word',
     (encoding) => {
