@@ -39,3 +39,6 @@ export const findingLines = (findings: readonly Finding[]): string =>
 export const REPORT_DUTY =
   'Answer with JSON {"text", "citations": [{"file", "line", "quote"}]}: mark each statement of the text with [n], the number of its citation from 1; ' +
   'a quote stands word for word in that line of that file. Say plainly what you did not find, and invent nothing.';
+
+/** No call is worth its money that may answer with fewer tokens. */
+export const fewestTokens = (maxTokens: number): number => Math.min(64, maxTokens);

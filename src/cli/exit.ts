@@ -26,6 +26,7 @@ const USAGE_CODES = new Set([
   'RUN_UNKNOWN',
   'CHART_UNKNOWN',
   'APPROVAL_UNKNOWN',
+  'PRICE_UNKNOWN',
   'ACCOUNT_UNKNOWN',
   'ACCOUNT_UNLIMITED',
   'ACCOUNT_EXISTS',
@@ -43,7 +44,7 @@ export const exitCodeOf = ({ code, details }: Failure): number => {
 /** Whether the file would run with more money. */
 const onlyBudget = ({ problems }: Readonly<Record<string, unknown>>): boolean => {
   const errors = (problems as readonly { readonly code: string; readonly severity: string }[]).filter(({ severity }) => severity === 'error');
-  return errors.length > 0 && errors.every(({ code }) => code === 'BUDGET_TOO_SMALL');
+  return errors.length > 0 && errors.every(({ code }) => code === 'BUDGET_TOO_SMALL' || code === 'BUDGET_NOT_COVERED');
 };
 
 /** Everything for people but the answer. */

@@ -4,6 +4,7 @@
  *
  * An error keeps the team from running. A warning is something that was probably meant otherwise.
  */
+import { fewestTokens } from '../actors/conversation.ts';
 import { EVIDENCE_TOOL } from '../actors/reviewer/policy.ts';
 import { findCycle } from '../actors/supervisor/plan.ts';
 import { formatDollars, type Rates } from '../protocols/money.ts';
@@ -235,20 +236,161 @@ const modelIssues = (file: TeamFile, { providers, price }: Catalogue): Issue[] =
   return [...unknownNames, ...badModels];
 };
 
-const budgetIssues = (file: TeamFile, { price, cheapestCall }: Catalogue): Issue[] => {
-  const calls = uses(file).flatMap(({ name }) => {
-    const agent = lookUp(file.agents, name);
-    return candidatesOf(file, agent?.model ?? '').flatMap((model) => {
-      const own = lookUp(file.prices, model);
-      const rates = own ? ratesOf(own) : price(model);
-      return rates ? [{ name, model, nanos: cheapestCall(model, rates, agent!.limits.max_tokens) }] : [];
-    });
+type Call = { readonly agent: string; readonly model: string; readonly nanos: bigint };
+
+/** The least that a call of an agent can be granted for, by the cheapest of its models; none if no price is known. */
+const cheapestOf = (file: TeamFile, name: string, { price, cheapestCall }: Catalogue): Call[] => {
+  const agent = lookUp(file.agents, name);
+  if (!agent) return [];
+  const calls = candidatesOf(file, agent.model).flatMap((model): Call[] => {
+    const own = lookUp(file.prices, model);
+    const rates = own ? ratesOf(own) : price(model);
+    return rates ? [{ agent: name, model, nanos: cheapestCall(model, rates, agent.limits.max_tokens) }] : [];
   });
+  return cheapest(calls);
+};
+
+const cheapest = (calls: readonly Call[]): Call[] => calls.toSorted((a, b) => (a.nanos < b.nanos ? -1 : 1)).slice(0, 1);
+
+/** What has to be paid from `nanos` and cannot be. */
+const tooLittle = (path: Path, nanos: bigint, what: string, calls: readonly Call[], hint: string): Issue[] =>
+  calls
+    .filter((call) => nanos < call.nanos)
+    .map(({ agent, model, nanos: needed }) => ({
+      code: 'BUDGET_TOO_SMALL',
+      path,
+      message: `${formatDollars(nanos)} is too little for ${what}, one of ${agent} to ${model}, needs at least ${formatDollars(needed)}`,
+      hint,
+    }));
+
+const sliceOf = (agent: AgentFile | undefined): bigint | undefined => (agent?.budget?.slice === undefined ? undefined : dollars(agent.budget.slice));
+
+/** Only an answer that closes a run may use what is kept back, so it counts where there is one. */
+const keptBack = ({ budget }: TeamFile): bigint => (budget.on_exhausted === 'answer' ? dollars(budget.keep_back) : 0n);
+
+const budgetIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => [
+  ...orElse([...keepBackIssues(file, catalogue), ...sliceIssues(file)], () => poolIssues(file, catalogue)),
+  ...Object.keys(file.agents).flatMap((name) => agentBudgetIssues(file, name, catalogue)),
+  ...countIssues(file),
+];
+
+/** What agents without a slice share: the limit without the slices and without what is kept back. */
+const poolIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => {
   const limit = dollars(file.budget.limit);
-  const cheapest = calls.toSorted((a, b) => (a.nanos < b.nanos ? -1 : 1))[0];
-  if (!cheapest || limit >= cheapest.nanos) return [];
-  const message = `${formatDollars(limit)} is too little for any call: the cheapest, one of ${cheapest.name} to ${cheapest.model}, needs at least ${formatDollars(cheapest.nanos)}`;
-  return [{ code: 'BUDGET_TOO_SMALL', path: ['budget', 'limit'], message, hint: 'raise it, or name a cheaper model' }];
+  const slices = Object.values(file.agents).reduce((sum, agent) => sum + (sliceOf(agent) ?? 0n), 0n);
+  const pool = limit - slices - keptBack(file);
+  const sharing = uses(file).filter(({ name }) => sliceOf(lookUp(file.agents, name)) === undefined);
+  const calls = cheapest(sharing.flatMap(({ name }) => cheapestOf(file, name, catalogue)));
+  if (pool === limit) return tooLittle(['budget', 'limit'], limit, 'any call: the cheapest', calls, 'raise it, or name a cheaper model');
+  return tooLittle(
+    ['budget', 'limit'],
+    pool,
+    'any call of the agents without a slice: it is what slices and keep_back leave of the limit, and the cheapest',
+    calls,
+    'raise it, or make a slice smaller',
+  );
+};
+
+const keepBackIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => {
+  const { keep_back: written, limit, on_exhausted: onExhausted } = file.budget;
+  const kept = dollars(written);
+  const path = ['budget', 'keep_back'];
+  if (onExhausted !== 'answer') {
+    if (kept === 0n) return [];
+    return [
+      {
+        code: 'BUDGET_UNUSED',
+        severity: 'warning',
+        path,
+        message: `nothing is kept back with on_exhausted: ${onExhausted}`,
+        hint: 'write on_exhausted: answer, or remove it',
+      },
+    ];
+  }
+  if (kept >= dollars(limit))
+    return [
+      {
+        code: 'BUDGET_NOT_COVERED',
+        path,
+        message: `${formatDollars(kept)} leaves nothing of the limit, ${formatDollars(dollars(limit))}, to work with`,
+        hint: 'keep less back',
+      },
+    ];
+  return tooLittle(path, kept, 'a closing answer: the cheapest', cheapestOf(file, file.topology.supervisor, catalogue), 'keep more back');
+};
+
+/** Slices are moved away when the run begins: all of them must be there, beside what is kept back. */
+const sliceIssues = (file: TeamFile): Issue[] => {
+  const limit = dollars(file.budget.limit);
+  let moved = keptBack(file);
+  return Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
+    const slice = sliceOf(agent);
+    if (slice === undefined) return [];
+    const left = limit - moved;
+    moved += slice;
+    if (slice <= left) return [];
+    const message = `a slice of ${formatDollars(slice)} is more than the ${formatDollars(left > 0n ? left : 0n)} that keep_back and the slices before it leave of the limit, ${formatDollars(limit)}`;
+    return [{ code: 'BUDGET_NOT_COVERED', path: ['agents', name, 'budget', 'slice'], message, hint: 'raise budget.limit, or make a slice smaller' }];
+  });
+};
+
+const agentBudgetIssues = (file: TeamFile, name: string, catalogue: Catalogue): Issue[] => {
+  const { budget } = file.agents[name]!;
+  return (['slice', 'limit'] as const).flatMap((key): Issue[] => {
+    const amount = budget?.[key];
+    if (amount === undefined) return [];
+    const path = ['agents', name, 'budget', key];
+    const nanos = dollars(amount);
+    if (key === 'limit' && nanos > dollars(file.budget.limit)) {
+      return [
+        {
+          code: 'BUDGET_UNUSED',
+          severity: 'warning',
+          path,
+          message: `${formatDollars(nanos)} can never be reached: the run has ${formatDollars(dollars(file.budget.limit))}`,
+          hint: 'lower it, or remove it',
+        },
+      ];
+    }
+    return tooLittle(path, nanos, 'any call: the cheapest', cheapestOf(file, name, catalogue), 'raise it, or name a cheaper model');
+  });
+};
+
+/** A call is granted only if all the seconds that it may take, and the shortest answer that is worth it, fit into the limits. */
+const countIssues = (file: TeamFile): Issue[] => {
+  const used = [...new Set(uses(file).map(({ name }) => name))].flatMap((name) => (lookUp(file.agents, name) ? [file.agents[name]!] : []));
+  if (used.length === 0) return [];
+  return [
+    ...countIssuesAt(['budget'], file.budget, used),
+    ...Object.entries(file.agents).flatMap(([name, agent]) => (agent.budget ? countIssuesAt(['agents', name, 'budget'], agent.budget, [agent]) : [])),
+  ];
+};
+
+const countIssuesAt = (path: Path, { call_s: seconds, tokens }: Pick<TeamFile['budget'], 'call_s' | 'tokens'>, agents: readonly AgentFile[]): Issue[] => {
+  const shortest = Math.min(...agents.map(({ limits }) => limits.timeout_s));
+  const fewest = Math.min(...agents.map(({ limits }) => fewestTokens(limits.max_tokens)));
+  return [
+    ...(seconds !== undefined && seconds < shortest
+      ? [
+          {
+            code: 'BUDGET_TOO_SMALL' as const,
+            path: [...path, 'call_s'],
+            message: `${seconds} s is too little for any call: each may take ${shortest} s at least`,
+            hint: 'raise it, or lower limits.timeout_s',
+          },
+        ]
+      : []),
+    ...(tokens !== undefined && tokens < fewest
+      ? [
+          {
+            code: 'BUDGET_TOO_SMALL' as const,
+            path: [...path, 'tokens'],
+            message: `${tokens} tokens are too few for any call: the shortest answer alone has ${fewest}`,
+            hint: 'raise it',
+          },
+        ]
+      : []),
+  ];
 };
 
 /** A permission begins before its call; one that ends first counts as money spent while the call is still going on. */

@@ -42,6 +42,8 @@ export type ProblemCode =
   | 'FOLDER_MISSING'
   | 'FOLDER_IS_FILE'
   | 'BUDGET_TOO_SMALL'
+  | 'BUDGET_NOT_COVERED'
+  | 'BUDGET_UNUSED'
   | 'GRANT_TOO_SHORT';
 
 /** A problem before its place in the text is known. */

@@ -13,6 +13,7 @@ import { createPrices, type Prices } from '../capabilities/model/prices.ts';
 import { createFileTools } from '../capabilities/tool/file-tools.ts';
 import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
 import type { Tool } from '../capabilities/tool/port.ts';
+import { fewestTokens } from '../actors/conversation.ts';
 import type { ApproverContext } from '../actors/approver/machine.ts';
 import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
@@ -413,9 +414,12 @@ export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Too
     price: (model) => prices.find(model)?.rates,
     cheapestCall: (model, rates, maxTokens) => {
       const adapter = models.find(({ provider }) => model.startsWith(`${provider}/`));
-      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens: 1, timeoutMs: 1 };
+      const minTokens = fewestTokens(maxTokens);
+      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens, timeoutMs: 1 };
       const inputTokens = adapter?.inputTokenBound(request, []) ?? 0;
-      return tokensCost(inputTokens, BigInt(rates.inputNanosPerMtok)) + tokensCost(1, BigInt(rates.outputNanosPerMtok)) + BigInt(rates.perCallNanos ?? '0');
+      return (
+        tokensCost(inputTokens, BigInt(rates.inputNanosPerMtok)) + tokensCost(minTokens, BigInt(rates.outputNanosPerMtok)) + BigInt(rates.perCallNanos ?? '0')
+      );
     },
   };
 };

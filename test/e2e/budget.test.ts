@@ -360,7 +360,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
     }));
 
   test('what is in a slice is for nobody else', () =>
-    at(bus, { parallel: true, reader: ', budget: { slice: 0.9999 }' }, async (place) => {
+    at(bus, { parallel: true, reader: ', budget: { slice: 0.99985 }' }, async (place) => {
       const result = resultOf(await troupe(place, 'run', 'team.yaml', '--json'), 3);
       expect(result).toMatchObject({ status: 'paused', failure: { details: { account: result.run, limit: '1000000000' } } });
       expect(place.model.requests.map(({ body }) => asked(body))).not.toContainEqual(expect.stringContaining('read the fourth page'));

@@ -4,7 +4,7 @@ import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { parseFormat, type Parsed, type Verdict } from '../../protocols/formats.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { citationLines, sectionsMessage, systemMessage } from '../conversation.ts';
+import { citationLines, fewestTokens, sectionsMessage, systemMessage } from '../conversation.ts';
 
 export type Work = PayloadOf<'review.request'>;
 
@@ -38,7 +38,7 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[])
   tools: [],
   format: 'verdict',
   maxTokens: profile.limits.maxTokens,
-  minTokens: Math.min(64, profile.limits.maxTokens),
+  minTokens: fewestTokens(profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
 });
 

@@ -9,7 +9,7 @@ import type { Sent } from '../../protocols/message.ts';
 import type { ChatMessage, FormatName, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewRequest } from '../../protocols/review.ts';
 import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
-import { findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+import { fewestTokens, findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
 import { change, completed, draftProblems, find, isActive, present, ready, skipBlocked, type Plan, type PlannedStep, type Step } from './plan.ts';
 
 /** What happens to work that the last permitted review did not accept. */
@@ -207,7 +207,7 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[],
   tools: [],
   format,
   maxTokens: profile.limits.maxTokens,
-  minTokens: Math.min(64, profile.limits.maxTokens),
+  minTokens: fewestTokens(profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
   ...(purpose && { purpose }),
 });

@@ -6,7 +6,7 @@ import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../prot
 import { formatDollars } from '../../protocols/money.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import type { ToolRecord } from '../../protocols/tool.ts';
-import { findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+import { fewestTokens, findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
 
 export type Task = PayloadOf<'task.assign'>;
 
@@ -39,7 +39,7 @@ export const request = (profile: AgentProfile, messages: readonly ChatMessage[],
   tools: turn < profile.limits.turns ? [...profile.tools] : [],
   format: 'report',
   maxTokens: profile.limits.maxTokens,
-  minTokens: Math.min(64, profile.limits.maxTokens),
+  minTokens: fewestTokens(profile.limits.maxTokens),
   timeoutMs: profile.limits.timeoutMs,
 });
 

@@ -308,6 +308,72 @@ const meaning: Mistake[] = [
     'team.yaml:33:10 budget.limit: $0.0001 is too little for any call: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or name a cheaper model',
   ],
   [
+    'money kept back for no closing answer',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  keep_back: 0.01'),
+    'team.yaml:34:14 warning: budget.keep_back: nothing is kept back with on_exhausted: pause; write on_exhausted: answer, or remove it',
+  ],
+  [
+    'all the money kept back',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  on_exhausted: answer\n  keep_back: 0.05'),
+    'team.yaml:35:14 budget.keep_back: $0.0500 leaves nothing of the limit, $0.0500, to work with; keep less back',
+  ],
+  [
+    'nothing kept back for a closing answer',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  on_exhausted: answer'),
+    'team.yaml:32:1 budget.keep_back: $0.0000 is too little for a closing answer: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; keep more back',
+  ],
+  [
+    'slices that are more than there is, the supervisor’s too',
+    edited(
+      edited(workflow, 'role: an editor', 'role: an editor\n    budget: { slice: 0.02 }'),
+      'role: a researcher',
+      'role: a researcher\n    budget: { slice: 0.04 }',
+    ),
+    'team.yaml:16:22 agents.reader.budget.slice: a slice of $0.0400 is more than the $0.0300 that keep_back and the slices before it leave of the limit, $0.0500; raise budget.limit, or make a slice smaller',
+  ],
+  [
+    'a slice of what is kept back',
+    edited(
+      edited(workflow, 'role: a researcher', 'role: a researcher\n    budget: { slice: 0.04 }'),
+      'limit: 0.05',
+      'limit: 0.05\n  on_exhausted: answer\n  keep_back: 0.02',
+    ),
+    'team.yaml:15:22 agents.reader.budget.slice: a slice of $0.0400 is more than the $0.0300 that keep_back and the slices before it leave of the limit, $0.0500; raise budget.limit, or make a slice smaller',
+  ],
+  [
+    'a slice that leaves nothing to those without one',
+    edited(workflow, 'role: a researcher', 'role: a researcher\n    budget: { slice: 0.04999 }'),
+    'team.yaml:34:10 budget.limit: $0.00001 is too little for any call of the agents without a slice: it is what slices and keep_back leave of the limit, and the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or make a slice smaller',
+  ],
+  [
+    'a slice below one call',
+    edited(workflow, 'role: a researcher', 'role: a researcher\n    budget: { slice: 0.0001 }'),
+    'team.yaml:15:22 agents.reader.budget.slice: $0.0001 is too little for any call: the cheapest, one of reader to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or name a cheaper model',
+  ],
+  [
+    'a limit of the supervisor below one call',
+    edited(workflow, 'role: an editor', 'role: an editor\n    budget: { limit: 0.0001 }'),
+    'team.yaml:12:22 agents.lead.budget.limit: $0.0001 is too little for any call: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or name a cheaper model',
+  ],
+  [
+    'a limit of an agent above that of the run',
+    edited(workflow, 'role: a researcher', 'role: a researcher\n    budget: { limit: 1 }'),
+    'team.yaml:15:22 warning: agents.reader.budget.limit: $1.0000 can never be reached: the run has $0.0500; lower it, or remove it',
+  ],
+  [
+    'a slice and a limit',
+    edited(workflow, 'role: a researcher', 'role: a researcher\n    budget: { slice: 0.01, limit: 0.01 }'),
+    'team.yaml:15:13 agents.reader.budget: expected slice or limit, not both',
+  ],
+  [
+    'fewer seconds than a call may take, and fewer tokens than an answer has',
+    edited(edited(workflow, 'limit: 0.05', 'limit: 0.05\n  call_s: 119'), 'role: a researcher', 'role: a researcher\n    budget: { tokens: 63, call_s: 120 }'),
+    [
+      'team.yaml:15:23 agents.reader.budget.tokens: 63 tokens are too few for any call: the shortest answer alone has 64; raise it',
+      'team.yaml:35:11 budget.call_s: 119 s is too little for any call: each may take 120 s at least; raise it, or lower limits.timeout_s',
+    ].join('\n'),
+  ],
+  [
     'a grant shorter than a call',
     edited(workflow, 'limit: 0.05', 'limit: 0.05\n  grant_timeout_s: 60'),
     [
