@@ -1,0 +1,448 @@
+import { describe, expect, it } from 'vitest';
+import * as desk from '../../../../src/actors/budget/desk.ts';
+import type { BudgetInput, Desk } from '../../../../src/actors/budget/desk.ts';
+import type { AccountSpec } from '../../../../src/protocols/account.ts';
+import type { Quote } from '../../../../src/protocols/budget.ts';
+import type { Address } from '../../../../src/protocols/ids.ts';
+import { firstBreak, type LedgerLine } from '../../../../src/protocols/ledger.ts';
+
+const NOON = Date.UTC(2026, 0, 31, 12, 30);
+const ANN = 'r-1.worker.ann.s-1' as Address;
+const BOB = 'r-1.worker.bob.s-2' as Address;
+const LEAD = 'r-1.supervisor' as Address;
+const CLIENT = 'r-1.client' as Address;
+const OTHER = 'r-2.worker.dan.s-1' as Address;
+
+const money = (amount: number) => ({ measure: 'money' as const, amount: String(amount), window: 'total' as const });
+const ACCOUNTS: readonly AccountSpec[] = [
+  { id: 'org', limits: [money(2_000)] },
+  { id: 'org/r-1', parent: 'org', limits: [money(1_000)] },
+  { id: 'org/r-1/ann', parent: 'org/r-1', limits: [] },
+  { id: 'org/r-2', parent: 'org', limits: [], sliceNanos: '600' },
+];
+const quote: Quote = { model: 'm', fixedNanos: '100', outputNanosPerMtok: '1000000', maxTokens: 400, minTokens: 200, inputTokens: 10, priceHash: 'p' };
+const usage = { inputTokens: 10, outputTokens: 50, cachedInputTokens: 0, reasoningTokens: 0 };
+
+/** A desk, and all that it has said and written. */
+class Told {
+  desk: Desk;
+  now = NOON;
+  readonly lines: LedgerLine[] = [];
+
+  constructor(input: Partial<BudgetInput> = {}) {
+    this.desk = desk.openDesk({
+      accounts: ACCOUNTS,
+      grantMs: 1_000,
+      waitMs: 400,
+      drainMs: 2_500,
+      orphans: 'charge',
+      onExhausted: 'fail',
+      keptBackNanos: '0',
+      thresholds: [50, 80, 95],
+      ...input,
+    });
+  }
+
+  /** What is said now, in short: to whom, and about what. */
+  #said(next: Desk): readonly string[] {
+    if (next.chain.seq > this.desk.chain.seq) this.lines.push(...next.lines);
+    this.desk = next;
+    return next.outbox.map(
+      (one) =>
+        `${one.type.slice('budget.'.length)} ${'grant' in one ? one.grant : one.type === 'budget.threshold' ? `${one.account} ${one.percent}` : 'account' in one ? one.account : ''} > ${one.to}`,
+    );
+  }
+
+  reserve = (grant: string, from: Address = ANN, change: Partial<Quote> = {}) =>
+    this.#said(desk.reserve(this.desk, { type: 'budget.reserve', grant, quote: { ...quote, ...change }, from, at: this.now }));
+  settle = (grant: string, nanos: number, from: Address = ANN) =>
+    this.#said(desk.settle(this.desk, { type: 'budget.settle', grant, spentNanos: String(nanos), usage, model: 'm-2', from, at: this.now }));
+  release = (grant: string, from: Address = ANN) =>
+    this.#said(desk.release(this.desk, { type: 'budget.release', grant, reason: 'not made', from, at: this.now }));
+  extend = (grant: string, deadline: number) => this.#said(desk.extend(this.desk, { type: 'budget.extend', grant, deadline, from: ANN, at: this.now }));
+  orphan = (grant: string) => this.#said(desk.orphan(this.desk, { type: 'budget.orphaned', grant, from: ANN, at: this.now }));
+  raise = (nanos: number, account?: string) =>
+    this.#said(
+      desk.raise(this.desk, { type: 'budget.raise', ...(account && { account }), nanos: String(nanos), by: 'ann', why: 'go on', from: CLIENT, at: this.now }),
+    );
+  freeze = (frozen: boolean, account?: string, revoke = false) =>
+    this.#said(
+      desk.freeze(this.desk, { type: 'budget.freeze', ...(account && { account }), frozen, revoke, by: 'ann', why: 'look', from: CLIENT, at: this.now }),
+    );
+  close = (from: Address = LEAD) => this.#said(desk.closeAccount(this.desk, { type: 'budget.close', reason: 'done', from, at: this.now }));
+  open = (...accounts: AccountSpec[]) => this.#said(desk.openBranch(this.desk, { type: 'budget.open', accounts, from: CLIENT, at: this.now }));
+  tick = (ms: number) => this.#said(desk.tick(this.desk, (this.now += ms)));
+
+  get last() {
+    return this.desk.outbox.at(-1)!;
+  }
+  get line(): LedgerLine {
+    return this.lines.at(-1)!;
+  }
+}
+
+describe('answers', () => {
+  it('are given once, with what is left and the line of the ledger up to which it stood', () => {
+    const told = new Told();
+    expect(told.reserve('one')).toEqual([`granted one > ${ANN}`]);
+    const { seq, hash } = told.line;
+    expect(told.last).toMatchObject({ amountNanos: '500', maxTokens: 400, deadline: NOON + 1_000, leftNanos: '500', ledger: { seq, hash } });
+    expect(told.reserve('one')).toEqual([]);
+  });
+
+  it('to who waits come when something is given back, in the order of asking', () => {
+    const told = new Told();
+    for (const [grant, from] of [
+      ['one', ANN],
+      ['two', BOB],
+      ['three', ANN],
+      ['four', BOB],
+    ] as const)
+      told.reserve(grant, from);
+    expect(told.desk.book.queue.map(({ grant }) => grant)).toEqual(['three', 'four']);
+    expect(told.settle('one', 0)).toEqual([`granted three > ${ANN}`]);
+    expect(told.release('two', BOB)).toEqual([`granted four > ${BOB}`]);
+  });
+
+  it('to who waits come at the end of the wait at the latest', () => {
+    const told = new Told();
+    for (const grant of ['one', 'two', 'three']) told.reserve(grant);
+    expect(told.tick(399)).toEqual([]);
+    expect(told.tick(1)).toEqual([`vetoed three > ${ANN}`]);
+    expect(told.last).toMatchObject({ failure: { code: 'BUDGET_EXHAUSTED', details: { account: 'org/r-1', held: '1000' } }, ledger: { seq: told.line.seq } });
+  });
+
+  it('come from the account of whoever asks', () => {
+    const told = new Told();
+    told.reserve('one');
+    told.reserve('two', BOB);
+    told.reserve('three', OTHER);
+    expect(told.lines.map(({ account }) => account)).toEqual(['org/r-1/ann', 'org/r-1', 'org/r-2']);
+  });
+});
+
+describe('deadlines', () => {
+  it('are those of grants, of waits and of closings: the first one counts', () => {
+    const told = new Told();
+    expect(desk.nextDeadline(told.desk)).toBeUndefined();
+    told.reserve('one');
+    expect(desk.nextDeadline(told.desk)).toBe(NOON + 1_000);
+    told.reserve('two');
+    told.reserve('three');
+    expect(desk.nextDeadline(told.desk)).toBe(NOON + 400);
+    told.tick(400);
+    expect(desk.nextDeadline(told.desk)).toBe(NOON + 1_000);
+    told.tick(600);
+    expect(desk.nextDeadline(told.desk)).toBeUndefined();
+  });
+
+  it('of a closing count as well', () => {
+    const told = new Told({ drainMs: 200 });
+    told.reserve('one');
+    told.close();
+    expect(desk.nextDeadline(told.desk)).toBe(NOON + 200);
+  });
+
+  it('of an orphan that is asked about is none', () => {
+    const told = new Told({ orphans: 'ask' });
+    told.reserve('one');
+    told.tick(1_000);
+    expect(desk.nextDeadline(told.desk)).toBeUndefined();
+  });
+
+  it('are not put off beyond the life of a grant', () => {
+    const told = new Told();
+    told.reserve('one');
+    told.now += 300;
+    expect(told.extend('one', NOON + 9_000)).toEqual([]);
+    expect(desk.nextDeadline(told.desk)).toBe(NOON + 1_300);
+  });
+});
+
+describe('thresholds', () => {
+  it('are announced once each to the client of the run, the highest that is reached', () => {
+    const told = new Told();
+    const spend = (grant: string, nanos: number): readonly string[] => {
+      told.reserve(grant, BOB, { fixedNanos: String(nanos), minTokens: 0, maxTokens: 0 });
+      return told.settle(grant, nanos, BOB);
+    };
+    expect(spend('one', 499)).toEqual([]);
+    expect(spend('two', 1)).toEqual([`threshold org/r-1 50 > ${CLIENT}`]);
+    expect(told.last).toMatchObject({ spentNanos: '500', limitNanos: '1000' });
+    expect(spend('three', 299)).toEqual([]);
+    expect(spend('four', 160)).toEqual([`threshold org/r-1 95 > ${CLIENT}`]);
+    expect(told.settle('four', 160, BOB)).toEqual([]);
+    expect(spend('five', 41)).toEqual([`threshold org 50 > ${CLIENT}`]);
+  });
+
+  it('of an account without money are none', () => {
+    const told = new Told({ accounts: [{ id: 'org', limits: [money(0)] }] });
+    expect(told.settle('stray', 0)).toEqual([]);
+  });
+});
+
+describe('running out', () => {
+  const spent = (input: Partial<BudgetInput>): Told => {
+    const told = new Told({ thresholds: [], ...input });
+    told.reserve('one');
+    told.reserve('two', BOB);
+    told.settle('one', 500);
+    told.settle('two', 500, BOB);
+    return told;
+  };
+
+  it('is a plain veto where calls fail', () => {
+    const told = spent({});
+    expect(told.reserve('three')).toEqual([`vetoed three > ${ANN}`]);
+    expect(told.last).not.toHaveProperty('failure.details.pause');
+    expect(told.raise(600)).toEqual([]);
+  });
+
+  it('pauses who asked, and tells the client and the supervisor', () => {
+    const told = spent({ onExhausted: 'pause' });
+    expect(told.reserve('three')).toEqual([`vetoed three > ${ANN}`, `paused org/r-1/ann > ${CLIENT}`, `paused org/r-1/ann > ${LEAD}`]);
+    for (const said of told.desk.outbox) expect(said).toHaveProperty('failure.details.pause', true);
+    expect(told.desk.lastVeto).toMatchObject({ code: 'BUDGET_EXHAUSTED' });
+  });
+
+  it.each([
+    ['a raise', (told: Told) => told.raise(600, 'org/r-1'), 'org/r-1'],
+    ['a thaw', (told: Told) => told.freeze(false), 'org'],
+  ])('ends with %s for everybody who paused, once', (_, lift, account) => {
+    const told = spent({ onExhausted: 'pause' });
+    told.reserve('three');
+    told.reserve('four', BOB);
+    told.reserve('five', LEAD);
+    expect(lift(told).toSorted()).toEqual([LEAD, ANN, BOB].map((to) => `raised ${account} > ${to}`).toSorted());
+    expect(lift(told)).toEqual([]);
+  });
+
+  it('says what there is after a raise', () => {
+    const told = spent({ onExhausted: 'pause' });
+    told.reserve('three');
+    told.raise(600, 'org/r-1');
+    expect(told.last).toMatchObject({ type: 'budget.raised', leftNanos: '400' }); // of the 2,000 of the root 1,000 are spent and 600 are sliced
+  });
+
+  it('does not end by a raise that is not covered, nor by one of nobody', () => {
+    const told = spent({ onExhausted: 'pause' });
+    told.reserve('three');
+    const { seq } = told.desk.chain;
+    expect([told.raise(401, 'org/r-2'), told.raise(1, 'none')]).toEqual([[], []]);
+    expect([told.desk.chain.seq, told.desk.paused]).toEqual([seq, [ANN, LEAD]]);
+  });
+
+  it('is a plain veto of a closing answer', () => {
+    expect(spent({ onExhausted: 'pause' }).reserve('three', LEAD, { purpose: 'closing' })).toEqual([`vetoed three > ${LEAD}`]);
+  });
+
+  it('is a plain veto of what no raise can change: other measures than money, and an end', () => {
+    const told = new Told({ onExhausted: 'pause', accounts: [{ id: 'org', limits: [{ measure: 'calls', amount: '0', window: 'total' }] }] });
+    expect(told.reserve('one')).toEqual([`vetoed one > ${ANN}`]);
+    const ended = new Told({ onExhausted: 'pause' });
+    ended.close();
+    expect(ended.reserve('one')).toEqual([`vetoed one > ${ANN}`]);
+  });
+});
+
+describe('a freeze', () => {
+  it('vetoes, and lets those go on who hold a grant', () => {
+    const told = new Told();
+    told.reserve('one');
+    expect(told.freeze(true, 'org/r-1')).toEqual([]);
+    expect(told.reserve('two')).toEqual([`vetoed two > ${ANN}`]);
+    expect(told.last).toMatchObject({ failure: { code: 'BUDGET_FROZEN' } });
+    expect(told.settle('one', 10)).toEqual([]);
+  });
+
+  it('that revokes tells the holders at and below the account, and nobody else', () => {
+    const told = new Told();
+    told.reserve('one');
+    told.reserve('two', BOB);
+    told.reserve('three', OTHER);
+    expect(told.freeze(true, 'org/r-1', true)).toEqual([`revoked one > ${ANN}`, `revoked two > ${BOB}`]);
+    expect(told.last).toMatchObject({ failure: { code: 'BUDGET_REVOKED', message: 'budget of org/r-1 was frozen by ann: look' } });
+    expect(told.freeze(false, 'org/r-1', true)).toEqual([]);
+    expect(told.freeze(true, undefined, true).length).toBe(3);
+  });
+
+  it('vetoes who waits', () => {
+    const told = new Told();
+    for (const grant of ['one', 'two', 'three']) told.reserve(grant);
+    expect(told.freeze(true)).toEqual([`vetoed three > ${ANN}`]);
+  });
+
+  it('of nobody does nothing', () => {
+    const told = new Told();
+    expect([told.freeze(true, 'none'), told.desk.chain.seq]).toEqual([[], 0]);
+  });
+});
+
+describe('a close', () => {
+  it('is answered at once when nothing is held, with what was spent', () => {
+    const told = new Told({ thresholds: [] });
+    told.reserve('one');
+    told.settle('one', 150);
+    expect(told.close()).toEqual([`closed  > ${LEAD}`]);
+    expect(told.last).toMatchObject({ limitNanos: '1000', spentNanos: '150', heldNanos: '0', ledger: { seq: told.line.seq } });
+  });
+
+  it('vetoes who waits, drains what is held, and then answers', () => {
+    const told = new Told();
+    for (const grant of ['one', 'two', 'three']) told.reserve(grant);
+    expect(told.close()).toEqual([`vetoed three > ${ANN}`]);
+    expect(told.reserve('four')).toEqual([`vetoed four > ${ANN}`]);
+    expect(told.settle('one', 1)).toEqual([]);
+    expect(told.release('two')).toEqual([`closed  > ${LEAD}`]);
+  });
+
+  it('is answered when its time is over, whatever is held', () => {
+    const told = new Told({ grantMs: 10_000 });
+    told.reserve('one');
+    told.close();
+    expect(told.tick(2_499)).toEqual([]);
+    expect(told.tick(1)).toEqual([`closed  > ${LEAD}`]);
+    expect(told.last).toMatchObject({ spentNanos: '0', heldNanos: '500' });
+  });
+
+  it('of one run leaves the others alone, and gives the rest of a slice back', () => {
+    const told = new Told();
+    told.reserve('one', OTHER);
+    told.settle('one', 100, OTHER);
+    expect(told.close('r-2.supervisor' as Address)).toEqual(['closed  > r-2.supervisor']);
+    expect(told.reserve('two')).toEqual([`granted two > ${ANN}`]);
+    told.raise(5_000, 'org/r-1');
+    told.release('two');
+    told.reserve('three');
+    expect(told.last).toMatchObject({ leftNanos: '1400' }); // 2,000 without the 100 that were spent and the 500 that are held
+  });
+});
+
+describe('opening accounts', () => {
+  const child = { id: 'org/r-3', parent: 'org', limits: [], sliceNanos: '1400' };
+
+  it('is answered, also when it is asked again', () => {
+    const told = new Told();
+    expect([told.open(child), told.open(child)]).toEqual([[`opened  > ${CLIENT}`], [`opened  > ${CLIENT}`]]);
+    expect(told.last).not.toHaveProperty('failure');
+    expect(told.lines.map(({ kind, account }) => [kind, account])).toEqual([['open', 'org/r-3']]);
+  });
+
+  it.each([
+    ['more than there is', { ...child, sliceNanos: '1401' }, 'org has 1400 left'],
+    ['below nobody', { ...child, parent: 'none' }, 'no-parent'],
+  ])('is refused for %s', (_, spec, said) => {
+    const told = new Told();
+    told.open(spec);
+    expect(told.last).toMatchObject({ type: 'budget.opened', failure: { code: 'BUDGET_NOT_COVERED', message: expect.stringContaining(said) } });
+    expect(told.lines).toEqual([]);
+  });
+});
+
+describe('the ledger', () => {
+  const held = (input: Partial<BudgetInput> = {}): Told => {
+    const told = new Told(input);
+    told.reserve('one');
+    return told;
+  };
+
+  it.each<[string, Told, (told: Told) => unknown, Partial<LedgerLine>]>([
+    [
+      'hold',
+      new Told(),
+      (told) => told.reserve('one'),
+      {
+        account: 'org/r-1/ann',
+        grant: 'one',
+        holder: ANN,
+        model: 'm',
+        amounts: { money: '500', tokens: '410', calls: '1' },
+        spentNanos: '0',
+        heldNanos: '500',
+      },
+    ],
+    [
+      'veto',
+      new Told(),
+      (told) => told.reserve('one', OTHER, { fixedNanos: '900' }),
+      { account: 'org/r-2', grant: 'one', holder: OTHER, amounts: {}, note: 'BUDGET_EXHAUSTED' },
+    ],
+    [
+      'settle',
+      held(),
+      (told) => told.settle('one', 150),
+      { account: 'org/r-1/ann', grant: 'one', model: 'm-2', amounts: { money: '150', tokens: '60' }, spentNanos: '150', heldNanos: '0' },
+    ],
+    ['settle', held(), (told) => told.settle('one', 501), { amounts: { money: '501', tokens: '60' }, note: 'above its hold: the account is frozen' }],
+    [
+      'release',
+      held(),
+      (told) => told.release('one'),
+      { grant: 'one', amounts: { money: '500', tokens: '410', calls: '1' }, note: 'not made', heldNanos: '0' },
+    ],
+    [
+      'charge',
+      held(),
+      (told) => told.tick(1_000),
+      {
+        grant: 'one',
+        holder: ANN,
+        amounts: { money: '500', tokens: '410', calls: '1' },
+        spentNanos: '500',
+        heldNanos: '0',
+        note: 'nothing was heard until its deadline',
+      },
+    ],
+    ['charge', held(), (told) => told.orphan('one'), { grant: 'one', spentNanos: '500', note: 'its host is gone' }],
+    ['ask', held({ orphans: 'ask' }), (told) => told.orphan('one'), { grant: 'one', spentNanos: '0', heldNanos: '500' }],
+    ['release', held({ orphans: 'release' }), (told) => told.tick(1_000), { grant: 'one', spentNanos: '0', heldNanos: '0' }],
+    ['raise', new Told(), (told) => told.raise(7), { account: 'org', amounts: { money: '7' }, note: 'ann: go on' }],
+    ['freeze', new Told(), (told) => told.freeze(true, 'org/r-1'), { account: 'org/r-1', note: 'ann: look' }],
+    ['thaw', new Told(), (told) => told.freeze(false), { account: 'org', note: 'ann: look' }],
+    ['close', new Told(), (told) => told.close(), { account: 'org/r-1' }],
+    ['open', new Told(), (told) => told.open({ id: 'org/r-3', parent: 'org', limits: [] }), { account: 'org/r-3' }],
+  ])('has a line of the kind %s', (kind, told, act, expected) => {
+    const before = told.lines.length;
+    act(told);
+    expect(told.lines.length).toBe(before + 1);
+    expect(told.line).toMatchObject({ kind, at: told.now, ...expected });
+  });
+
+  it('has no line for what changes nothing', () => {
+    const told = held();
+    told.settle('one', 150);
+    const { seq } = told.desk.chain;
+    const again = [
+      () => told.reserve('one'),
+      () => told.settle('one', 150),
+      () => told.release('one'),
+      () => told.release('none'),
+      () => told.orphan('one'),
+      () => told.extend('one', NOON + 9_000),
+      () => told.tick(5_000),
+    ];
+    for (const act of again) act();
+    expect(told.desk.chain.seq).toBe(seq);
+  });
+
+  it('books a bill at the account that was asked, also when the holder has one of its own by now', () => {
+    const told = new Told();
+    told.reserve('one', BOB);
+    told.open({ id: 'org/r-1/bob', parent: 'org/r-1', limits: [] });
+    told.settle('one', 150, BOB);
+    expect([told.line.account, told.desk.book.tree['org/r-1/bob']!.spent.money]).toEqual(['org/r-1', 0n]);
+  });
+
+  it('is one chain, through all that happened', () => {
+    const told = held();
+    told.reserve('two', BOB);
+    told.reserve('three');
+    told.settle('one', 600);
+    told.freeze(false, 'org/r-1/ann');
+    told.tick(1_000);
+    told.raise(9);
+    told.close();
+    expect(told.lines.length).toBeGreaterThan(7);
+    expect([firstBreak(told.lines), told.lines.at(-1)!.hash]).toEqual([undefined, told.desk.chain.hash]);
+  });
+});
