@@ -131,6 +131,17 @@ program
   });
 
 program
+  .command('prices')
+  .description('what models cost, where that stands, and what a call comes to')
+  .argument('[model]', 'provider/name; without one, all that have a price')
+  .option('--team <file>', 'with the prices of a team file before the list')
+  .option('--json', 'the prices as JSON, in nano-dollars per million tokens', false)
+  .action(async (model: string | undefined, options) => {
+    const { prices } = await import('./prices.ts');
+    await endWith(() => prices(model, options), options);
+  });
+
+program
   .command('doctor')
   .description('look at what a run needs: Node, the bus, keys, prices')
   .addOption(busOption())

@@ -9,7 +9,7 @@ import type { Quote } from '../../protocols/budget.ts';
 import { failureOf, TroupeError, type Failure } from '../../protocols/failure.ts';
 import type { Grant } from '../../protocols/grant.ts';
 import type { ModelRequest } from '../../protocols/model.ts';
-import { tokensCost, usageCost, type Usage } from '../../protocols/money.ts';
+import { tokensCost, type Usage } from '../../protocols/money.ts';
 import { ModelError, type CallOptions, type ModelAdapter, type ModelAnswer, type ToolSpec } from './port.ts';
 import { ratesAt, type Prices } from './prices.ts';
 
@@ -49,8 +49,6 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
     throw new TroupeError('MODEL_UNKNOWN', `unknown model "${model}"; expected provider/name, known: ${known.join(', ')}`, { details: { model, known } });
   };
 
-  const costAt = (model: string, usage: Usage): bigint => usageCost(usage, ratesAt(prices.get(model), usage.inputTokens));
-
   const boundOf = (request: ModelRequest): number => adapterOf(request.model).inputTokenBound(request, toolSpecs(request.tools));
 
   return {
@@ -77,13 +75,13 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
       const adapter = adapterOf(request.model);
       prices.get(request.model);
       const reply = await adapter.call(request, grant, { ...options, tools: toolSpecs(request.tools) });
-      return { reply, spentNanos: costAt(request.model, reply.usage) };
+      return { reply, spentNanos: prices.cost(request.model, reply.usage) };
     },
 
     costOf(thrown, request, grant) {
       if (neverMade(thrown)) return 'unused';
       if (thrown instanceof ModelError && typeof thrown.billing === 'object') {
-        return { spentNanos: costAt(request.model, thrown.billing), usage: thrown.billing };
+        return { spentNanos: prices.cost(request.model, thrown.billing), usage: thrown.billing };
       }
       const outputTokens = Math.min(request.maxTokens, grant.maxTokens);
       return { spentNanos: grant.amountNanos, usage: { inputTokens: boundOf(request), outputTokens, cachedInputTokens: 0, reasoningTokens: 0 } };

@@ -2,8 +2,8 @@
  * The prices that Troupe knows, as data. One version of the list has one day on which its prices were those that the providers
  * ask; a change of prices is a new version. Dollars per million tokens, written as decimals so that no price goes through a float.
  *
- * Where input that goes into the provider's cache costs more than other input, the dearer price stands as `input`: which part
- * went there is known only afterwards, and a reservation must cover all of it.
+ * Where input that goes into the provider's cache costs more than other input, the dearer price stands as `input`, or as
+ * `cache_write` beside it, which comes to the same: no provider's usage says which part went there. Thoughts are output.
  */
 
 export type PriceRow = {
@@ -11,9 +11,10 @@ export type PriceRow = {
   readonly models: readonly string[];
   readonly input: string;
   readonly cached_input?: string;
+  readonly cache_write?: string;
   readonly output: string;
   /** For the whole call, once its input has so many tokens. */
-  readonly long?: { readonly from: number; readonly input: string; readonly cached_input?: string; readonly output: string };
+  readonly long?: { readonly from: number; readonly input: string; readonly cached_input?: string; readonly cache_write?: string; readonly output: string };
 };
 
 export type PriceList = { readonly version: string; readonly effective: string; readonly source: string; readonly rows: readonly PriceRow[] };

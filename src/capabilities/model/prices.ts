@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { distance } from 'fastest-levenshtein';
 import { TroupeError } from '../../protocols/failure.ts';
-import { formatDollars, parseDollars, type Rates } from '../../protocols/money.ts';
+import { formatDollars, parseDollars, usageCost, type Rates, type Usage } from '../../protocols/money.ts';
 import { priceList, type PriceList } from './price-list.ts';
 
 /** Rates by `provider/name`; `provider/*` is any model of a provider. */
@@ -15,6 +15,8 @@ export type DollarRates = {
   readonly input: string;
   readonly output: string;
   readonly cached_input?: string | undefined;
+  /** Input that goes into the provider's cache. */
+  readonly cache_write?: string | undefined;
   readonly per_call?: string | undefined;
 };
 
@@ -24,16 +26,26 @@ export type Price = {
   readonly long?: { readonly fromInputTokens: number; readonly rates: Rates };
 };
 
+/** A price and where it stands: under which name or pattern, in the list or in a team file. */
+export type FoundPrice = Price & { readonly name: string; readonly from: 'list' | 'team' };
+
 export type Prices = {
   /** sha256 over every price that can apply, in hex. */
   readonly hash: string;
+  /** Of the list: its version, the day of its prices (YYYY-MM-DD) and where they were read. */
   readonly version: string;
+  readonly effective: string;
+  readonly source: string;
   /** The names and patterns that have a price. */
   readonly known: readonly string[];
   /** Of `provider/name`. Overrides are looked at first, and a name before a pattern, the longest pattern first. */
-  find(model: string): Price | undefined;
+  find(model: string): FoundPrice | undefined;
   /** Errors: PRICE_UNKNOWN, with the nearest names. */
-  get(model: string): Price;
+  get(model: string): FoundPrice;
+  /** What a call costs that used so much. Errors: PRICE_UNKNOWN. */
+  cost(model: string, usage: Usage): bigint;
+  /** The same list with these before it, in place of those that were. */
+  with(overrides: PriceOverrides): Prices;
 };
 
 /** The rates of a call with so much input. */
@@ -49,25 +61,30 @@ export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = p
     }
   }
   const known = [...new Set([...own.keys(), ...listed.keys()])].sort();
-  const find = (model: string): Price | undefined => matching(own, model) ?? matching(listed, model);
+  const find = (model: string): FoundPrice | undefined => matching('team', own, model) ?? matching('list', listed, model);
+  const get = (model: string): FoundPrice => {
+    const price = find(model);
+    if (price) return price;
+    const near = nearest(model, known);
+    throw new TroupeError(
+      'PRICE_UNKNOWN',
+      `no price is known for ${model}${near.length > 0 ? ` (nearest: ${near.join(', ')})` : ''}; ` +
+        `add it to the team file, in dollars per million tokens: prices: { ${model}: { input: "0.15", output: "0.60" } }, or "0" for a local model`,
+      { details: { model, nearest: near } },
+    );
+  };
   return {
     hash: createHash('sha256')
       .update(JSON.stringify([sorted(own), sorted(listed)]))
       .digest('hex'),
     version: list.version,
+    effective: list.effective,
+    source: list.source,
     known,
     find,
-    get(model) {
-      const price = find(model);
-      if (price) return price;
-      const near = nearest(model, known);
-      throw new TroupeError(
-        'PRICE_UNKNOWN',
-        `no price is known for ${model}${near.length > 0 ? ` (nearest: ${near.join(', ')})` : ''}; ` +
-          `add it to the team file, in dollars per million tokens: prices: { ${model}: { input: "0.15", output: "0.60" } }, or "0" for a local model`,
-        { details: { model, nearest: near } },
-      );
-    },
+    get,
+    cost: (model, usage) => usageCost(usage, ratesAt(get(model), usage.inputTokens)),
+    with: (others) => createPrices(others, list),
   };
 };
 
@@ -75,13 +92,18 @@ export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = p
 export const describeRates = ({ inputNanosPerMtok, outputNanosPerMtok }: Rates): string =>
   `${formatDollars(BigInt(inputNanosPerMtok))} in, ${formatDollars(BigInt(outputNanosPerMtok))} out per million tokens`;
 
-/** Errors: PRICE_INVALID for what is not in dollars. */
+/**
+ * Which part of the input went into a cache is not reported, so where that is dearer all input costs as much. Thoughts are
+ * output. Errors: PRICE_INVALID for what is not in dollars.
+ */
 export const ratesOf = (model: string, price: DollarRates): Rates => ({
-  inputNanosPerMtok: nanos(model, 'input', price.input),
+  inputNanosPerMtok: dearest(nanos(model, 'input', price.input), nanos(model, 'cache_write', price.cache_write ?? '0')),
   outputNanosPerMtok: nanos(model, 'output', price.output),
   ...(price.cached_input !== undefined && { cachedInputNanosPerMtok: nanos(model, 'cached_input', price.cached_input) }),
   ...(price.per_call !== undefined && { perCallNanos: nanos(model, 'per_call', price.per_call) }),
 });
+
+const dearest = (one: string, other: string): string => (BigInt(other) > BigInt(one) ? other : one);
 
 const nanos = (model: string, field: string, dollars: string): string => {
   const amount = parseDollars(dollars);
@@ -90,12 +112,10 @@ const nanos = (model: string, field: string, dollars: string): string => {
   return amount.toString();
 };
 
-const matching = (prices: ReadonlyMap<string, Price>, model: string): Price | undefined => {
-  const exact = prices.get(model);
-  if (exact) return exact;
+const matching = (from: FoundPrice['from'], prices: ReadonlyMap<string, Price>, model: string): FoundPrice | undefined => {
   const patterns = [...prices.keys()].filter((pattern) => pattern.endsWith('*') && model.startsWith(pattern.slice(0, -1)));
-  const [longest] = patterns.sort((a, b) => b.length - a.length);
-  return longest === undefined ? undefined : prices.get(longest);
+  const name = prices.has(model) ? model : patterns.sort((a, b) => b.length - a.length)[0];
+  return name === undefined ? undefined : { ...prices.get(name)!, name, from };
 };
 
 /** At most three, and none that has little in common with what was asked for. */

@@ -60,6 +60,32 @@ describe('prices', () => {
     expect(input('extractive/classic')).toBe('20000000');
   });
 
+  it('says under which name a price stands, and whether a team set it', () => {
+    const prices = createPrices().with(inDollars({ 'openai/gpt-4o': { input: '3', output: '3' }, 'mine/*': { input: '0', output: '0' } }));
+    const whence = (model: string) => ({ name: prices.get(model).name, from: prices.get(model).from });
+    expect(whence('openai/gpt-4o')).toEqual({ name: 'openai/gpt-4o', from: 'team' });
+    expect(whence('mine/any')).toEqual({ name: 'mine/*', from: 'team' });
+    expect(whence('openai/gpt-4.1')).toEqual({ name: 'openai/gpt-4.1', from: 'list' });
+    expect(whence('extractive/classic')).toEqual({ name: 'extractive/*', from: 'list' });
+    expect(prices.hash).not.toBe(createPrices().hash);
+    expect(prices.with({}).hash).toBe(createPrices().hash);
+    expect(prices).toMatchObject({ version: priceList.version, effective: priceList.effective, source: priceList.source });
+  });
+
+  it('costs each kind of token at its own rate, thoughts as output, a whole long call at the dearer ones', () => {
+    const prices = createPrices(inDollars({ 'mine/a': { input: '2', cached_input: '0.5', output: '8', per_call: '0.001' } }));
+    const usage = { inputTokens: 1_000, cachedInputTokens: 400, outputTokens: 500, reasoningTokens: 450 };
+    expect(prices.cost('mine/a', usage)).toBe(1_200_000n + 200_000n + 4_000_000n + 1_000_000n);
+    const long = { ...usage, inputTokens: 272_000, cachedInputTokens: 0 };
+    expect(prices.cost('openai/gpt-5.4', long)).toBe(272_000n * 5_000n + 500n * 22_500n);
+  });
+
+  it('takes all input for written to the cache where that is dearer, since no usage says how much was', () => {
+    const price = (cacheWrite: string) => ratesOf('mine/a', { input: '4', cached_input: '0.4', cache_write: cacheWrite, output: '20' });
+    expect(price('5')).toMatchObject({ inputNanosPerMtok: '5000000000', cachedInputNanosPerMtok: '400000000' });
+    expect(price('3')).toEqual(ratesOf('mine/a', { input: '4', cached_input: '0.4', output: '20' }));
+  });
+
   it('refuses a model without a price, names the nearest and says what to do', () => {
     const thrown = failureOf(() => createPrices().get('openai/gpt-4o-mni'));
     expect(thrown.code).toBe('PRICE_UNKNOWN');
