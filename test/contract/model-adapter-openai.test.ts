@@ -114,15 +114,20 @@ describe('the chat-completions adapter', () => {
     expect(server.requests[0]!.body.response_format?.json_schema?.strict).toBe(true);
   });
 
-  it('bounds and flags the usage of an endpoint that reports none, never below the bill', async () => {
-    const adapter = await start({ answer: () => ({ text: 'Ünïcödé 🏳️‍🌈 '.repeat(20), calls: [{ name: 'look', arguments: { at: 'a' } }], usage: 'none' }) });
-    const reply = await ask(adapter, request(), { tools: [look] });
-    expect(reply.estimated).toBe(true);
-    const { billed } = server.requests[0]!;
-    expect(reply.usage.inputTokens).toBeGreaterThanOrEqual(billed.inputTokens);
-    expect(reply.usage.outputTokens).toBeGreaterThanOrEqual(billed.outputTokens);
-    expect(reply.usage.outputTokens).toBeLessThanOrEqual(1_000);
-  });
+  it.each([[[]], [['openai-tokens']]] as const)(
+    'bounds and flags the usage of an endpoint that reports none, between the bill and the quote, as %j counts',
+    async (compat) => {
+      const calls = [{ name: 'look', arguments: { at: 'a' } }];
+      const adapter = await start({ answer: () => ({ text: 'Ünïcödé 🏳️‍🌈 '.repeat(20), calls, usage: 'none' }) }, { compat });
+      const reply = await ask(adapter, request(), { tools: [look] });
+      expect(reply.usage.inputTokens).toBe(adapter.inputTokenBound(request(), [look]));
+      expect(reply.estimated).toBe(true);
+      const { billed } = server.requests[0]!;
+      expect(reply.usage.inputTokens).toBeGreaterThanOrEqual(billed.inputTokens);
+      expect(reply.usage.outputTokens).toBeGreaterThanOrEqual(billed.outputTokens);
+      expect(reply.usage.outputTokens).toBeLessThanOrEqual(1_000);
+    },
+  );
 
   it('works with an endpoint that knows neither the new cap, nor stream options, nor schemas', async () => {
     const adapter = await start(
@@ -134,8 +139,8 @@ describe('the chat-completions adapter', () => {
     expect((await ask(told)).text).toBe('You said: Say something.');
   });
 
-  it('is never billed more than the ledger says, over many calls', async () => {
-    const adapter = await start({ answer: (_, index) => ({ text: 'word '.repeat(index * 7), cachedTokens: index, reasoningTokens: index * 3 }) });
+  it.each([[[]], [['openai-tokens']]] as const)('is never billed more than the ledger says, over many calls, as %j counts', async (compat) => {
+    const adapter = await start({ answer: (_, index) => ({ text: 'word '.repeat(index * 7), cachedTokens: index, reasoningTokens: index * 3 }) }, { compat });
     const gateway = createModelGateway({ adapters: [adapter], prices: createPrices(), toolSpecs: () => [look] });
     let spent = 0n;
     for (let i = 0; i < 12; i++) {
