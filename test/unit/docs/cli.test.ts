@@ -11,8 +11,11 @@ const help = async (...command: string[]): Promise<string> => (await startCli(RO
 const optionsIn = (text: string): string[] =>
   [...text.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option!).filter((option) => option !== '--help');
 
+const commandsIn = (text: string): string[] =>
+  [...(text.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z]+)\b/gm)].map(([, name]) => name!).filter((name) => name !== 'help');
+
 test('every command has a section', async () => {
-  const commands = [...(await help()).matchAll(/^ {2}(\w+) \[/gm)].map(([, name]) => name!).filter((name) => name !== 'help');
+  const commands = commandsIn(await help());
   const sections = [...page.text.matchAll(/^## troupe (\w+)$/gm)].map(([, name]) => name!);
   expect(sections.sort()).toEqual(commands.sort());
 });
@@ -27,8 +30,14 @@ test('the options of run are those of the table', async () => {
 
 test('every option of every command stands on the page', async () => {
   const commands = [...page.text.matchAll(/^## troupe (\w+)$/gm)].map(([, name]) => name!);
-  for (const command of commands)
-    for (const option of optionsIn(await help(command))) expect(page.text, `troupe ${command} ${option}`).toContain(`\`${option}`);
+  for (const command of commands) {
+    const text = await help(command);
+    const parts = commandsIn(text).map((part) => [command, part]);
+    for (const words of [[command], ...parts]) {
+      if (words.length > 1) expect(page.text).toContain(`\`troupe ${words.join(' ')} `);
+      for (const option of optionsIn(await help(...words))) expect(page.text, `troupe ${words.join(' ')} ${option}`).toContain(`\`${option}`);
+    }
+  }
 });
 
 test('the exit codes of the table are those of the command', () => {
