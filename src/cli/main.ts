@@ -150,6 +150,11 @@ program
     await endWith(() => doctor(options));
   });
 
+// Whoever reads the output may have read enough (`troupe prices | head`); that ends neither a command nor a run.
+process.stdout.on('error', (thrown: NodeJS.ErrnoException) => {
+  if (thrown.code !== 'EPIPE') throw thrown;
+});
+
 try {
   await program.parseAsync();
 } catch (thrown) {

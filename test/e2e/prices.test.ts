@@ -1,4 +1,7 @@
 /** `troupe prices`: what models cost, for people and for programs. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { priceList } from '../../src/capabilities/model/price-list.ts';
 import { createPrices } from '../../src/capabilities/model/prices.ts';
@@ -86,4 +89,13 @@ test.each([
   const { stderr, exitCode } = await prices('--team', file);
   expect(exitCode).toBe(2);
   expect(stderr).toContain(said);
+});
+
+test('a reader that has read enough is no failure', async () => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../bin/troupe.cjs'), 'prices'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  expect(await once(child, 'close')).toEqual([0, null]);
+  expect(said).toBe('');
 });
