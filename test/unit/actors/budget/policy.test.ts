@@ -182,7 +182,7 @@ describe('who waits', () => {
   });
 
   it('is served in the order of asking, as far as it goes (M4)', () => {
-    const waiting = asks(pool(1_100), request('one'), request('two'), request('three'), request('four'), request('five', { maxTokens: 1, minTokens: 1 }));
+    const waiting = asks(pool(1_300), request('one'), request('two'), request('three'), request('four'), request('five', { maxTokens: 1, minTokens: 1 }));
     expect(waiting.queue.map(({ grant }) => grant)).toEqual(['three', 'four', 'five']);
     const { book, served } = serve(settle(waiting, bill('one', 100n), NOON), NOON + 1, GRANT_MS);
     expect(served.map(({ waiter, decision }) => [waiter.grant, decision.kind])).toEqual([['three', 'grant']]);
