@@ -7,6 +7,7 @@
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../src/actors/budget/desk.ts';
 import type { Desk, Outgoing } from '../../src/actors/budget/desk.ts';
+import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
 import { accountFor, leftOf } from '../../src/actors/budget/policy.ts';
 import { beginOf, type Account } from '../../src/actors/budget/tree.ts';
 import type { AccountSpec } from '../../src/protocols/account.ts';
@@ -104,7 +105,7 @@ class Schedule {
     call.answers++;
     if (said.type === 'budget.vetoed') return;
     const { holds, tree } = this.books.book;
-    for (let at = tree[holds[said.grant]!.account]; at; at = at.parent === undefined ? undefined : tree[at.parent]) {
+    for (let at = tree[get(holds, said.grant)!.account]; at; at = at.parent === undefined ? undefined : tree[at.parent]) {
       must(!at.frozen && !at.ending && !at.closed, () => `${said.grant} is granted at ${at!.id}, which grants nothing`);
     }
     call.granted = { nanos: BigInt(said.amountNanos), maxTokens: said.maxTokens };
@@ -209,13 +210,13 @@ class Schedule {
   check(): void {
     const { tree, holds } = this.books.book;
     for (const account of Object.values(tree)) this.#checkAccount(account);
-    const held = Object.values(holds)
-      .filter(({ state }) => state !== 'charged')
-      .reduce((sum, { amounts }) => sum + amounts.money, 0n);
+    const held = entriesOf(holds)
+      .filter(([, { state }]) => state !== 'charged')
+      .reduce((sum, [, { amounts }]) => sum + amounts.money, 0n);
     must(tree['acme']!.held.money === held, () => `the root holds ${tree['acme']!.held.money}, its grants ${held}`);
     const billed = this.calls.reduce((sum, { billed: nanos }) => sum + (nanos ?? 0n), 0n);
     must(tree['acme']!.spent.money + tree['acme']!.held.money >= billed, () => `the ledger is below the bill of ${billed}`);
-    must(this.books.book.queue.length === 0 || Object.values(holds).some(({ state }) => state === 'held'), () => 'somebody waits although nothing is held');
+    must(this.books.book.queue.length === 0 || entriesOf(holds).some(([, { state }]) => state === 'held'), () => 'somebody waits although nothing is held');
     for (const { answers, grant } of this.calls) must(answers <= 1, () => `${grant} is answered ${answers} times`);
     must(JSON.stringify(this.replica.outbox) === JSON.stringify(this.books.outbox), () => 'a replica says something else');
     must(this.books.book.overrun === 0n, () => `${this.books.book.overrun} was billed above its hold`);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
 import type { BudgetContext, BudgetInput } from '../../src/actors/budget/machine.ts';
 import type { Address } from '../../src/protocols/ids.ts';
 import { charts } from '../../src/topology/charts.ts';
@@ -39,7 +40,9 @@ const valueOf = (moment: Moment): unknown => moment.state.snapshot.value;
 /** Those of which it has heard. */
 const grantsOf = (moment: Moment): readonly string[] => {
   const { holds, queue, ended } = bookOf(moment);
-  return [...new Set([...Object.keys(holds), ...queue.map(({ grant }) => grant), ...ended.flatMap((some) => Object.keys(some))])].toSorted();
+  return [
+    ...new Set([...[holds, ...ended].flatMap((some) => entriesOf<unknown>(some).map(([grant]) => grant)), ...queue.map(({ grant }) => grant)]),
+  ].toSorted();
 };
 
 const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: (moment: Moment) => readonly Happening[]): Walk => ({
@@ -84,11 +87,11 @@ const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: 
         ending,
         closed,
       ]),
-      Object.entries(holds)
+      entriesOf(holds)
         .map(([grant, { state }]) => `${grant} ${state}`)
         .toSorted(),
       queue.map(({ grant }) => grant),
-      ended.flatMap((some) => Object.entries(some).map(([grant, how]) => `${grant} ${how}`)).toSorted(),
+      ended.flatMap((some) => entriesOf<string>(some).map(([grant, how]) => `${grant} ${how}`)).toSorted(),
       [String(overrun), closing.length, paused.length, announced],
     ];
   },
@@ -96,7 +99,7 @@ const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: 
 
 const walks = {
   'that many ask': walkOf(['one', 'two', 'three'], {}, (moment) => [
-    ...(Object.hasOwn(bookOf(moment).holds, 'one') ? [hears('the host of one is gone', SPENDER, 'budget.orphaned', { grant: 'one' })] : []),
+    ...(get(bookOf(moment).holds, 'one') ? [hears('the host of one is gone', SPENDER, 'budget.orphaned', { grant: 'one' })] : []),
     ...(happened(moment, 'budget.close') ? [] : [hears('budget.close', LEAD, 'budget.close', { reason: 'done' })]),
   ]),
   'that pauses, and that people look after': walkOf(['one', 'two'], { onExhausted: 'pause', thresholds: [10] }, (moment) => [
@@ -150,7 +153,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
         for (const { measure, amount } of limits) if (measure === 'money') expect(spent.money + held.money + sliced <= amount + overrun).toBe(true);
       }
       expect(accountOf(moment, ROOT).held.money).toBe(
-        Object.values(holds).reduce((sum, { state, amounts }) => sum + (state === 'charged' ? 0n : amounts.money), 0n),
+        entriesOf(holds).reduce((sum, [, { state, amounts }]) => sum + (state === 'charged' ? 0n : amounts.money), 0n),
       );
       const unheld =
         sentIn(moment).some(({ type }) => type === 'budget.vetoed') ||
@@ -174,7 +177,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
   it('lets nobody wait when nothing is held any more (M4)', () => {
     everyPath(paths, (moment) => {
       const { queue, holds } = bookOf(moment);
-      if (queue.length > 0) expect(Object.values(holds).some(({ state }) => state === 'held')).toBe(true);
+      if (queue.length > 0) expect(entriesOf(holds).some(([, { state }]) => state === 'held')).toBe(true);
     });
   });
 
@@ -204,7 +207,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
   it('books what was spent once, in whatever state it is (B3, M5)', () => {
     everyPath(paths, (moment) => {
       const billed = new Set(moment.taken.flatMap(({ entry }) => (entry.message.type === 'budget.settle' ? [entry.message.data.grant] : [])));
-      const charged = Object.values(bookOf(moment).holds).reduce((sum, { state, amounts }) => sum + (state === 'charged' ? amounts.money : 0n), 0n);
+      const charged = entriesOf(bookOf(moment).holds).reduce((sum, [, { state, amounts }]) => sum + (state === 'charged' ? amounts.money : 0n), 0n);
       expect(accountOf(moment, ROOT).spent.money).toBe(BigInt(SPENT) * BigInt(billed.size) + charged);
     });
   });
@@ -249,7 +252,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
       const { entry, outputs } = moment.taken.at(-1)!;
       if (accountOf(moment, READER)?.frozen) expect(answersOf(outputs).filter(({ type }) => type === 'budget.granted')).toEqual([]);
       if (entry.message.type !== 'budget.freeze' || !entry.message.data.revoke) return;
-      const held = Object.entries(bookOf(moment).holds).flatMap(([grant, { state }]) => (state === 'held' ? [grant] : []));
+      const held = entriesOf(bookOf(moment).holds).flatMap(([grant, { state }]) => (state === 'held' ? [grant] : []));
       expect(
         answersOf(outputs)
           .flatMap(({ type, data }) => (type === 'budget.revoked' ? [data['grant'] as string] : []))
@@ -272,7 +275,8 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
         ).toEqual(lifts ? [...waiting].toSorted() : []);
         if (lifts) waiting = new Set();
         for (const { type, to, data } of said) {
-          if ((type === 'budget.vetoed' || type === 'budget.revoked') && (data['failure'] as { details: { pause?: boolean } }).details.pause === true) waiting.add(to);
+          if ((type === 'budget.vetoed' || type === 'budget.revoked') && (data['failure'] as { details: { pause?: boolean } }).details.pause === true)
+            waiting.add(to);
           if (type === 'budget.paused' && to === LEAD) waiting.add(to);
         }
       }

@@ -27,6 +27,7 @@ import { failure, type Failure } from '../../protocols/failure.ts';
 import { address, parseAddress, type Address } from '../../protocols/ids.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import { append, type Chain, type LedgerLine, type NewLine } from '../../protocols/ledger.ts';
+import { entriesOf, get, valuesOf } from './by-id.ts';
 import * as policy from './policy.ts';
 import type { Book, Hold, Orphans } from './policy.ts';
 import { NOTHING } from './tree.ts';
@@ -77,6 +78,8 @@ export type Desk = {
   readonly closing: readonly Closing[];
   /** The highest threshold announced, by account. */
   readonly announced: Readonly<Record<string, number>>;
+  /** No deadline comes before it: of grants, of those who wait, of those who close. `undefined`: there is none. */
+  readonly due: number | undefined;
 };
 
 export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): Desk => ({
@@ -89,6 +92,7 @@ export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): De
   lastVeto: undefined,
   closing: [],
   announced: {},
+  due: undefined,
 });
 
 /** One message being dealt with. */
@@ -101,6 +105,7 @@ class Sitting {
   lastVeto: Failure | undefined;
   closing: readonly Closing[];
   announced: Readonly<Record<string, number>>;
+  #due: number | undefined;
   readonly desk: Desk;
   readonly now: number;
 
@@ -108,6 +113,17 @@ class Sitting {
     this.desk = desk;
     this.now = now;
     ({ book: this.book, chain: this.chain, paused: this.paused, lastVeto: this.lastVeto, closing: this.closing, announced: this.announced } = desk);
+    this.#due = desk.due;
+  }
+
+  /** Something ends by itself at `deadline`. */
+  watch(deadline: number): void {
+    if (this.#due === undefined || deadline < this.#due) this.#due = deadline;
+  }
+
+  /** Looks for the first deadline anew. */
+  watchAll(): void {
+    this.#due = nextDeadline(this);
   }
 
   write(line: NewLine): void {
@@ -119,14 +135,15 @@ class Sitting {
 
   /** What became of a grant of which nothing was heard, if anything did. */
   writeOrphan(grant: string, note: string): void {
-    const before = this.desk.book.holds[grant];
-    const now = this.book.holds[grant]?.state;
+    const before = get(this.desk.book.holds, grant);
+    const now = get(this.book.holds, grant)?.state;
     if (before?.state !== 'held' || now === 'held') return;
     const { account, holder, model, amounts } = before;
     this.write({ kind: now === 'charged' ? 'charge' : now === 'asked' ? 'ask' : 'release', account, grant, holder, model, amounts, note });
   }
 
   grant(grant: string, hold: Hold): void {
+    this.watch(hold.deadline);
     this.write({ kind: 'hold', account: hold.account, grant, holder: hold.holder, model: hold.model, amounts: hold.amounts });
     this.outbox.push({
       type: 'budget.granted',
@@ -168,13 +185,14 @@ class Sitting {
     this.#answerClosers();
     if (about) this.#announce(about);
     const { book: after, chain, outbox, lines, paused, lastVeto, closing, announced } = this;
-    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, closing, announced };
+    const due = policy.isIdle(after) && closing.length === 0 ? undefined : this.#due;
+    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, closing, announced, due };
   }
 
   #answerClosers(): void {
     const left: Closing[] = [];
     for (const one of this.closing) {
-      if (policy.holdersBelow(this.book, one.account).length > 0 && one.deadline > this.now) {
+      if (policy.mayComeBack(this.book, one.account) && one.deadline > this.now) {
         left.push(one);
         continue;
       }
@@ -240,6 +258,7 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
       break;
     case 'wait':
       sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + desk.rules.waitMs);
+      sitting.watch(at + desk.rules.waitMs);
       break;
     case 'veto':
       sitting.book = policy.remember(desk.book, grant, 'unbilled');
@@ -250,7 +269,7 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
 
 export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from, at }: Received<typeof BudgetSettle>): Desk => {
   const sitting = new Sitting(desk, at);
-  const account = desk.book.holds[grant]?.account ?? accountOf(desk, from);
+  const account = get(desk.book.holds, grant)?.account ?? accountOf(desk, from);
   const tokens = BigInt(usage.inputTokens + usage.outputTokens);
   const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
   sitting.book = policy.settle(desk.book, bill, at);
@@ -271,7 +290,7 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from
 
 export const release = (desk: Desk, { grant, reason, from, at }: Received<typeof BudgetRelease>): Desk => {
   const sitting = new Sitting(desk, at);
-  const known = desk.book.holds[grant];
+  const known = get(desk.book.holds, grant);
   sitting.book = policy.release(desk.book, grant, at);
   if (known) sitting.write({ kind: 'release', account: known.account, grant, holder: from, model: known.model, amounts: known.amounts, note: reason });
   return sitting.end();
@@ -337,6 +356,7 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
   const account = policy.accountFor(desk.book, parseAddress(from).run, '');
   sitting.book = policy.endBranch(desk.book, account);
   sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];
+  sitting.watch(at + desk.rules.drainMs);
   return sitting.end();
 };
 
@@ -344,7 +364,8 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
 export const tick = (desk: Desk, at: number): Desk => {
   const sitting = new Sitting(desk, at);
   sitting.book = policy.expire(desk.book, at, desk.rules.orphans);
-  for (const grant of Object.keys(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
+  for (const [grant] of entriesOf(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
+  sitting.watchAll();
   return sitting.end();
 };
 
@@ -355,8 +376,12 @@ export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned
   return sitting.end();
 };
 
-/** Milliseconds from `at` to the first deadline; `undefined`: there is none. */
-export const nextDeadline = ({ book: { holds, queue }, closing }: Desk): number | undefined => {
-  const deadlines = [...Object.values(holds).filter(({ state }) => state === 'held'), ...queue, ...closing].map(({ deadline }) => deadline);
-  return deadlines.length === 0 ? undefined : Math.min(...deadlines);
+/** The first deadline of all; what `due` says may be of something that has ended meanwhile. `undefined`: there is none. */
+export const nextDeadline = ({ book: { holds, queue }, closing }: Pick<Desk, 'book' | 'closing'>): number | undefined => {
+  let first: number | undefined;
+  const look = (deadline: number): void => void (first = first === undefined || deadline < first ? deadline : first);
+  for (const { state, deadline } of valuesOf(holds)) if (state === 'held') look(deadline);
+  for (const { deadline } of queue) look(deadline);
+  for (const { deadline } of closing) look(deadline);
+  return first;
 };

@@ -33,6 +33,8 @@ export type BudgetContext = {
   readonly desk: Desk;
   /** The log's time of the last message. */
   readonly now: number;
+  /** The deadline that the timer is armed for. */
+  readonly watched: number | undefined;
 };
 
 export type BudgetEvent =
@@ -51,10 +53,12 @@ const sayIt = emitEach<{ context: BudgetContext }, Outgoing>(({ context }) => co
 export const budgetMachine = setup({
   types: { context: {} as BudgetContext, input: {} as BudgetInput, events: {} as BudgetEvent, emitted: {} as Outgoing },
   delays: {
-    deadline: ({ context }) => Math.max(0, (desk.nextDeadline(context.desk) ?? context.now) - context.now),
+    deadline: ({ context: { desk: books, now } }) => Math.max(0, (books.due ?? now) - now),
   },
   guards: {
-    hasNoDeadlines: ({ context }) => desk.nextDeadline(context.desk) === undefined,
+    hasDeadlines: ({ context }) => context.desk.due !== undefined,
+    hasNoDeadlines: ({ context }) => context.desk.due === undefined,
+    hasEarlierDeadline: ({ context: { desk: books, watched } }) => books.due !== undefined && watched !== undefined && books.due < watched,
   },
   actions: {
     reserve: assign(({ context }, said: Received<typeof BudgetReserve>) => ({ desk: desk.reserve(context.desk, said), now: said.at })),
@@ -66,6 +70,7 @@ export const budgetMachine = setup({
     close: assign(({ context }, said: Received<typeof BudgetClose>) => ({ desk: desk.closeAccount(context.desk, said), now: said.at })),
     raise: assign(({ context }, said: Received<typeof BudgetRaise>) => ({ desk: desk.raise(context.desk, said), now: said.at })),
     freeze: assign(({ context }, said: Received<typeof BudgetFreeze>) => ({ desk: desk.freeze(context.desk, said), now: said.at })),
+    watch: assign({ watched: ({ context }) => context.desk.due }),
     lookAtDeadlines: assign(({ context, event }) => {
       const now = (event as { at?: number }).at ?? context.now;
       return { desk: desk.tick(context.desk, now), now };
@@ -73,7 +78,7 @@ export const budgetMachine = setup({
   },
 }).createMachine({
   id: 'budget',
-  context: ({ input }) => ({ desk: desk.openDesk(input), now: 0 }),
+  context: ({ input }) => ({ desk: desk.openDesk(input), now: 0, watched: undefined }),
   initial: 'quiet',
   on: {
     'budget.settle': { actions: [{ type: 'settle', params: ({ event }) => event }, sayIt] },
@@ -83,15 +88,18 @@ export const budgetMachine = setup({
     'budget.open': { actions: [{ type: 'open', params: ({ event }) => event }, sayIt] },
     'budget.raise': { actions: [{ type: 'raise', params: ({ event }) => event }, sayIt] },
     'budget.freeze': { actions: [{ type: 'freeze', params: ({ event }) => event }, sayIt] },
-    // These may bring a deadline before the one that is armed.
-    'budget.reserve': { target: '.watching', reenter: true, actions: [{ type: 'reserve', params: ({ event }) => event }, sayIt] },
-    'budget.close': { target: '.watching', reenter: true, actions: [{ type: 'close', params: ({ event }) => event }, sayIt] },
+    'budget.reserve': { actions: [{ type: 'reserve', params: ({ event }) => event }, sayIt] },
+    'budget.close': { actions: [{ type: 'close', params: ({ event }) => event }, sayIt] },
   },
   states: {
-    quiet: {},
-    /** Grants are out, or someone waits: the first deadline is watched for. */
+    quiet: { always: { guard: 'hasDeadlines', target: 'watching' } },
+    /** Grants are out, or someone waits: the first deadline is watched for, or one before it of what has ended meanwhile. */
     watching: {
-      always: { guard: 'hasNoDeadlines', target: 'quiet' },
+      entry: 'watch',
+      always: [
+        { guard: 'hasNoDeadlines', target: 'quiet' },
+        { guard: 'hasEarlierDeadline', target: 'watching', reenter: true },
+      ],
       after: { deadline: { target: 'watching', reenter: true, actions: ['lookAtDeadlines', sayIt] } },
     },
   },

@@ -15,6 +15,7 @@ import type { Quote, VetoDetails } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Address } from '../../protocols/ids.ts';
 import { formatDollars, tokensCost, tokensFor } from '../../protocols/money.ts';
+import { entriesOf, get, none, put, valuesOf, without, type ById } from './by-id.ts';
 import {
   book,
   close,
@@ -56,10 +57,10 @@ export type Waiter = { readonly grant: string; readonly account: string; readonl
 export type Book = {
   readonly root: string;
   readonly tree: Tree;
-  readonly holds: Readonly<Record<string, Hold>>;
+  readonly holds: ById<Hold>;
   readonly queue: readonly Waiter[];
   /** The newest grants that ended or were vetoed, in two generations: what is older is recognised by nobody. */
-  readonly ended: readonly [Readonly<Record<string, Ending>>, Readonly<Record<string, Ending>>];
+  readonly ended: readonly [newest: ById<Ending>, older: ById<Ending>];
   /** Money that only a closing answer may use. */
   readonly keptBack: bigint;
   /** Billed above what was held, in all. */
@@ -75,7 +76,7 @@ export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Bo
     if ('problem' in opened) throw new Error(`account ${account.id} cannot be opened: ${String(opened.problem)}`);
     tree = opened as Tree;
   }
-  return { root: accounts[0]!.id, tree, holds: {}, queue: [], ended: [{}, {}], keptBack, overrun: 0n };
+  return { root: accounts[0]!.id, tree, holds: none, queue: [], ended: [none, none], keptBack, overrun: 0n };
 };
 
 /** The account of whoever asks: its own where it has one (`part`: the agent's name, or the role), else the run's, else the root. */
@@ -128,11 +129,10 @@ const largestCap = (current: Book, request: Request, now: number): number => {
   return cap;
 };
 
-const endingOf = ({ ended: [newest, older] }: Book, grant: string): Ending | undefined =>
-  Object.hasOwn(newest, grant) ? newest[grant] : Object.hasOwn(older, grant) ? older[grant] : undefined;
+const endingOf = ({ ended: [newest, older] }: Book, grant: string): Ending | undefined => get(newest, grant) ?? get(older, grant);
 
 const isKnown = (current: Book, grant: string): boolean =>
-  Object.hasOwn(current.holds, grant) || endingOf(current, grant) !== undefined || current.queue.some((waiter) => waiter.grant === grant);
+  get(current.holds, grant) !== undefined || endingOf(current, grant) !== undefined || current.queue.some((waiter) => waiter.grant === grant);
 
 /**
  * In full if that fits. Otherwise, while others hold something that may come back, it waits for that; and when nothing will, it
@@ -160,12 +160,23 @@ const decideNew = (current: Book, request: Request, now: number, grantMs: number
   return { kind: 'veto', failure: exhausted(current, request, now) };
 };
 
+/** Whether nothing is held and nobody waits. */
+export const isIdle = ({ tree, root, queue }: Book): boolean => {
+  const { calls, tool_calls: toolCalls } = tree[root]!.held;
+  return calls === 0n && toolCalls === 0n && queue.length === 0;
+};
+
 /** Whether something that is held at or below the account that has not enough may be less when it is settled. */
-const mayComeBack = (current: Book, tight: string): boolean => holdersBelow(current, tight).length > 0;
+export const mayComeBack = ({ holds }: Book, tight: string): boolean => {
+  for (const held of valuesOf(holds)) if (isHeldBelow(held, tight)) return true;
+  return false;
+};
 
 /** Whether a grant now may take what another one waits for. */
-const mayOvertake = ({ tree, root, holds }: Book, { account }: Request): boolean =>
-  Object.values(holds).some(({ state, account: other }) => state === 'held' && sharesPath(tree, root, account, other));
+const mayOvertake = ({ tree, root, holds }: Book, { account }: Request): boolean => {
+  for (const { state, account: other } of valuesOf(holds)) if (state === 'held' && sharesPath(tree, root, account, other)) return true;
+  return false;
+};
 
 /** Two accounts always share the root; a slice of its own shares nothing but with what is below it. */
 const sharesPath = (tree: Tree, root: string, account: string, other: string): boolean => {
@@ -179,7 +190,7 @@ const sharesPath = (tree: Tree, root: string, account: string, other: string): b
 export const hold = (current: Book, grant: string, held: Hold, now: number): Book => ({
   ...current,
   tree: book(current.tree, held.account, { held: held.amounts }, now),
-  holds: { ...current.holds, [grant]: held },
+  holds: put(current.holds, grant, held),
 });
 
 export const enqueue = (current: Book, { grant, account, holder, quote }: Request, deadline: number): Book => ({
@@ -189,8 +200,7 @@ export const enqueue = (current: Book, { grant, account, holder, quote }: Reques
 
 export const remember = (current: Book, grant: string, ending: Ending): Book => {
   const [newest, older] = current.ended;
-  const full = Object.keys(newest).length >= GENERATION;
-  return { ...current, ended: full ? [{ [grant]: ending }, newest] : [{ ...newest, [grant]: ending }, older] };
+  return { ...current, ended: newest.size >= GENERATION ? [put<Ending>(none, grant, ending), newest] : [put(newest, grant, ending), older] };
 };
 
 export type Served = { readonly waiter: Waiter; readonly decision: Extract<Decision, { kind: 'grant' | 'veto' }> };
@@ -236,7 +246,7 @@ const spentOf = ({ spentNanos, tokens, calls, toolCalls }: Bill, ms: number): Am
 /** M5: books what a call cost, in full, whatever was held for it. */
 export const settle = (current: Book, bill: Bill, now: number): Book => {
   const { grant } = bill;
-  const known = current.holds[grant];
+  const known = get(current.holds, grant);
   if (endingOf(current, grant) === 'billed') return current; // M2
   const queue = current.queue.filter((waiter) => waiter.grant !== grant);
   const account = known?.account ?? bill.account;
@@ -259,7 +269,7 @@ export const settle = (current: Book, bill: Bill, now: number): Book => {
 
 /** Gives back what a call would have cost that was never made, or was never granted yet. */
 export const release = (current: Book, grant: string, now: number): Book => {
-  const known = current.holds[grant];
+  const known = get(current.holds, grant);
   if (endingOf(current, grant)) return current; // M2
   if (!known) return { ...remember(current, grant, 'unbilled'), queue: current.queue.filter((waiter) => waiter.grant !== grant) };
   const back = minus(NOTHING, known.amounts);
@@ -269,18 +279,13 @@ export const release = (current: Book, grant: string, now: number): Book => {
 
 /** M3, for every grant whose deadline has come. */
 export const expire = (current: Book, now: number, orphans: Orphans): Book =>
-  Object.entries(current.holds)
-    .filter(([, { deadline }]) => deadline <= now)
-    .reduce((next, [grant]) => orphan(next, grant, now, orphans), current);
+  [...entriesOf(current.holds)].filter(([, { deadline }]) => deadline <= now).reduce((next, [grant]) => orphan(next, grant, now, orphans), current);
 
 /** M3: nobody will say what became of the call. */
 export const orphan = (current: Book, grant: string, now: number, orphans: Orphans): Book => {
-  const known = current.holds[grant];
+  const known = get(current.holds, grant);
   if (known?.state !== 'held') return current;
-  const as = (state: 'charged' | 'asked'): Book['holds'] => ({
-    ...current.holds,
-    [grant]: { ...known, state, ...(state === 'charged' && { chargedAt: now }) },
-  });
+  const as = (state: 'charged' | 'asked'): Book['holds'] => put(current.holds, grant, { ...known, state, ...(state === 'charged' && { chargedAt: now }) });
   switch (orphans) {
     case 'release':
       return release(current, grant, now);
@@ -292,14 +297,9 @@ export const orphan = (current: Book, grant: string, now: number, orphans: Orpha
 };
 
 export const extend = (current: Book, grant: string, deadline: number): Book => {
-  const known = current.holds[grant];
+  const known = get(current.holds, grant);
   if (!known || known.state !== 'held' || deadline <= known.deadline) return current;
-  return { ...current, holds: { ...current.holds, [grant]: { ...known, deadline } } };
-};
-
-const without = <T>(record: Readonly<Record<string, T>>, key: string): Readonly<Record<string, T>> => {
-  const { [key]: _, ...others } = record;
-  return others;
+  return { ...current, holds: put(current.holds, grant, { ...known, deadline }) };
 };
 
 // --- what people do ----------------------------------------------------------------------------------------------------------
@@ -315,7 +315,9 @@ export const freeze = (current: Book, account: string, frozen: boolean): Book =>
 export const endBranch = (current: Book, account: string): Book => ({ ...current, tree: mark(current.tree, account, { ending: true }) });
 
 export const holdersBelow = ({ holds }: Book, account: string): readonly (readonly [grant: string, hold: Hold])[] =>
-  Object.entries(holds).filter(([, held]) => held.state === 'held' && (held.account === account || held.account.startsWith(`${account}/`)));
+  entriesOf(holds).filter(([, held]) => isHeldBelow(held, account));
+
+const isHeldBelow = ({ state, account: at }: Hold, account: string): boolean => state === 'held' && (at === account || at.startsWith(`${account}/`));
 
 export const openBranch = (current: Book, accounts: readonly AccountSpec[], now: number): Book | { readonly account: string; readonly why: Uncovered } => {
   let { tree } = current;

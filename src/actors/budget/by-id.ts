@@ -1,0 +1,52 @@
+/**
+ * Values by id, as a value of its own: a change gives another one and shares all but a small part with it. Plain data, so that it
+ * goes into a snapshot as it is. A record with a thousand keys would be copied key by key for each grant.
+ */
+
+type Bucket<T> = readonly (readonly [id: string, value: T, came: number])[];
+export type ById<T> = { readonly size: number; /** How many have come so far. */ readonly came: number; readonly buckets: readonly Bucket<T>[] };
+
+const BUCKETS = 64;
+const EMPTY: Bucket<never> = [];
+
+export const none: ById<never> = { size: 0, came: 0, buckets: Array.from({ length: BUCKETS }, () => EMPTY) };
+
+/** FNV-1a. */
+const bucketOf = (id: string): number => {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) % BUCKETS;
+};
+
+export const get = <T>({ buckets }: ById<T>, id: string): T | undefined => {
+  for (const [known, value] of buckets[bucketOf(id)]!) if (known === id) return value;
+  return undefined;
+};
+
+export const put = <T>(all: ById<T>, id: string, value: T): ById<T> => {
+  const at = bucketOf(id);
+  const bucket = all.buckets[at]!;
+  const known = bucket.findIndex(([other]) => other === id);
+  if (known >= 0) return { ...all, buckets: all.buckets.with(at, bucket.with(known, [id, value, bucket[known]![2]])) };
+  const came = all.came + 1;
+  return { size: all.size + 1, came, buckets: all.buckets.with(at, [...bucket, [id, value, came]]) };
+};
+
+export const without = <T>(all: ById<T>, id: string): ById<T> => {
+  const at = bucketOf(id);
+  const bucket = all.buckets[at]!;
+  const known = bucket.findIndex(([other]) => other === id);
+  return known < 0 ? all : { ...all, size: all.size - 1, buckets: all.buckets.with(at, bucket.toSpliced(known, 1)) };
+};
+
+/** In the order in which they came. */
+export const entriesOf = <T>({ buckets }: ById<T>): readonly (readonly [id: string, value: T])[] =>
+  buckets
+    .flat()
+    .toSorted(([, , a], [, , b]) => a - b)
+    .map(([id, value]) => [id, value]);
+
+/** In no order: for whoever looks for one. */
+export function* valuesOf<T>({ buckets }: ById<T>): Generator<T> {
+  for (const bucket of buckets) for (const [, value] of bucket) yield value;
+}
