@@ -375,6 +375,12 @@ describe('the ledger', () => {
     ],
     ['settle', held(), (told) => told.settle('one', 501), { amounts: { money: '501', tokens: '60' }, note: 'above its hold: the account is frozen' }],
     [
+      'settle',
+      new Told(),
+      (told) => told.settle('never granted', 9),
+      { account: 'org/r-1/ann', grant: 'never granted', amounts: { money: '9', tokens: '60' }, spentNanos: '9' },
+    ],
+    [
       'release',
       held(),
       (told) => told.release('one'),
