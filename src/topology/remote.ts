@@ -77,7 +77,7 @@ const say = async <T extends MessageName>(bus: Bus, from: Address, to: Address, 
     from,
     correlation: runOf(from),
     time: Date.now(),
-    data: data as Record<string, unknown>,
+    data: data,
   });
 };
 

@@ -19,7 +19,7 @@ import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
 import type { Quote } from '../protocols/budget.ts';
-import { decode, versionOf, type PayloadOf } from '../protocols/catalogue.ts';
+import type { PayloadOf } from '../protocols/catalogue.ts';
 import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import type { Citation } from '../protocols/formats.ts';
 import type { Grant } from '../protocols/grant.ts';
@@ -32,15 +32,13 @@ import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
 import type { Definition, FoldEntry } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
-import { Instance } from '../runtime/instance.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
-import { charts } from './charts.ts';
 import type { Catalogue } from './check.ts';
 import { RunRecord } from './run-record.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
-import { Team } from './team.ts';
+import type { Team } from './team.ts';
 
 export type TroupeOptions = {
   readonly bus: Bus;

@@ -19,6 +19,7 @@ import { entriesOf, get, none, put, valuesOf, without, type ById } from './by-id
 import {
   book,
   close,
+  isUncovered,
   limitsOn,
   mark,
   minus,
@@ -73,8 +74,8 @@ export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Bo
   let tree: Tree = {};
   for (const account of accounts) {
     const opened = openAccountIn(tree, account, 0);
-    if ('problem' in opened) throw new Error(`account ${account.id} cannot be opened: ${String(opened.problem)}`);
-    tree = opened as Tree;
+    if (isUncovered(opened)) throw new Error(`account ${account.id} cannot be opened: ${opened.problem}`);
+    tree = opened;
   }
   return { root: accounts[0]!.id, tree, holds: none, queue: [], ended: [none, none], keptBack, overrun: 0n };
 };
@@ -306,7 +307,7 @@ export const extend = (current: Book, grant: string, deadline: number): Book => 
 
 export const raise = (current: Book, account: string, nanos: bigint, now: number): Book | Uncovered => {
   const raised = raiseIn(current.tree, account, nanos, now);
-  return 'problem' in raised ? (raised as Uncovered) : { ...current, tree: raised as Tree };
+  return isUncovered(raised) ? raised : { ...current, tree: raised };
 };
 
 export const freeze = (current: Book, account: string, frozen: boolean): Book => ({ ...current, tree: mark(current.tree, account, { frozen }) });
@@ -323,11 +324,11 @@ export const openBranch = (current: Book, accounts: readonly AccountSpec[], now:
   let { tree } = current;
   for (const account of accounts) {
     const opened = openAccountIn(tree, account, now);
-    if ('problem' in opened) {
-      if ((opened as Uncovered).problem === 'exists') continue; // asked for again
-      return { account: account.id, why: opened as Uncovered };
+    if (isUncovered(opened)) {
+      if (opened.problem === 'exists') continue; // asked for again
+      return { account: account.id, why: opened };
     }
-    tree = opened as Tree;
+    tree = opened;
   }
   return { ...current, tree };
 };

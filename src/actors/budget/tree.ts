@@ -128,6 +128,9 @@ const speakFor = (tree: Tree, id: string | undefined, nanos: bigint): Tree => {
 /** What keeps an account from being opened. */
 export type Uncovered = { readonly problem: 'exists' | 'no-parent' | 'uncovered'; readonly tight?: Tightness };
 
+/** An account may have any name, so that of a field says nothing: a reason is a text, an account is not. */
+export const isUncovered = (made: Tree | Uncovered): made is Uncovered => typeof made['problem' as keyof typeof made] === 'string';
+
 export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec, now: number): Tree | Uncovered => {
   if (Object.hasOwn(tree, id)) return { problem: 'exists' };
   if (parent !== undefined && !Object.hasOwn(tree, parent)) return { problem: 'no-parent' };
