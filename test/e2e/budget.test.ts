@@ -230,7 +230,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
     }));
 
   test('with on_exhausted: answer the run ends with what it has and says what is missing, from the money that was kept back', () =>
-    at(bus, { dear: true, budget: `limit: 0.0035, keep_back: 0.002, on_exhausted: answer` }, async (place) => {
+    at(bus, { dear: true, budget: 'limit: 0.0515, keep_back: 0.05, on_exhausted: answer' }, async (place) => {
       const ended = await troupe(place, 'run', 'team.yaml');
       expect(ended).toMatchObject({ exitCode: 3, stdout: '2 read, 2 missing\n' });
       const run = runIdIn(ended.stderr)!;
@@ -242,7 +242,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       const vetoed = lines.find(({ kind }) => kind === 'veto')!;
       const last = lines.find(({ kind, seq }) => kind === 'hold' && seq > vetoed.seq)!;
       expect(BigInt(vetoed.spentNanos) + BigInt(vetoed.heldNanos), 'work leaves alone what is kept back').toBeLessThanOrEqual(1_500_000n);
-      expect(BigInt(last.amounts['money']!), 'what is kept back is enough').toBeLessThanOrEqual(2_000_000n);
+      expect(BigInt(last.amounts['money']!), 'what is kept back is enough').toBeLessThanOrEqual(50_000_000n);
       const result = resultOf(await troupe(place, 'run', '--resume', run, '--json'), 3);
       expect(result).toMatchObject({ status: 'failed', answer: '2 read, 2 missing', heldNanos: '0' });
       expectBilled(result, place);
@@ -339,7 +339,8 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       const paused = resultOf(ended, 3);
       const { run } = paused;
       expect(paused).toMatchObject({ status: 'paused', failure: { details: { account: `${run}/reader`, limit: '1500000' } } });
-      expect(place.model.requests.map(({ body }) => /read the (\w+) page/.exec(asked(body))![1]).sort()).toEqual(['first', 'fourth', 'second']);
+      expect(place.model.requests).toHaveLength(3);
+      expect(new Set(place.model.requests.map(({ body }) => /read the (\w+) page/.exec(asked(body))![1]))).toEqual(new Set(['first', 'second', 'fourth']));
 
       const beyond = await budget(place, 'raise', run, '5', '--account', `${run}/reader`, '--why', 'generous');
       expect(beyond).toMatchObject({
