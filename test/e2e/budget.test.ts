@@ -38,8 +38,7 @@ const STEPS = ['first', 'second', 'third', 'fourth'];
 const team = ({ budget = 'limit: 1', reader = '', lead = '', parallel = false, tools = false, dear = false }: TeamOptions = {}): string => `
 name: counters
 task: What is in the pages?
-inputs:
-  docs: { folder: docs }
+${tools ? 'inputs: { docs: { folder: docs } }' : ''}
 models:
   default: [openai/gpt-4.1-mini]
 agents:

@@ -86,6 +86,7 @@ export const supervisorMachine = setup({
     pauses: (_, error: Failure) => pauses(error),
     canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
     answersPartly: ({ context }) => context.answersPartly && runFailure(context.steps)?.code === 'BUDGET_EXHAUSTED' && completed(context.steps).length > 0,
+    mayClose: ({ context }, error: Failure) => context.answersPartly && error.code === 'BUDGET_EXHAUSTED',
     cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
     soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
     allEnded: ({ context }) => allEnded(context.steps),
@@ -114,6 +115,8 @@ export const supervisorMachine = setup({
       const { text, citations } = keepKnownSources(parsed.ok ? parsed.value : { text: reply.text, citations: [] }, context.steps);
       return { answer: text, citations };
     }),
+    // The answer that was made from what is kept back is the whole one.
+    forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
     rememberTrouble: assign((_, trouble: Failure) => ({ trouble })),
     countAttempt: assign(({ context }) => ({ attempt: context.attempt + 1 })),
     fail: assign((_, why: Failure) => ({ failure: why })),
@@ -265,6 +268,11 @@ export const supervisorMachine = setup({
                     target: 'waiting',
                     actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure },
                   },
+                  {
+                    guard: { type: 'mayClose', params: ({ event }) => event.error as Failure },
+                    target: '#supervisor.answering',
+                    actions: { type: 'fail', params: ({ event }) => event.error as Failure },
+                  },
                   { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
                 ],
               },
@@ -307,7 +315,7 @@ export const supervisorMachine = setup({
           {
             guard: { type: 'answerFits', params: ({ event }) => event.output },
             target: 'closing',
-            actions: { type: 'takeAnswer', params: ({ event }) => event.output },
+            actions: [{ type: 'takeAnswer', params: ({ event }) => event.output }, 'forgiveIfWhole'],
           },
           { target: 'closing' },
         ],
