@@ -363,6 +363,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
     at(bus, { parallel: true, reader: ', budget: { slice: 0.99985 }' }, async (place) => {
       const result = resultOf(await troupe(place, 'run', 'team.yaml', '--json'), 3);
       expect(result).toMatchObject({ status: 'paused', failure: { details: { account: result.run, limit: '1000000000' } } });
+      expect(result.failure!.message).toMatch(/\$0\.00015 is left \(limit \$1\.0000, spent \$0\.\d+, held \$0\.\d+, set aside \$0\.999\d+\)/);
       expect(place.model.requests.map(({ body }) => asked(body))).not.toContainEqual(expect.stringContaining('read the fourth page'));
     }));
 

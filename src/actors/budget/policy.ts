@@ -361,9 +361,11 @@ const exhausted = (current: Book, request: Request, now: number): Failure => {
     needed: needed[measure].toString(),
     asked: asked[measure].toString(),
   };
+  // Slices that were moved away, and what is kept back.
+  const aside = limit.amount - spent - account.held[measure] - free;
   const said =
     `budget of ${account.id}: the next call needs at least ${inWords(measure, needed[measure])}, ${inWords(measure, free)} is left` +
-    `${window === 'total' ? '' : ` of this ${window}`} (limit ${inWords(measure, limit.amount)}, spent ${inWords(measure, spent)}, held ${inWords(measure, account.held[measure])})`;
+    `${window === 'total' ? '' : ` of this ${window}`} (limit ${inWords(measure, limit.amount)}, spent ${inWords(measure, spent)}, held ${inWords(measure, account.held[measure])}${aside > 0n ? `, set aside ${inWords(measure, aside)}` : ''})`;
   return failure('BUDGET_EXHAUSTED', said, { details });
 };
 
