@@ -106,7 +106,7 @@ class Schedule {
     if (said.type === 'budget.vetoed') return;
     const { holds, tree } = this.books.book;
     for (let at = tree[get(holds, said.grant)!.account]; at; at = at.parent === undefined ? undefined : tree[at.parent]) {
-      must(!at.frozen && !at.ending && !at.closed, () => `${said.grant} is granted at ${at!.id}, which grants nothing`);
+      must(!at.frozen && !at.ending && !at.closed, () => `${said.grant} is granted at ${at.id}, which grants nothing`);
     }
     call.granted = { nanos: BigInt(said.amountNanos), maxTokens: said.maxTokens };
   }
@@ -226,7 +226,7 @@ class Schedule {
     for (const { measure, amount, window } of limits) {
       const spell = spells[window];
       const inWindow = window === 'total' ? spent : spell && spell.begin >= beginOf(window, this.now) ? spell.spent : undefined;
-      const used = (inWindow?.[measure] ?? 0n) + held[measure] + (measure === 'money' ? sliced : 0n);
+      const used = (inWindow?.[measure] ?? 0n) + held[measure] + (measure === 'money' && window === 'total' ? sliced : 0n);
       must(used <= amount, () => `${id}: ${used} of ${amount} ${measure} in all of this ${window}`);
     }
     must(held.money >= 0n && spent.money >= 0n && sliced >= 0n, () => `${id} is below nothing`);

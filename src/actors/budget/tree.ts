@@ -59,7 +59,8 @@ export const pathOf = (tree: Tree, id: string): readonly Account[] => {
 /** What `limit` leaves at `account`; never below nothing. */
 export const freeOf = (account: Account, { measure, amount, window }: Limit, now: number): bigint => {
   const spent = window === 'total' ? account.spent : spellAt(account, window, now).spent;
-  const used = spent[measure] + account.held[measure] + (measure === 'money' ? account.sliced : 0n);
+  // A slice is spoken for as long as its account lives; how fast it may be spent is another question.
+  const used = spent[measure] + account.held[measure] + (measure === 'money' && window === 'total' ? account.sliced : 0n);
   return amount > used ? amount - used : 0n;
 };
 
@@ -70,16 +71,19 @@ const remaining = ({ slice, closed, spent, held, sliced }: Account): bigint => {
   return left > 0n ? left : 0n;
 };
 
-/** The first limit on the path that does not leave `needed`. Above a slice money is not asked for: it was moved already. */
+/** The first limit on the path that does not leave `needed`. */
 export type Tightness = { readonly account: Account; readonly limit: Limit; readonly free: bigint };
 
+/** The limits that count for what is asked at `id`. Above a slice the total is not asked for: that money was moved already. */
 export function* limitsOn(tree: Tree, id: string, now: number): Generator<Tightness> {
   let moved = false;
   for (const account of pathOf(tree, id)) {
-    for (const limit of account.limits) if (!(moved && limit.measure === 'money')) yield { account, limit, free: freeOf(account, limit, now) };
+    for (const limit of account.limits) if (!(moved && isTotalMoney(limit))) yield { account, limit, free: freeOf(account, limit, now) };
     moved ||= account.slice !== undefined;
   }
 }
+
+const isTotalMoney = ({ measure, window }: Limit): boolean => measure === 'money' && window === 'total';
 
 export const tightest = (tree: Tree, id: string, needed: Amounts, now: number): Tightness | undefined => {
   for (const one of limitsOn(tree, id, now)) if (one.free < needed[one.limit.measure]) return one;
@@ -128,6 +132,12 @@ const speakFor = (tree: Tree, id: string | undefined, nanos: bigint): Tree => {
 /** What keeps an account from being opened. */
 export type Uncovered = { readonly problem: 'exists' | 'no-parent' | 'uncovered'; readonly tight?: Tightness };
 
+/** The total that does not leave `nanos` to be moved. */
+const uncovered = (tree: Tree, id: string, nanos: bigint, now: number): Tightness | undefined => {
+  for (const one of limitsOn(tree, id, now)) if (isTotalMoney(one.limit) && one.free < nanos) return one;
+  return undefined;
+};
+
 /** An account may have any name, so that of a field says nothing: a reason is a text, an account is not. */
 export const isUncovered = (made: Tree | Uncovered): made is Uncovered => typeof made['problem' as keyof typeof made] === 'string';
 
@@ -135,7 +145,7 @@ export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec
   if (Object.hasOwn(tree, id)) return { problem: 'exists' };
   if (parent !== undefined && !Object.hasOwn(tree, parent)) return { problem: 'no-parent' };
   const slice = sliceNanos === undefined ? undefined : BigInt(sliceNanos);
-  const tight = slice === undefined || parent === undefined ? undefined : tightest(tree, parent, { ...NOTHING, money: slice }, now);
+  const tight = slice === undefined || parent === undefined ? undefined : uncovered(tree, parent, slice, now);
   if (tight) return { problem: 'uncovered', tight };
   const own = limits.map(({ measure, amount, window }): Limit => ({ measure, amount: BigInt(amount), window }));
   const account: Account = {
@@ -167,7 +177,7 @@ export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree 
   if (!account) return { problem: 'no-parent' };
   const { slice, parent } = account;
   if (slice !== undefined && parent !== undefined) {
-    const tight = tightest(tree, parent, { ...NOTHING, money: nanos }, now);
+    const tight = uncovered(tree, parent, nanos, now);
     if (tight) return { problem: 'uncovered', tight };
   }
   const raised = account.limits.some(({ measure, window }) => measure === 'money' && window === 'total') ? ['total'] : ['hour', 'day', 'month'];

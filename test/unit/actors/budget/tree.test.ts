@@ -169,9 +169,10 @@ describe('opening', () => {
     expect(open(tree, one, NOON)).toEqual({ problem });
   });
 
-  it('asks the windows above a slice as well (T1)', () => {
-    const windowed = treeOf(spec('org', { limits: [limit(100), limit(10, 'money', 'hour')] }));
-    expect(open(windowed, spec('org/run', { sliceNanos: '11' }), NOON)).toMatchObject({ problem: 'uncovered', tight: { limit: { window: 'hour' } } });
+  it('of a slice asks what may be spent in all, not how fast: what is spent from it is asked of every window above (T1)', () => {
+    const tree = treeOf(spec('org', { limits: [limit(100), limit(10, 'money', 'hour')] }), spec('org/run', { sliceNanos: '40' }));
+    expect(tightest(tree, 'org/run', money(10n), NOON)).toBeUndefined();
+    expect(tightest(tree, 'org/run', money(11n), NOON)).toMatchObject({ account: { id: 'org' }, limit: { window: 'hour' } });
   });
 
   it('closes nothing that is not there', () => {
@@ -203,7 +204,7 @@ describe('raising', () => {
 
   it.each([
     ['a slice in a slice', 'org/run/ann', 11n, 'org/run'],
-    ['a slice of the root, by its hour', 'org/run', 21n, 'org'],
+    ['a slice of the root', 'org/run', 71n, 'org'],
   ])('of %s is refused when it is not covered above (T2)', (_, id, nanos, at) => {
     expect(raise(tree, id, nanos, NOON)).toMatchObject({ problem: 'uncovered', tight: { account: { id: at } } });
   });
@@ -268,9 +269,11 @@ describe('a window', () => {
     expect([free(next, 'org', NOON + later), next['org']!.spent.money]).toEqual([34n, 50n]);
   });
 
-  it('counts what is sliced', () => {
+  it('does not count what is sliced until it is spent', () => {
     const tree = treeOf(spec('org', { limits: [limit(100), limit(50, 'money', 'hour')] }), spec('org/run', { sliceNanos: '30' }));
-    expect([free(tree, 'org'), free(tree, 'org', NOON + HOUR)]).toEqual([20n, 20n]);
+    expect(tightest(tree, 'org', money(50n), NOON)).toBeUndefined();
+    const spent = book(tree, 'org/run', { spent: money(30n) }, NOON);
+    expect(tightest(spent, 'org', money(21n), NOON)).toMatchObject({ limit: { window: 'hour' }, free: 20n });
   });
 
   it('that is over does not begin again when the clock jumps back', () => {
