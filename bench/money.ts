@@ -113,6 +113,15 @@ const falseRefusals = (asked: readonly Reserved[], lines: readonly LedgerLine[],
   return wrong;
 };
 
+/** Grants that are smaller than what was asked for in full. */
+const lowered = (asked: readonly Reserved[], lines: readonly LedgerLine[]): number => {
+  const held = new Map(lines.flatMap(({ kind, grant, amounts }) => (kind === 'hold' ? [[grant!, BigInt(amounts['money'] ?? 0)] as const] : [])));
+  return asked.filter(({ grant, quote: { fixedNanos, maxTokens, outputNanosPerMtok } }) => {
+    const nanos = held.get(grant);
+    return nanos !== undefined && nanos < BigInt(fixedNanos) + tokensCost(maxTokens, BigInt(outputNanosPerMtok));
+  }).length;
+};
+
 const most = (values: Iterable<bigint>): bigint => {
   let highest = 0n;
   for (const value of values) if (value > highest) highest = value;
@@ -169,7 +178,8 @@ const runForReal = async (bus: Bus, servers: string): Promise<boolean> => {
   const used = most(lines.map(({ spentNanos, heldNanos }) => BigInt(spentNanos) + BigInt(heldNanos)));
   const overshoot = most([bill.nanos - LIMIT_NANOS, spent.money - LIMIT_NANOS, used - LIMIT_NANOS]);
   const firstVeto = lines.find(({ kind }) => kind === 'veto');
-  const wrong = falseRefusals(await reservationsOf(bus, account), lines, LIMIT_NANOS);
+  const asked = await reservationsOf(bus, account);
+  const wrong = falseRefusals(asked, lines, LIMIT_NANOS);
   const sum = (of: (one: Seen) => number): number => told.reduce((total, one) => total + of(one), 0);
   const failed = told.flatMap(({ failed: codes }) => Object.entries(codes));
   const broken = firstBreak(lines);
@@ -179,6 +189,7 @@ const runForReal = async (bus: Bus, servers: string): Promise<boolean> => {
     'calls',
     `${sum(({ answered }) => answered)} answered, ${sum(({ vetoed }) => vetoed)} vetoed, ${failed.length === 0 ? 'none failed' : JSON.stringify(failed)}`,
   );
+  say('  answered with a smaller cap than was asked for', String(lowered(asked, lines)));
   say('at once, at most', `${peakCalls} calls at the model server, ${openHolds(lines)} grants open`);
   say('replicas of the account', '2, one of them killed with -9 twice');
   say('overshoot', `${overshoot} nano-dollars`);

@@ -143,6 +143,22 @@ describe('deadlines', () => {
     expect(desk.nextDeadline(told.desk)).toBe(NOON + 200);
   });
 
+  it('are watched for in time, whichever comes, and not when nothing is open', () => {
+    const told = new Told({ drainMs: 200 });
+    expect(told.desk.due).toBeUndefined();
+    told.reserve('one');
+    told.reserve('two');
+    told.reserve('three');
+    expect(told.desk.due).toBe(NOON + 400);
+    told.close();
+    expect(told.desk.due).toBe(NOON + 200);
+    told.tick(200);
+    expect(told.desk.due).toBe(desk.nextDeadline(told.desk));
+    told.settle('one', 1);
+    told.settle('two', 1);
+    expect(told.desk.due).toBeUndefined();
+  });
+
   it('of an orphan that is asked about is none', () => {
     const told = new Told({ orphans: 'ask' });
     told.reserve('one');
