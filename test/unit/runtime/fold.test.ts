@@ -17,7 +17,7 @@ const asking = setup({
   actors: { model: effect<string, { prompt: string }>() },
   actions: {
     keep: assign(({ context }, what: unknown) => ({ heard: [...context.heard, what] })),
-    tell: emit({ type: 'task.cancel', to: LEAD, reason: 'told' } as never),
+    tell: emit({ type: 'task.cancel', to: LEAD, reason: 'told' }),
   },
 }).createMachine({
   id: 'asking',

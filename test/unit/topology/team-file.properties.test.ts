@@ -82,13 +82,11 @@ const team = names(2, 6).chain(([lead, first, ...others]) => {
         fc.record({ input: dollars, output: dollars, cached_input: sometimes(dollars), per_call: sometimes(dollars) }),
       ),
     ),
-    agents: fc
-      .tuple(supervisor, reviewer, ...cast.workers.map(() => worker))
-      .map(([one, judge, ...crew]) => ({
-        [cast.lead]: one,
-        ...(checker !== undefined && { [checker]: judge }),
-        ...Object.fromEntries(cast.workers.map((who, index) => [who, crew[index]])),
-      })),
+    agents: fc.tuple(supervisor, reviewer, ...cast.workers.map(() => worker)).map(([one, judge, ...crew]) => ({
+      [cast.lead]: one,
+      ...(checker !== undefined && { [checker]: judge }),
+      ...Object.fromEntries(cast.workers.map((who, index) => [who, crew[index]])),
+    })),
     topology: fc.oneof(centralised(cast), workflow(cast)),
     budget: fc.record({ limit: dollars, grant_timeout_s: sometimes(seconds) }),
     limits: sometimes(fc.record({ deadline_s: sometimes(seconds), answer_timeout_s: sometimes(seconds) })),
