@@ -2,7 +2,7 @@
  * The desk at which a book is kept: one message in, the book as it is afterwards, what is to be said because of it, and the
  * lines for the ledger. Pure; the rules are policy.ts's.
  */
-import type { AccountSpec } from '../../protocols/account.ts';
+import { Window, type AccountSpec } from '../../protocols/account.ts';
 import type {
   BudgetClose,
   BudgetClosed,
@@ -30,7 +30,7 @@ import { append, type Chain, type LedgerLine, type NewLine } from '../../protoco
 import { entriesOf, get, valuesOf } from './by-id.ts';
 import * as policy from './policy.ts';
 import type { Book, Hold, Orphans } from './policy.ts';
-import { NOTHING } from './tree.ts';
+import { nextBeginOf, NOTHING } from './tree.ts';
 
 /** What happens when the money is used up: calls fail, or the run pauses until someone raises the limit. */
 export type OnExhausted = 'fail' | 'pause';
@@ -75,6 +75,8 @@ export type Desk = {
   readonly paused: readonly Address[];
   /** Why the last of them was. */
   readonly lastVeto: Failure | undefined;
+  /** When a window begins in which those who paused may have what the last one did not leave. */
+  readonly again: number | undefined;
   readonly closing: readonly Closing[];
   /** The highest threshold announced, by account. */
   readonly announced: Readonly<Record<string, number>>;
@@ -90,6 +92,7 @@ export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): De
   lines: [],
   paused: [],
   lastVeto: undefined,
+  again: undefined,
   closing: [],
   announced: {},
   due: undefined,
@@ -103,6 +106,7 @@ class Sitting {
   readonly lines: LedgerLine[] = [];
   paused: readonly Address[];
   lastVeto: Failure | undefined;
+  again: number | undefined;
   closing: readonly Closing[];
   announced: Readonly<Record<string, number>>;
   #due: number | undefined;
@@ -112,7 +116,7 @@ class Sitting {
   constructor(desk: Desk, now: number) {
     this.desk = desk;
     this.now = now;
-    ({ book: this.book, chain: this.chain, paused: this.paused, lastVeto: this.lastVeto, closing: this.closing, announced: this.announced } = desk);
+    ({ book: this.book, chain: this.chain, paused: this.paused, lastVeto: this.lastVeto, again: this.again, closing: this.closing, announced: this.announced } = desk);
     this.#due = desk.due;
   }
 
@@ -162,12 +166,16 @@ class Sitting {
     const said = pauses ? asPause(why) : why;
     this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
     this.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: said, ledger: this.chain });
-    if (pauses) this.pause(holder, account, said);
+    if (pauses) this.pause(holder, account, said, nextWindow(why, this.now));
   }
 
-  /** The holder goes on when the account is raised or thawed. */
-  pause(holder: Address, account: string, why: Failure): void {
+  /** The holder goes on when the account is raised or thawed, or at `again`. */
+  pause(holder: Address, account: string, why: Failure, again?: number): void {
     this.lastVeto = why;
+    if (again !== undefined) {
+      this.again = Math.min(again, this.again ?? again);
+      this.watch(again);
+    }
     if (!this.paused.includes(holder)) this.paused = [...this.paused, holder];
     for (const to of [clientOf(holder), supervisorOf(holder)]) this.outbox.push({ type: 'budget.paused', to, account, failure: why });
     if (!this.paused.includes(supervisorOf(holder))) this.paused = [...this.paused, supervisorOf(holder)];
@@ -184,9 +192,9 @@ class Sitting {
     }
     this.#answerClosers();
     if (about) this.#announce(about);
-    const { book: after, chain, outbox, lines, paused, lastVeto, closing, announced } = this;
-    const due = policy.isIdle(after) && closing.length === 0 ? undefined : this.#due;
-    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, closing, announced, due };
+    const { book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced } = this;
+    const due = policy.isIdle(after) && closing.length === 0 && again === undefined ? undefined : this.#due;
+    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced, due };
   }
 
   #answerClosers(): void {
@@ -344,10 +352,17 @@ export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, b
   return sitting.end();
 };
 
+/** When the window begins whose limit was in the way. */
+const nextWindow = ({ details }: Failure, now: number): number | undefined => {
+  const window = Window.safeParse(details['window']);
+  return window.success ? nextBeginOf(window.data, now) : undefined;
+};
+
 const tellPaused = (sitting: Sitting, account: string): Desk => {
   const leftNanos = policy.leftOf(sitting.book, account, sitting.now).toString();
   for (const to of sitting.paused) sitting.outbox.push({ type: 'budget.raised', to, account, leftNanos });
   sitting.paused = [];
+  sitting.again = undefined;
   return sitting.end();
 };
 
@@ -360,13 +375,15 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
   return sitting.end();
 };
 
-/** Deadlines that have come: of grants, of those who wait, of those who close. */
+/** Deadlines that have come: of grants, of those who wait, of those who close; or a new window for those who paused. */
 export const tick = (desk: Desk, at: number): Desk => {
   const sitting = new Sitting(desk, at);
   sitting.book = policy.expire(desk.book, at, desk.rules.orphans);
   for (const [grant] of entriesOf(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
+  const begins = desk.again !== undefined && desk.again <= at;
+  if (begins) sitting.again = undefined;
   sitting.watchAll();
-  return sitting.end();
+  return begins ? tellPaused(sitting, desk.book.root) : sitting.end();
 };
 
 export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned>): Desk => {
@@ -377,8 +394,8 @@ export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned
 };
 
 /** The first deadline of all; what `due` says may be of something that has ended meanwhile. `undefined`: there is none. */
-export const nextDeadline = ({ book: { holds, queue }, closing }: Pick<Desk, 'book' | 'closing'>): number | undefined => {
-  let first: number | undefined;
+export const nextDeadline = ({ book: { holds, queue }, closing, again }: Pick<Desk, 'book' | 'closing' | 'again'>): number | undefined => {
+  let first = again;
   const look = (deadline: number): void => void (first = first === undefined || deadline < first ? deadline : first);
   for (const { state, deadline } of valuesOf(holds)) if (state === 'held') look(deadline);
   for (const { deadline } of queue) look(deadline);

@@ -211,6 +211,21 @@ export const beginOf = (window: Window, now: number): number => {
   }
 };
 
+/** When the window after the present one begins; `total` has none. */
+export const nextBeginOf = (window: Window, now: number): number | undefined => {
+  const date = new Date(now);
+  switch (window) {
+    case 'total':
+      return undefined;
+    case 'hour':
+      return beginOf('hour', now) + 3_600_000;
+    case 'day':
+      return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate() + 1);
+    case 'month':
+      return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
+  }
+};
+
 /** The present window. A clock that jumped back does not begin an old one again. */
 const spellAt = ({ spells }: Account, window: Window, now: number): Spell => {
   const begin = beginOf(window, now);
