@@ -121,11 +121,6 @@ class Sitting {
     if (this.#due === undefined || deadline < this.#due) this.#due = deadline;
   }
 
-  /** Looks for the first deadline anew. */
-  watchAll(): void {
-    this.#due = nextDeadline(this);
-  }
-
   write(line: NewLine): void {
     const { spent, held } = policy.totals(this.book);
     const written = append(this.chain, { ...line, at: this.now, spentNanos: spent.money.toString(), heldNanos: held.money.toString() });
@@ -185,8 +180,13 @@ class Sitting {
     this.#answerClosers();
     if (about) this.#announce(about);
     const { book: after, chain, outbox, lines, paused, lastVeto, closing, announced } = this;
-    const due = policy.isIdle(after) && closing.length === 0 ? undefined : this.#due;
+    const due = policy.isIdle(after) && closing.length === 0 ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
     return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, closing, announced, due };
+  }
+
+  /** What was watched for has come, and may have ended: the next one is looked for. */
+  #isDue(): boolean {
+    return this.#due !== undefined && this.#due <= this.now;
   }
 
   #answerClosers(): void {
@@ -365,7 +365,6 @@ export const tick = (desk: Desk, at: number): Desk => {
   const sitting = new Sitting(desk, at);
   sitting.book = policy.expire(desk.book, at, desk.rules.orphans);
   for (const [grant] of entriesOf(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
-  sitting.watchAll();
   return sitting.end();
 };
 
