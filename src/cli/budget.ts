@@ -9,7 +9,7 @@ import { breakdown, firstBreak, parseLine, type LedgerLine } from '../protocols/
 import { formatDollars, parseDollars } from '../protocols/money.ts';
 import { openSharedAccount } from '../topology/shared-account.ts';
 import { accountsIn, booksOf, freezeBudget, raiseBudget, verifyLedger } from '../topology/remote.ts';
-import { EXIT, print, say } from './exit.ts';
+import { EXIT, print, printJson, say } from './exit.ts';
 
 type OnBus = { readonly bus: string };
 type ByHand = OnBus & { readonly account?: string; readonly why: string };
@@ -54,7 +54,7 @@ export const show = (run: string, { bus, json }: OnBus & { readonly json: boolea
     const books = await booksOf(open, run);
     const accounts = accountsIn(books);
     if (json) {
-      print(JSON.stringify(accounts, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)));
+      printJson(accounts);
       return EXIT.done;
     }
     for (const { id, parent, state, sliceNanos, limits, spentNanos, heldNanos } of accounts) {

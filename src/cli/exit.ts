@@ -1,6 +1,6 @@
 /** How the command ends: what its exit code says, and how a failure is told. */
 import { failureOf, type Failure } from '../protocols/failure.ts';
-import { redact } from './redact.ts';
+import { redact, safeJson } from './redact.ts';
 
 export const EXIT = {
   done: 0,
@@ -26,6 +26,7 @@ const USAGE_CODES = new Set([
   'RUN_UNKNOWN',
   'CHART_UNKNOWN',
   'APPROVAL_UNKNOWN',
+  'APPROVAL_LATE',
   'PRICE_UNKNOWN',
   'ACCOUNT_UNKNOWN',
   'ACCOUNT_UNLIMITED',
@@ -52,6 +53,9 @@ export const say = (line: string): void => void process.stderr.write(`${redact(l
 /** What was asked for. */
 export const print = (text: string): void => void process.stdout.write(`${redact(text)}\n`);
 
+/** One value for a program to read. */
+export const printJson = (value: unknown): void => void process.stdout.write(`${safeJson(value)}\n`);
+
 export const tell = ({ code, message }: Failure): void => say(code === 'TEAM_FILE_INVALID' ? message : `troupe: ${message} (${code})`);
 
 /** Runs a command to its end: a thrown failure is told, its stack only with TROUPE_DEBUG. */
@@ -60,9 +64,14 @@ export const endWith = async (command: () => Promise<number>, { json = false }: 
     process.exitCode = await command();
   } catch (thrown) {
     const failure = failureOf(thrown);
-    if (json) print(JSON.stringify({ status: 'failed', failure: { code: failure.code, message: failure.message, details: failure.details } }));
+    if (json) printJson({ status: 'failed', failure: { code: failure.code, message: failure.message, details: failure.details } });
     tell(failure);
     if (process.env['TROUPE_DEBUG'] && thrown instanceof Error) say(thrown.stack ?? '');
     process.exitCode = exitCodeOf(failure);
   }
+  // What was asked for is done: a tool that goes on unheard must not keep the process.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 };
+
+/** For output that is still on its way. */
+const LINGER_MS = 500;

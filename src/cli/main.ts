@@ -151,9 +151,11 @@ program
   });
 
 // Whoever reads the output may have read enough (`troupe prices | head`); that ends neither a command nor a run.
-process.stdout.on('error', (thrown: NodeJS.ErrnoException) => {
-  if (thrown.code !== 'EPIPE') throw thrown;
-});
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (thrown: NodeJS.ErrnoException) => {
+    if (thrown.code !== 'EPIPE') throw thrown;
+  });
+}
 
 try {
   await program.parseAsync();

@@ -5,7 +5,7 @@ import { formatDollars, noUsage, type Rates } from '../protocols/money.ts';
 import { parseTeam } from '../topology/parse.ts';
 import { ratesOf } from '../topology/resolve.ts';
 import { standardPrices } from '../topology/start.ts';
-import { EXIT, print } from './exit.ts';
+import { EXIT, print, printJson } from './exit.ts';
 
 type Prices = ReturnType<typeof standardPrices>;
 
@@ -20,7 +20,7 @@ export const prices = async (model: string | undefined, { team, json }: PricesOp
       model === undefined
         ? { models: known.known.map((name) => known.get(name)) }
         : { model, ...known.get(model), exampleNanos: example(known, model).toString() };
-    print(JSON.stringify({ version, effective, source, hash, ...found }));
+    printJson({ version, effective, source, hash, ...found });
   } else if (model === undefined) {
     list(known, team);
   } else {

@@ -12,5 +12,13 @@ const secrets = Object.entries(process.env)
 /** The text without the values of secret environment variables, and without passwords in addresses. */
 export const redact = (text: string): string => {
   const shown = secrets.reduce((left, secret) => left.replaceAll(secret, '[redacted]'), text);
-  return shown.replaceAll(/(\b[a-z]+:\/\/)[^\s/@:]+(?::[^\s/@]*)?@/g, '$1[redacted]@');
+  return shown.replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s"']*@/gi, '$1[redacted]@').replaceAll(CONTROL, '');
 };
+
+/** What a terminal would obey: documents and models may not move its cursor or set its title. */
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** A value as JSON, its texts without secrets: cut out of the finished text, they would take its quotes along. */
+export const safeJson = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? redact(inner) : typeof inner === 'bigint' ? inner.toString() : inner));

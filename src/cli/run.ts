@@ -19,7 +19,7 @@ import {
 } from '../topology/start.ts';
 import type { Team } from '../topology/team.ts';
 import { openDisplay } from './display.ts';
-import { EXIT, exitCodeOf, print, say, tell } from './exit.ts';
+import { EXIT, exitCodeOf, print, printJson, say, tell } from './exit.ts';
 import { logStep, openLog, type LogOptions } from './log.ts';
 
 export type RunOptions = LogOptions & {
@@ -134,7 +134,7 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
       limitNanos,
       durationMs,
     };
-    print(JSON.stringify(failure ? { ...shared, failure: { code: failure.code, message: failure.message, details: failure.details } } : shared));
+    printJson(failure ? { ...shared, failure: { code: failure.code, message: failure.message, details: failure.details } } : shared);
   } else if (answer !== undefined) {
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
   }
@@ -165,7 +165,7 @@ const waiting = ({ run: id, questions }: Waiting, { json, bus }: RunOptions): nu
 
 const paused = ({ run: id, failure, spending }: Paused, { json, bus }: RunOptions): number => {
   const { code, message, details } = failure;
-  if (json) print(JSON.stringify({ run: id, status: 'paused', citations: [], ...spending, failure: { code, message, details } }));
+  if (json) printJson({ run: id, status: 'paused', citations: [], ...spending, failure: { code, message, details } });
   tell(failure);
   say('the run is paused, and everything that was paid is kept. To go on:');
   const account = details['account'] === undefined || details['account'] === id ? '' : ` --account ${details['account'] as string}`;

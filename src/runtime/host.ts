@@ -329,7 +329,8 @@ export class Host {
     const { address } = instance;
     const end = this.#call(unit, address, effect, abort.signal).then((result) => {
       unit.running.delete(attempt);
-      if (!result.ok && abort.signal.aborted && this.#units.get(unit.prefix) !== unit) this.#book(unit, instance, effect, result);
+      const answered = result.ok && effect.grant !== undefined;
+      if (!answered && abort.signal.aborted && this.#units.get(unit.prefix) !== unit) this.#book(unit, instance, effect, result);
       else this.#finish(unit, address, effect, result);
     });
     unit.running.set(attempt, { abort, end });

@@ -91,10 +91,17 @@ export const openQuestions = async (bus: Bus, run: string): Promise<readonly Que
   return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
 };
 
-/** Errors: RUN_UNKNOWN, APPROVAL_UNKNOWN (nothing of that name is open). */
+/** Errors: RUN_UNKNOWN, APPROVAL_UNKNOWN (nothing of that name is open), APPROVAL_LATE (its deadline has passed). */
 export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'approval.answer'>): Promise<void> => {
   const open = await openQuestions(bus, run);
-  if (!open.some(({ approval }) => approval === answer.approval)) {
+  const asked = open.find(({ approval }) => approval === answer.approval);
+  if (asked && asked.deadline <= Date.now()) {
+    throw new TroupeError(
+      'APPROVAL_LATE',
+      `${run} waited for an answer to "${answer.approval}" until ${new Date(asked.deadline).toISOString()}; now "${asked.otherwise}" counts: troupe run --resume ${run}`,
+    );
+  }
+  if (!asked) {
     throw new TroupeError(
       'APPROVAL_UNKNOWN',
       `${run} does not ask "${answer.approval}"; open: ${open.map(({ approval }) => approval).join(', ') || 'nothing'}`,

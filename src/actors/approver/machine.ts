@@ -3,13 +3,13 @@
  * all state; whoever answers first, from whatever terminal, decides.
  *
  *   A1  Every question is answered once: by the first person, or by its default when its deadline passes.
- *   A2  An answer to a question that is not open changes nothing, and neither does asking the same one again.
+ *   A2  An answer to a question that is not open, or that comes after its deadline, changes nothing, and neither does asking the same one again.
  */
 import { assign, setup } from 'xstate';
 import type { ApprovalAnswer, ApprovalDecided, ApprovalRequest } from '../../protocols/approval.ts';
 import { emitEach } from '../../protocols/chart.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
-import { add, overdue, untilDeadline, without, type Answered, type Questions } from './policy.ts';
+import { add, isOpenAt, overdue, untilDeadline, without, type Answered, type Questions } from './policy.ts';
 
 export type ApproverContext = {
   readonly open: Questions;
@@ -39,7 +39,7 @@ export const approverMachine = setup({
   },
   guards: {
     isNew: ({ context }, { approval }: Received<typeof ApprovalRequest>) => !(approval in context.open),
-    isOpen: ({ context }, { approval }: Received<typeof ApprovalAnswer>) => approval in context.open,
+    isOpen: ({ context }, { approval, at }: Received<typeof ApprovalAnswer>) => isOpenAt(context.open, approval, at),
     nothingOpen: ({ context }) => Object.keys(context.open).length === 0,
   },
   actions: {

@@ -13,6 +13,9 @@ export const add = (open: Questions, question: Question): Questions => ({ ...ope
 export const without = (open: Questions, approvals: readonly string[]): Questions =>
   Object.fromEntries(Object.entries(open).filter(([approval]) => !approvals.includes(approval)));
 
+/** Whether an answer still counts: nobody may have looked at the clock since the deadline passed. */
+export const isOpenAt = (open: Questions, approval: string, at: number): boolean => Object.hasOwn(open, approval) && at < open[approval]!.deadline;
+
 /** Those whose deadline has come, each with its default as the answer. */
 export const overdue = (open: Questions, now: number): Answered[] =>
   Object.values(open)

@@ -116,18 +116,21 @@ class Sitting {
   constructor(desk: Desk, now: number) {
     this.desk = desk;
     this.now = now;
-    ({ book: this.book, chain: this.chain, paused: this.paused, lastVeto: this.lastVeto, again: this.again, closing: this.closing, announced: this.announced } = desk);
+    ({
+      book: this.book,
+      chain: this.chain,
+      paused: this.paused,
+      lastVeto: this.lastVeto,
+      again: this.again,
+      closing: this.closing,
+      announced: this.announced,
+    } = desk);
     this.#due = desk.due;
   }
 
   /** Something ends by itself at `deadline`. */
   watch(deadline: number): void {
     if (this.#due === undefined || deadline < this.#due) this.#due = deadline;
-  }
-
-  /** Looks for the first deadline anew. */
-  watchAll(): void {
-    this.#due = nextDeadline(this);
   }
 
   write(line: NewLine): void {
@@ -193,8 +196,14 @@ class Sitting {
     this.#answerClosers();
     if (about) this.#announce(about);
     const { book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced } = this;
-    const due = policy.isIdle(after) && closing.length === 0 && again === undefined ? undefined : this.#due;
+    const idle = policy.isIdle(after) && closing.length === 0 && again === undefined;
+    const due = idle ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
     return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced, due };
+  }
+
+  /** What was watched for has come, and may have ended: the next one is looked for. */
+  #isDue(): boolean {
+    return this.#due !== undefined && this.#due <= this.now;
   }
 
   #answerClosers(): void {
@@ -382,7 +391,6 @@ export const tick = (desk: Desk, at: number): Desk => {
   for (const [grant] of entriesOf(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
   const begins = desk.again !== undefined && desk.again <= at;
   if (begins) sitting.again = undefined;
-  sitting.watchAll();
   return begins ? tellPaused(sitting, desk.book.root) : sitting.end();
 };
 

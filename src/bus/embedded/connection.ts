@@ -85,12 +85,15 @@ export class Connection {
         `${this.name} was written in format ${found}, expected ${FORMAT}: use the troupe that wrote it, or another file`,
       );
     }
+    const { tables } = this.#db.prepare("SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table'").get() as { tables: number };
+    if (found === 0 && tables > 0)
+      throw new TroupeError('BUS_UNAVAILABLE', `${this.name} is a database of something else, and was left as it is: name another file`);
     this.#db.exec(`${TABLES} PRAGMA user_version = ${FORMAT};`);
     this.#db.exec('COMMIT');
   }
 
   prepare(sql: string): StatementSync {
-    return this.#db.prepare(sql);
+    return this.#guarded('cannot be read', () => this.#db.prepare(sql));
   }
 
   /** Called with the write lock held or outside of any turn, whenever another process may have written. */

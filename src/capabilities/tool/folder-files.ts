@@ -5,6 +5,7 @@
  *   F2  Hidden files, what was installed or built, and what is no text are left out everywhere: listing, reading, searching.
  *   F3  Sizes are bounded, and whoever meets a bound is told.
  */
+import type { Dirent } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { TroupeError } from '../../protocols/failure.ts';
@@ -27,7 +28,7 @@ export const filesOf = async (folder: Folder, signal: AbortSignal): Promise<File
   const waiting = [''];
   for (let below = waiting.shift(); below !== undefined; below = waiting.shift()) {
     signal.throwIfAborted();
-    for (const entry of (await readdir(join(folder.path, below), { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const entry of await entriesOf(folder, below)) {
       if (isLeftOut(entry.name)) continue;
       const relative = below === '' ? entry.name : `${below}/${entry.name}`;
       if (entry.isDirectory()) waiting.push(relative);
@@ -39,6 +40,16 @@ export const filesOf = async (folder: Folder, signal: AbortSignal): Promise<File
     }
   }
   return { files: sorted(files), more: false };
+};
+
+/** A folder below that cannot be read holds nothing; the folder itself is what was asked about. Error: FOLDER_UNREADABLE. */
+const entriesOf = async (folder: Folder, below: string): Promise<Dirent[]> => {
+  try {
+    return (await readdir(join(folder.path, below), { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (cause) {
+    if (below !== '') return [];
+    throw new TroupeError('FOLDER_UNREADABLE', `folder ${folder.label} cannot be read: ${(cause as Error).message}`, { cause });
+  }
 };
 
 const sorted = (files: FolderFile[]): FolderFile[] => files.sort((a, b) => (a.file < b.file ? -1 : 1));

@@ -14,7 +14,7 @@ export const passagesOf = (file: string, lines: readonly string[]): Passage[] =>
     group = undefined;
   };
   for (const piece of blocksOf(file, lines).flatMap(pieces)) {
-    const from = piece.kind === 'code' && isFence(lines[piece.from - 2]) ? piece.from - 1 : (piece.head?.line ?? piece.from);
+    const from = piece.kind === 'code' && isFence(lines[piece.from - 2]) ? piece.from - 1 : firstLineOf(piece);
     const end = piece.from + piece.lines.length - 1;
     const to = piece.kind === 'code' && isFence(lines[end]) ? end + 1 : end;
     if (piece.kind === 'heading' || (group && !fits(lines, group.from, to))) close();
@@ -25,6 +25,9 @@ export const passagesOf = (file: string, lines: readonly string[]): Passage[] =>
   close();
   return passages;
 };
+
+/** The first row of a table brings its head along; a later one would bring all rows between. */
+const firstLineOf = ({ head, from }: Block): number => (head !== undefined && from - head.line <= 2 ? head.line : from);
 
 const isFence = (line: string | undefined): boolean => line !== undefined && /^\s*(?:`{3}|~{3})/.test(line);
 
