@@ -21,6 +21,8 @@ export const ReviewVerdict = message('review.verdict', {
   step: Name,
   attempt: z.number().int().positive(),
   ...Verdict.shape,
+  /** Where quotes were compared with their sources: each citation of the work as it holds, or null where its source does not hold it. */
+  held: z.array(Citation.nullable()).optional(),
 });
 
 export const ReviewFailed = message('review.failed', {

@@ -14,7 +14,7 @@ import type { ApprovalDecided, ApprovalRequest } from '../../protocols/approval.
 import type { BudgetGranted, BudgetRaised } from '../../protocols/budget.ts';
 import { effect } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import type { Verdict } from '../../protocols/formats.ts';
+import type { Citation, Verdict } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
@@ -22,7 +22,7 @@ import type { ReviewFailed, ReviewRequest, ReviewVerdict } from '../../protocols
 import type { TaskCancel } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import { backoffMs, pauses, unanswered, unansweredMs } from '../retry.ts';
-import { evidenceRequest, looksForEvidence, opening, parseVerdict, question, repair, request, type Work } from './policy.ts';
+import { evidenceRequest, heldCitations, looksForEvidence, opening, parseVerdict, question, repair, request, type Work } from './policy.ts';
 
 export type ReviewerInput = {
   readonly profile: AgentProfile;
@@ -40,6 +40,8 @@ export type ReviewerContext = ReviewerInput & {
   readonly attempt: number;
   readonly repaired: boolean;
   readonly verdict: Verdict | undefined;
+  /** The citations as the comparison with their sources found them. */
+  readonly held: readonly (Citation | null)[] | undefined;
   readonly failure: Failure | undefined;
 };
 
@@ -83,7 +85,10 @@ export const reviewerMachine = setup({
   actions: {
     accept: assign((_, { from, type: __, at: ___, ...work }: Received<typeof ReviewRequest>) => ({ work, replyTo: from })),
     open: assign(({ context }) => ({ messages: opening(context.profile, context.work, undefined) })),
-    openWithEvidence: assign(({ context }, record: ToolRecord) => ({ messages: opening(context.profile, context.work, record) })),
+    openWithEvidence: assign(({ context }, record: ToolRecord) => ({
+      messages: opening(context.profile, context.work, record),
+      held: heldCitations(context.work, record),
+    })),
     keepVerdict: assign((_, reply: ModelReply) => {
       const parsed = parseVerdict(reply);
       return { verdict: parsed.ok ? parsed.value : undefined };
@@ -119,12 +124,13 @@ export const reviewerMachine = setup({
       timeoutMs: askMs,
       otherwise: 'deny' as const,
     })),
-    giveVerdict: emit(({ context: { work, replyTo, verdict } }) => ({
+    giveVerdict: emit(({ context: { work, replyTo, verdict, held } }) => ({
       type: 'review.verdict' as const,
       to: replyTo,
       step: work.step,
       attempt: work.attempt,
       ...verdict!,
+      ...(held && { held: [...held] }),
     })),
     giveFailure: emit(({ context: { work, replyTo, failure: why } }) => ({
       type: 'review.failed' as const,
@@ -144,6 +150,7 @@ export const reviewerMachine = setup({
     attempt: 1,
     repaired: false,
     verdict: undefined,
+    held: undefined,
     failure: undefined,
   }),
   initial: 'idle',

@@ -1,7 +1,8 @@
 /** How a reviewer judges: what it is shown, and what its verdict is worth. Pure. */
+import { z } from 'zod';
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
-import { parseFormat, type Parsed, type Verdict } from '../../protocols/formats.ts';
+import { parseFormat, type Citation, type Parsed, type Verdict } from '../../protocols/formats.ts';
 import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import { citationLines, fewestTokens, sectionsMessage, systemMessage } from '../conversation.ts';
@@ -21,6 +22,15 @@ export const evidenceRequest = (profile: AgentProfile, work: Work): ToolRequest 
 });
 
 export const looksForEvidence = (profile: AgentProfile, work: Work): boolean => profile.tools.includes(EVIDENCE_TOOL) && work.citations.length > 0;
+
+const CheckedQuotes = z.array(z.object({ result: z.enum(['ok', 'moved', 'missing']), foundAt: z.number().int().positive().optional() }));
+
+/** The citations as the comparison found them; `undefined` where there was none that says it. */
+export const heldCitations = ({ citations }: Work, { ok, output }: ToolRecord): (Citation | null)[] | undefined => {
+  const checked = CheckedQuotes.safeParse(output);
+  if (!ok || !checked.success || checked.data.length !== citations.length) return undefined;
+  return checked.data.map(({ result, foundAt }, index) => (result === 'missing' ? null : { ...citations[index]!, line: foundAt ?? citations[index]!.line }));
+};
 
 export const opening = (profile: AgentProfile, work: Work, evidence: ToolRecord | undefined): ChatMessage[] => [
   systemMessage(profile, [VERDICT_DUTY]),

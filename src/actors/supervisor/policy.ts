@@ -115,9 +115,18 @@ export const taskFailed = (team: Team, plan: Plan, { step: id, attempt, failure:
   return step ? thenDispatch(team, change(plan, id, { status: 'failed', failure: why })) : { plan, outbox: [] };
 };
 
-export const reviewed = (team: Team, plan: Plan, said: PayloadOf<'review.verdict'>): Progress => {
-  const step = present(plan, said.step, said.attempt, 'reviewing');
-  if (!step) return { plan, outbox: [] };
+export const reviewed = (team: Team, before: Plan, said: PayloadOf<'review.verdict'>): Progress => {
+  const step = present(before, said.step, said.attempt, 'reviewing');
+  if (!step) return { plan: before, outbox: [] };
+  // Whatever is made of the work: no source counts that does not hold its quote.
+  const { held } = said;
+  const plan = held
+    ? change(
+        before,
+        step.id,
+        keepSources({ text: step.text, citations: [...step.citations] }, (_, index) => held[index]),
+      )
+    : before;
   if (said.verdict === 'accept') return thenDispatch(team, change(plan, step.id, { status: 'completed', objections: [] }));
   const objections = said.reasons.length > 0 ? said.reasons : [`the review says "${said.verdict}"`];
   const objected = change(plan, step.id, { objections });
@@ -249,10 +258,16 @@ const CODE = /(```[\s\S]*?```|`[^`\n]*`)/;
  */
 export const keepKnownSources = (answer: Report, plan: Plan): Report => {
   const known = completed(plan).flatMap(({ citations }) => citations);
+  return keepSources(answer, (citation) => (known.some((one) => sameSource(one, citation)) ? citation : null));
+};
+
+/** The report with its sources as `held` has them, and without those that it has not. */
+const keepSources = (answer: Report, held: (citation: Citation, index: number) => Citation | null | undefined): Report => {
   const kept: Citation[] = [];
   const numberOf = (index: number): number | undefined => {
-    const citation = answer.citations[index];
-    if (!citation || !known.some((one) => sameSource(one, citation))) return undefined;
+    const given = answer.citations[index];
+    const citation = given && held(given, index);
+    if (!citation) return undefined;
     const at = kept.findIndex((one) => sameSource(one, citation));
     return at >= 0 ? at + 1 : kept.push(citation);
   };

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { evidenceRequest, looksForEvidence, opening, parseVerdict, question, repair, request, type Work } from '../../../src/actors/reviewer/policy.ts';
+import {
+  evidenceRequest,
+  heldCitations,
+  looksForEvidence,
+  opening,
+  parseVerdict,
+  question,
+  repair,
+  request,
+  type Work,
+} from '../../../src/actors/reviewer/policy.ts';
 import type { AgentProfile } from '../../../src/protocols/agent.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
 
@@ -31,6 +41,27 @@ const reply = (text: string, finish: ModelReply['finish'] = 'stop'): ModelReply 
 const evidence = { callId: 'evidence', tool: 'check_quotes', input: {}, ok: true, text: '[1] stands in a.md:3', ms: 1, time: 1 };
 
 describe('evidence', () => {
+  it('says of each citation where it stands, or that it does not', () => {
+    const output = [
+      { ...citation, result: 'ok' },
+      { ...citation, result: 'moved', foundAt: 9 },
+      { ...citation, result: 'missing' },
+    ];
+    expect(heldCitations(work(citation, citation, citation), { ...evidence, output })).toEqual([citation, { ...citation, line: 9 }, null]);
+  });
+
+  it('that says nothing of each citation changes none', () => {
+    const ok = { ...citation, result: 'ok' };
+    for (const broken of [
+      { ...evidence },
+      { ...evidence, output: [ok] },
+      { ...evidence, ok: false, output: [ok, ok] },
+      { ...evidence, output: 'all is well' },
+    ]) {
+      expect(heldCitations(work(citation, citation), broken)).toBeUndefined();
+    }
+  });
+
   it.each([
     ['there is something to compare and a tool for it', profile('check_quotes'), work(citation), true],
     ['there is no tool', profile('read_file'), work(citation), false],

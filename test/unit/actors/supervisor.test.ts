@@ -123,6 +123,12 @@ describe('a completed task', () => {
 });
 
 describe('a review', () => {
+  it('leaves no source that does not hold its quote, and moves one that stands elsewhere (S4)', () => {
+    const plan = single({ status: 'reviewing', attempt: 1, text: 'One [1]. Two [2]. Three [7].', citations: [source(1), source(2)] });
+    const { plan: after } = reviewed(team({ reviewer: 'checker' }), plan, { ...verdict('accept'), held: [null, { ...source(2), line: 5 }] });
+    expect(after[0]).toMatchObject({ status: 'completed', text: 'One. Two [1]. Three.', citations: [{ ...source(2), line: 5 }] });
+  });
+
   const reviewing = (attempt = 1) => single({ status: 'reviewing', attempt, text: 'found [1]', citations: [source(1)] });
 
   it('that accepts completes the step', () => {
