@@ -47,8 +47,8 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
   const ready = (): Failure | undefined => {
     if (!url) return failure('MODEL_UNREACHABLE', `OPENAI_BASE_URL: expected a URL such as ${OPENAI_URL}, found something else`);
     if (!/^https?:$/.test(url.protocol)) return failure('MODEL_UNREACHABLE', `OPENAI_BASE_URL: expected http or https, found ${url.protocol}`);
-    if (apiKey !== undefined && /[^\x21-\x7e]/.test(apiKey))
-      return failure('MODEL_UNAUTHORISED', 'OPENAI_API_KEY: expected one word of plain letters and digits, found a space, a line break or another sign in it');
+    if (apiKey !== undefined && /[^\x20-\x7e]/.test(apiKey))
+      return failure('MODEL_UNAUTHORISED', 'OPENAI_API_KEY: found a line break or a sign in it that no header can carry');
     if (url.username || url.password)
       return failure('MODEL_UNREACHABLE', 'OPENAI_BASE_URL: expected a URL without user and password; give the key in OPENAI_API_KEY');
     if (apiKey === undefined && baseURL === OPENAI_URL)
