@@ -27,7 +27,8 @@ export type Lease = {
 
 type Owner = { readonly id: string; readonly pid: number; readonly machine: string };
 
-const LEASE_MS = 6_000;
+/** An owner that is busy for two thirds of it loses nothing. */
+const LEASE_MS = 15_000;
 
 /**
  * Takes the lease on a unit, waiting for it to run out if `wait`; `fresh`: nobody can have it yet. Error: RUN_HOSTED (retryable;
