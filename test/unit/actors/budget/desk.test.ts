@@ -159,6 +159,20 @@ describe('deadlines', () => {
     expect(told.desk.due).toBeUndefined();
   });
 
+  it('wake who paused for the limit of a window, when the next one begins', () => {
+    const hourly = { measure: 'money' as const, amount: '500', window: 'hour' as const };
+    const told = new Told({ accounts: [{ id: 'org', limits: [hourly] }], onExhausted: 'pause' });
+    told.reserve('one');
+    told.settle('one', 500);
+    expect(told.reserve('two')).toContain(`vetoed two > ${ANN}`);
+    const begin = NOON + 30 * 60_000;
+    expect([told.desk.due, desk.nextDeadline(told.desk)]).toEqual([begin, begin]);
+    expect(told.tick(30 * 60_000 - 1)).toEqual([]);
+    expect(told.tick(1)).toEqual([`raised org > ${ANN}`, `raised org > ${LEAD}`]);
+    expect([told.desk.paused, told.desk.due]).toEqual([[], undefined]);
+    expect(told.reserve('three')).toEqual([`granted three > ${ANN}`]);
+  });
+
   it('of an orphan that is asked about is none', () => {
     const told = new Told({ orphans: 'ask' });
     told.reserve('one');
