@@ -5,16 +5,17 @@ import { standardModels, standardPrices } from '../topology/start.ts';
 import { EXIT, print } from './exit.ts';
 import { version } from './version.ts';
 
-type Finding = { readonly what: string; readonly ok: boolean; readonly said: string };
+/** `wrong`: somebody set it, and not as it has to be. */
+type Finding = { readonly what: string; readonly state: 'ok' | 'missing' | 'wrong'; readonly said: string };
 
 export const doctor = async ({ bus }: { readonly bus: string }): Promise<number> => {
   const findings = [node(), ...(await busFindings(bus)), ...models(), prices()];
   print(`troupe ${version}`);
-  for (const { what, ok, said } of findings) print(`${ok ? 'ok     ' : 'missing'}  ${what.padEnd(18)} ${said}`);
-  return findings.some(({ what, ok }) => !ok && what === 'bus') ? EXIT.failed : EXIT.done;
+  for (const { what, state, said } of findings) print(`${state.padEnd(7)}  ${what.padEnd(18)} ${said}`);
+  return findings.some(({ what, state }) => state === 'wrong' || (state === 'missing' && what === 'bus')) ? EXIT.failed : EXIT.done;
 };
 
-const node = (): Finding => ({ what: 'node', ok: true, said: `${process.version} (22.18 or newer is needed)` });
+const node = (): Finding => ({ what: 'node', state: 'ok', said: `${process.version} (22.18 or newer is needed)` });
 
 /** Opens it, and writes and reads a key: what a run would do first. */
 const busFindings = async (address: string): Promise<Finding[]> => {
@@ -26,23 +27,24 @@ const busFindings = async (address: string): Promise<Finding[]> => {
       await bus.put(key, 'x');
       await bus.delete(key);
       const ms = (performance.now() - began) / 2;
-      const about = Object.entries(await bus.about()).map(([what, said]): Finding => ({ what, ok: true, said }));
-      return [{ what: 'bus', ok: true, said: `${bus.name}, a write takes ${ms.toFixed(1)} ms` }, ...about];
+      const about = Object.entries(await bus.about()).map(([what, said]): Finding => ({ what, state: 'ok', said }));
+      return [{ what: 'bus', state: 'ok', said: `${bus.name}, a write takes ${ms.toFixed(1)} ms` }, ...about];
     } finally {
       await bus.close();
     }
   } catch (thrown) {
-    return [{ what: 'bus', ok: false, said: failureOf(thrown).message }];
+    return [{ what: 'bus', state: 'missing', said: failureOf(thrown).message }];
   }
 };
 
 const models = (): Finding[] =>
   standardModels().map((model) => {
     const missing = model.ready?.();
-    return { what: `model ${model.provider}`, ok: missing === undefined, said: missing ? missing.message : 'can be called' };
+    const state = missing === undefined ? 'ok' : missing.code === 'MODEL_SETTING_INVALID' ? 'wrong' : 'missing';
+    return { what: `model ${model.provider}`, state, said: missing ? missing.message : 'can be called' };
   });
 
 const prices = (): Finding => {
   const { version: of, known, hash } = standardPrices();
-  return { what: 'prices', ok: true, said: `${known.length} of ${of}, hash ${hash.slice(0, 12)}` };
+  return { what: 'prices', state: 'ok', said: `${known.length} of ${of}, hash ${hash.slice(0, 12)}` };
 };

@@ -3,9 +3,9 @@
  * account's log; grants, vetoes and the account's end carry the hash that stood then into other logs. So nobody can change,
  * drop or repeat an entry unseen without changing all of them.
  */
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import { z } from 'zod';
-import type { Amounts } from './account.ts';
+import { Measure, type Amounts } from './account.ts';
 
 export type LineKind = 'open' | 'hold' | 'veto' | 'settle' | 'release' | 'charge' | 'ask' | 'raise' | 'freeze' | 'thaw' | 'close';
 
@@ -33,27 +33,36 @@ export type LedgerLine = Omit<NewLine, 'amounts'> & {
 
 export type Chain = { readonly seq: number; readonly hash: string };
 
-const inText = (amounts: Amounts): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(amounts)
-      .filter(([, amount]) => amount !== 0n)
-      .map(([measure, amount]) => [measure, amount.toString()]),
-  );
+const MEASURES = Measure.options.toSorted();
+
+const inText = (amounts: Amounts): Record<string, string> => {
+  const text: Record<string, string> = {};
+  for (const measure of MEASURES) if (amounts[measure] !== 0n) text[measure] = amounts[measure].toString();
+  return text;
+};
 
 export const append = ({ seq, hash }: Chain, line: NewLine & { readonly at: number; readonly spentNanos: string; readonly heldNanos: string }): LedgerLine => {
   const unsealed = { seq: seq + 1, ...line, amounts: inText(line.amounts), previous: hash };
   return { ...unsealed, hash: hashOf(unsealed) };
 };
 
-/** Of everything in the line but its own hash; keys in order, so that a copy of a line has the same one. */
+/** Of everything in the line but its own hash; fields and measures in order, so that a copy of a line has the same one. */
 export const hashOf = (line: Omit<LedgerLine, 'hash'>): string => {
-  const entries = Object.entries(line)
-    .filter(([key, value]) => key !== 'hash' && value !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  const text = JSON.stringify(
-    entries.map(([key, value]) => [key, typeof value === 'object' ? Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : 1)) : value]),
-  );
-  return createHash('sha256').update(text).digest('hex');
+  let text = '';
+  for (const field of HASHED) {
+    const value = line[field];
+    if (value === undefined) continue;
+    text += `${text === '' ? '[' : ','}["${field}",${typeof value === 'object' ? textOfAmounts(value) : JSON.stringify(value)}]`;
+  }
+  return digest('sha256', `${text}]`);
+};
+
+const HASHED = ['account', 'amounts', 'at', 'grant', 'heldNanos', 'holder', 'kind', 'model', 'note', 'previous', 'seq', 'spentNanos'] as const;
+
+const textOfAmounts = (amounts: LedgerLine['amounts']): string => {
+  let text = '';
+  for (const measure of MEASURES) if (amounts[measure] !== undefined) text += `${text === '' ? '' : ','}["${measure}",${JSON.stringify(amounts[measure])}]`;
+  return `[${text}]`;
 };
 
 /** The first line that does not follow from the one before it, and why. */
@@ -80,12 +89,19 @@ export const parseLine = (text: string): LedgerLine | string => {
   }
 };
 
-const Line = z.looseObject({
+/** Strict: what is no field of a line is in no hash. */
+const Line = z.strictObject({
   seq: z.number().int().positive(),
   at: z.number(),
   kind: z.string(),
   account: z.string(),
-  amounts: z.record(z.string(), z.string()),
+  amounts: z.partialRecord(Measure, z.string()),
+  grant: z.string().optional(),
+  holder: z.string().optional(),
+  model: z.string().optional(),
+  note: z.string().optional(),
+  spentNanos: z.string(),
+  heldNanos: z.string(),
   previous: z.string(),
   hash: z.string(),
 });

@@ -10,7 +10,9 @@ import { Citation } from './formats.ts';
 import { message } from './message.ts';
 import { Nanos, Usage } from './money.ts';
 
-export const RunStart = message('run.start', { goal: z.string().min(1).max(100_000) });
+export const GOAL_CHARS_MAX = 100_000;
+
+export const RunStart = message('run.start', { goal: z.string().min(1).max(GOAL_CHARS_MAX) });
 
 export const RunCancel = message('run.cancel', { reason: z.string() });
 

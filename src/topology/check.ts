@@ -19,6 +19,8 @@ export type Catalogue = {
   readonly tools: readonly { readonly name: string; readonly needsFolder: boolean }[];
   /** The parts of model references before the slash. */
   readonly providers: readonly string[];
+  /** The models of a provider, as `provider/name`; `undefined` if nobody knows them all. */
+  readonly models?: (provider: string) => readonly string[] | undefined;
   /** Of the price table; `undefined` if it has none for this model. */
   readonly price: (model: string) => Rates | undefined;
   /** The least that one call with at most `maxTokens` tokens of output can be granted for, nano-dollars. */
@@ -205,7 +207,7 @@ const modelUses = (file: TeamFile): ModelUse[] => [
   ...Object.entries(file.agents).flatMap(([name, { model }]) => (model.includes('/') ? [{ path: ['agents', name, 'model'], model }] : [])),
 ];
 
-const modelIssues = (file: TeamFile, { providers, price }: Catalogue): Issue[] => {
+const modelIssues = (file: TeamFile, { providers, models, price }: Catalogue): Issue[] => {
   const known = [...Object.keys(file.models), ...providers.map((provider) => `${provider}/*`)];
   const unknownNames = Object.entries(file.agents)
     .filter(([, { model }]) => candidatesOf(file, model).length === 0)
@@ -222,6 +224,8 @@ const modelIssues = (file: TeamFile, { providers, price }: Catalogue): Issue[] =
         { code: 'MODEL_UNKNOWN', path, message: `unknown provider "${providerOf(model)}" of model "${model}"`, hint: knownHint(providerOf(model), providers) },
       ];
     }
+    const served = models?.(providerOf(model));
+    if (served && !served.includes(model)) return [{ code: 'MODEL_UNKNOWN', path, message: `unknown model "${model}"`, hint: knownHint(model, served) }];
     if (lookUp(file.prices, model) || price(model) || seen.has(model)) return [];
     seen.add(model);
     return [

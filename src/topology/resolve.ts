@@ -1,6 +1,7 @@
 /** From a checked file and its inputs to the team that runs. Pure. */
 import type { LimitSpec, Measure } from '../protocols/account.ts';
 import { TroupeError } from '../protocols/failure.ts';
+import { GOAL_CHARS_MAX } from '../protocols/lifecycle.ts';
 import type { Rates } from '../protocols/money.ts';
 import type { Inputs } from './input.ts';
 import { fill } from './placeholder.ts';
@@ -9,7 +10,7 @@ import { withHash, type Team, type TeamAgent, type Topology } from './team.ts';
 
 type Fill = (text: string) => string;
 
-/** The team for one run. `task` is taken as it is; without it the file's counts. Throws TASK_MISSING when neither is there. */
+/** The team for one run. `task` is taken as it is; without it the file's counts. Throws TASK_MISSING when neither is there, TASK_INVALID. */
 export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: string): Team => {
   const values = new Map([...folders.map(({ name, label }) => [name, label] as const), ...texts]);
   const filled: Fill = (text) => fill(text, values);
@@ -18,7 +19,7 @@ export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: s
   return withHash({
     name: file.name,
     description: file.description,
-    task: task ?? filled(file.task!),
+    task: checkedTask(file.name, task ?? filled(file.task!)),
     folders: [...folders],
     texts: Object.fromEntries(texts),
     prices: Object.fromEntries(Object.entries(file.prices).map(([model, prices]) => [model, ratesOf(prices)])),
@@ -27,6 +28,17 @@ export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: s
     budget: resolveBudget(file.budget),
     limits: { deadlineMs: file.limits.deadline_s * 1_000, askMs: file.limits.answer_timeout_s * 1_000 },
   });
+};
+
+/** The task as it is. Throws TASK_INVALID for one that says nothing or too much. */
+export const checkedTask = (team: string, task: string): string => {
+  if (task.trim() === '') throw new TroupeError('TASK_INVALID', `the task of team ${team}: expected text, found ${task === '' ? 'none' : 'only white space'}`);
+  if (task.length > GOAL_CHARS_MAX)
+    throw new TroupeError(
+      'TASK_INVALID',
+      `the task of team ${team}: expected at most ${GOAL_CHARS_MAX} characters, found ${task.length}; put long texts into a folder`,
+    );
+  return task;
 };
 
 /** The models that a name stands for, or the model itself. Empty if there is no such name. */

@@ -24,7 +24,7 @@ import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import type { Citation } from '../protocols/formats.ts';
 import type { Grant } from '../protocols/grant.ts';
 import { newRunId, RunId, runOf, type Address } from '../protocols/ids.ts';
-import { RunStart, type Spending, type StepOutcome } from '../protocols/lifecycle.ts';
+import type { Spending, StepOutcome } from '../protocols/lifecycle.ts';
 import type { ModelRequest } from '../protocols/model.ts';
 import { noUsage, tokensCost } from '../protocols/money.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
@@ -35,6 +35,7 @@ import { Host, type Observed } from '../runtime/host.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import type { Catalogue } from './check.ts';
+import { checkedTask } from './resolve.ts';
 import { RunRecord } from './run-record.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
@@ -131,15 +132,14 @@ export class Troupe {
     return troupe;
   }
 
-  /** Starts a run of the team on its task. Errors: MODEL_NOT_READY (none of an agent's models can be called), BUS_*. */
+  /** Starts a run of the team on its task. Errors: TASK_INVALID, MODEL_NOT_READY (none of an agent's models can be called), MODEL_SETTING_INVALID, BUS_*. */
   async start(team: Team): Promise<Run> {
-    const started = RunStart.data.safeParse({ goal: team.task });
-    if (!started.success) throw new TroupeError('TASK_INVALID', `the task of team ${team.name}: ${started.error.issues[0]!.message}`);
+    const goal = checkedTask(team.name, team.task);
     const id = newRunId(this.#clock.now(), Math.random);
     const record: RunRecord = { team, models: this.#chooseModels(team), startedAt: this.#clock.now() };
     const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
     const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]);
-    await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', started.data);
+    await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', { goal });
     return run;
   }
 
@@ -314,14 +314,15 @@ export class Troupe {
     return { toolbox, gateway };
   }
 
-  /** The first of each agent's models that can be called as things stand. */
+  /** The first of each agent's models that can be called as things stand. Errors: MODEL_NOT_READY, MODEL_SETTING_INVALID. */
   #chooseModels(team: Team): Models {
     const { gateway } = this.#partsOf(team);
     return Object.fromEntries(
       Object.values(team.agents).map(({ name, models }) => {
         const reasons = models.map((model) => ({ model, failure: gateway.check(model) }));
-        const ready = reasons.find(({ failure }) => failure === undefined);
-        if (ready) return [name, ready.model];
+        const chosen = reasons.find(({ failure }) => failure === undefined || failure.code === 'MODEL_SETTING_INVALID');
+        if (chosen?.failure) throw new TroupeError(chosen.failure.code, chosen.failure.message, { details: { agent: name, model: chosen.model } });
+        if (chosen) return [name, chosen.model];
         const said = reasons.map(({ model, failure }) => `${model}: ${failure!.message}`).join('; ');
         throw new TroupeError('MODEL_NOT_READY', `no model of agent ${name} can be called. ${said}`, { details: { agent: name, models } });
       }),
@@ -409,6 +410,7 @@ export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Too
   return {
     tools: tools.map(({ name, needsFolder = false }) => ({ name, needsFolder })),
     providers: models.map(({ provider }) => provider),
+    models: (provider) => models.find((adapter) => adapter.provider === provider)?.models,
     price: (model) => prices.find(model)?.rates,
     cheapestCall: (model, rates, maxTokens) => {
       const adapter = models.find(({ provider }) => model.startsWith(`${provider}/`));

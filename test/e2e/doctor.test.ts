@@ -1,6 +1,6 @@
 /** `troupe doctor` as a process: what is there and what is missing, and never what a key is. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { testBuses, type Desk, type TestBus } from '../support/cli.ts';
+import { BRIEF, startCli, testBuses, type Desk, type TestBus } from '../support/cli.ts';
 
 const KEY = 'sk-doctor-0123456789abcdef';
 
@@ -30,6 +30,18 @@ describe.each(['embedded', 'nats'] as const)('on the %s bus', (name) => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^ok +model openai +can be called$/m);
     expect(stdout + stderr).not.toContain(KEY);
+  });
+
+  test.each([
+    ['OPENAI_BASE_URL', 'localhost'],
+    ['OPENAI_COMPAT', 'foo'],
+  ])('%s=%s is said to be wrong, and keeps no team file from being checked', async (name, value) => {
+    const { exitCode, stdout, stderr } = await desk.run(['doctor'], { env: { OPENAI_API_KEY: KEY, [name]: value } });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' });
+    expect(stdout).toMatch(new RegExp(`^wrong +model openai +${name}: `, 'm'));
+    expect(stdout).toMatch(/^ok +model extractive +can be called$/m);
+    const { stdout: valid } = await startCli(desk.folder.path, ['validate', BRIEF], { env: { [name]: value } }).ended;
+    expect(valid).toContain('valid; team brief');
   });
 
   test('it leaves nothing on the bus', async () => {

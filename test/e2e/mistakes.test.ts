@@ -77,7 +77,13 @@ const failureIn = ({ stdout }: Ended) => (JSON.parse(stdout) as { failure: { cod
 const brief = (...more: readonly string[]): string[] => ['run', BRIEF, '--input', 'docs=docs', ...more];
 
 describe.concurrent('what is wrong with the command', () => {
-  test.for<{ readonly what: string; readonly args: readonly string[]; readonly exitCode?: number; readonly says: string | RegExp }>([
+  test.for<{
+    readonly what: string;
+    readonly args: readonly string[];
+    readonly env?: CliOptions['env'];
+    readonly exitCode?: number;
+    readonly says: string | RegExp;
+  }>([
     { what: 'a file that is not there', args: ['run', 'team.yml'], says: /cannot read the team file \S+team\.yml.*\(TEAM_FILE_MISSING\)/ },
     { what: 'a file that is no YAML', args: ['validate', 'broken.yaml'], says: /^broken\.yaml:\d+:\d+ /m },
     {
@@ -113,8 +119,27 @@ describe.concurrent('what is wrong with the command', () => {
     { what: 'an input that nobody knows', args: ['run', BRIEF, '--input', 'dox=docs'], says: /no input "dox".*docs.*\(INPUT_UNKNOWN\)/ },
     { what: 'an input without a value', args: ['run', BRIEF, '--input', 'docs'], says: 'expected name=value' },
     { what: 'a budget that is no amount', args: brief('--budget', 'lots'), says: /in dollars such as 0\.05, found "lots".*\(BUDGET_INVALID\)/ },
-  ])('$what', async ({ args, exitCode = 2, says }, { troupe, expect }) => {
-    const { exitCode: ended, stdout, stderr } = await troupe(args);
+    { what: 'a task of white space', args: brief('  \n\t '), says: /the task of team brief: expected text, found only white space \(TASK_INVALID\)/ },
+    {
+      what: 'a URL that is none',
+      args: brief(QUESTION),
+      env: { OPENAI_API_KEY: KEY, OPENAI_BASE_URL: 'localhost' },
+      says: /OPENAI_BASE_URL: expected a URL such as https:.*\(MODEL_SETTING_INVALID\)/,
+    },
+    {
+      what: 'a URL of another protocol, and no key',
+      args: brief(QUESTION),
+      env: { OPENAI_BASE_URL: 'ftp://127.0.0.1/v1' },
+      says: /OPENAI_BASE_URL: expected a URL with http or https .*found ftp: \(MODEL_SETTING_INVALID\)/,
+    },
+    {
+      what: 'a word that OPENAI_COMPAT does not know',
+      args: brief(QUESTION),
+      env: { OPENAI_API_KEY: KEY, OPENAI_COMPAT: 'foo' },
+      says: /OPENAI_COMPAT: unknown word "foo"; known: .*\(MODEL_SETTING_INVALID\)/,
+    },
+  ])('$what', async ({ args, env, exitCode = 2, says }, { troupe, expect }) => {
+    const { exitCode: ended, stdout, stderr } = await troupe(args, env && { env });
     expect({ exitCode: ended, stdout }, stderr).toEqual({ exitCode, stdout: '' });
     expect(stderr).toMatch(says);
   });

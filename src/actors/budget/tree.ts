@@ -17,11 +17,17 @@ const combine = (a: Amounts, b: Amounts, sign: 1n | -1n): Amounts => ({
   tool_calls: a.tool_calls + sign * b.tool_calls,
   seconds: a.seconds + sign * b.seconds,
 });
-export const plus = (a: Amounts, b: Amounts): Amounts => combine(a, b, 1n);
+export const plus = (a: Amounts, b: Amounts): Amounts => (b === NOTHING ? a : combine(a, b, 1n));
 export const minus = (a: Amounts, b: Amounts): Amounts => combine(a, b, -1n);
 
-const atLeastNothing = (amounts: Amounts): Amounts =>
-  Object.fromEntries(Object.entries(amounts).map(([measure, amount]) => [measure, amount > 0n ? amount : 0n])) as Amounts;
+const positive = (amount: bigint): bigint => (amount > 0n ? amount : 0n);
+const atLeastNothing = ({ money, tokens, calls, tool_calls: toolCalls, seconds }: Amounts): Amounts => ({
+  money: positive(money),
+  tokens: positive(tokens),
+  calls: positive(calls),
+  tool_calls: positive(toolCalls),
+  seconds: positive(seconds),
+});
 
 export type Limit = { readonly measure: Measure; readonly amount: bigint; readonly window: Window };
 
@@ -97,20 +103,20 @@ export type Change = { readonly spent?: Amounts; readonly held?: Amounts; readon
 
 /** Books at `id` and at every account above (T3). Amounts may be negative. */
 export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING, since }: Change, now: number): Tree => {
-  const changed: Record<string, Account> = {};
+  const after: Record<string, Account> = { ...tree };
   let sliced = 0n;
   for (const before of pathOf(tree, id)) {
-    const after: Account = {
+    const booked: Account = {
       ...before,
       spent: plus(before.spent, spent),
       held: plus(before.held, held),
-      spells: withSpent(before, spent, now, since ?? now),
+      spells: spent === NOTHING ? before.spells : withSpent(before, spent, now, since ?? now),
       sliced: before.sliced + sliced,
     };
-    changed[before.id] = after;
-    sliced += remaining(after) - remaining(before);
+    after[before.id] = booked;
+    if (before.slice !== undefined) sliced += remaining(booked) - remaining(before);
   }
-  return { ...tree, ...changed };
+  return after;
 };
 
 export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending'>>): Tree =>
@@ -234,12 +240,11 @@ const spellAt = ({ spells }: Account, window: Window, now: number): Spell => {
 };
 
 const withSpent = (account: Account, spent: Amounts, now: number, since: number): Account['spells'] => {
-  const windows = new Set(account.limits.map(({ window }) => window).filter((window) => window !== 'total'));
-  if (windows.size === 0) return account.spells;
-  return Object.fromEntries(
-    [...windows].map((window) => {
-      const spell = spellAt(account, window, now);
-      return [window, { begin: spell.begin, spent: plus(spell.spent, spell.begin > since ? atLeastNothing(spent) : spent) }];
-    }),
-  );
+  let spells: Partial<Record<Window, Spell>> | undefined;
+  for (const { window } of account.limits) {
+    if (window === 'total' || spells?.[window]) continue;
+    const { begin, spent: before } = spellAt(account, window, now);
+    (spells ??= {})[window] = { begin, spent: plus(before, begin > since ? atLeastNothing(spent) : spent) };
+  }
+  return spells ?? account.spells;
 };

@@ -23,7 +23,12 @@ export interface ModelAdapter {
   readonly provider: string;
   /** Never fewer than the provider will count as input for this request: message overhead, tools and format included. */
   inputTokenBound(request: ModelRequest, tools: readonly ToolSpec[]): number;
-  /** Why no call can be made as things stand, a missing key for instance; `undefined`: nothing is known against it. */
+  /** The models that it has, as `provider/name`, if it knows them all. */
+  readonly models?: readonly string[];
+  /**
+   * Why no call can be made as things stand, a missing key for instance; `undefined`: nothing is known against it.
+   * MODEL_SETTING_INVALID is for what somebody set and did not mean so: no other model is taken in its place.
+   */
   ready?(): Failure | undefined;
   /**
    * One physical attempt; no retries inside. Calls `grant.use(...)` before anything is sent and asks for

@@ -1,4 +1,5 @@
 /** The tool `check_quotes`: whether quotes stand word for word where they are said to stand. White space is all that may differ. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
 import { Citation } from '../../protocols/formats.ts';
 import { numbered } from './excerpt.ts';
@@ -26,13 +27,17 @@ export const checkQuotes: Tool<typeof Input, readonly CheckedQuote[]> = {
   readOnly: true,
   needsFolder: true,
   async run({ citations }, context) {
-    const sources = new Map<string, Promise<Source | string>>();
-    return Promise.all(
-      citations.map(async (citation) => {
-        if (!sources.has(citation.file)) sources.set(citation.file, sourceOf(citation.file, context));
-        return check(citation, await sources.get(citation.file)!);
-      }),
-    );
+    const sources = new Map<string, Source | string>();
+    const checked: CheckedQuote[] = [];
+    for (const citation of citations) {
+      const source = sources.get(citation.file) ?? (await sourceOf(citation.file, context));
+      sources.set(citation.file, source);
+      checked.push(check(citation, source));
+      // A quote that stands nowhere costs a walk through the whole file, and there may be many.
+      await turn();
+      context.signal.throwIfAborted();
+    }
+    return checked;
   },
   render(checked) {
     return checked
@@ -76,19 +81,33 @@ const sourceOf = async (file: string, { folders, signal }: ToolContext): Promise
 
 const check = (citation: Citation, source: Source | string): CheckedQuote => {
   if (typeof source === 'string') return { ...citation, result: 'missing', why: source, around: { from: 1, lines: [] } };
-  const found = linesOf(squeeze(citation.quote), source);
-  if (found.includes(citation.line)) return { ...citation, result: 'ok', around: around(source, citation.line) };
-  if (found.length === 0) return { ...citation, result: 'missing', around: around(source, citation.line) };
-  const foundAt = found.reduce((best, line) => (Math.abs(line - citation.line) < Math.abs(best - citation.line) ? line : best));
+  const foundAt = lineOf(squeeze(citation.quote), source, citation.line);
+  if (foundAt === citation.line) return { ...citation, result: 'ok', around: around(source, foundAt) };
+  if (foundAt === undefined) return { ...citation, result: 'missing', around: around(source, citation.line) };
   return { ...citation, result: 'moved', foundAt, around: around(source, foundAt) };
 };
 
-/** The numbers of the lines in which a quote begins. */
-const linesOf = (quote: string, { text, starts }: Source): number[] => {
-  const found: number[] = [];
-  for (let at = quote === '' ? -1 : text.indexOf(quote); at >= 0; at = text.indexOf(quote, at + 1))
-    found.push(starts.findLastIndex((start) => start <= at) + 1);
-  return found;
+/** The line in which the quote begins: of several the one nearest to `cited`, of two at the same distance the earlier. */
+const lineOf = (quote: string, { text, starts }: Source, cited: number): number | undefined => {
+  if (quote === '') return undefined;
+  const start = starts[cited - 1] ?? text.length;
+  const next = lineAt(starts, text.indexOf(quote, start));
+  if (next === cited) return cited;
+  const previous = start === 0 ? undefined : lineAt(starts, text.lastIndexOf(quote, start - 1));
+  if (next === undefined || previous === undefined) return next ?? previous;
+  return next - cited < cited - previous ? next : previous;
+};
+
+/** The number of the line that holds a place in the text; of empty lines before it, none. */
+const lineAt = (starts: readonly number[], at: number): number | undefined => {
+  if (at < 0) return undefined;
+  let [low, high] = [0, starts.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (starts[middle]! <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 };
 
 const around = ({ lines }: Source, line: number): CheckedQuote['around'] => {

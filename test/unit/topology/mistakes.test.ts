@@ -247,6 +247,14 @@ const meaning: Mistake[] = [
     'team.yaml:7:13 models.default[0]: unknown provider "opneai" of model "opneai/gpt-4.1-mini"; known: openai, extractive; did you mean "openai"?',
   ],
   [
+    'a model that its provider does not have',
+    edited(workflow, '[openai/gpt-4.1-mini]', '[extractive/clasic, extractive/nope]'),
+    [
+      'team.yaml:7:13 models.default[0]: unknown model "extractive/clasic"; known: extractive/classic; did you mean "extractive/classic"?',
+      'team.yaml:7:32 models.default[1]: unknown model "extractive/nope"; known: extractive/classic',
+    ].join('\n'),
+  ],
+  [
     'no models at all',
     edited(workflow, 'models:\n  default: [openai/gpt-4.1-mini]\n', ''),
     [

@@ -14,6 +14,7 @@ export const catalogue: Catalogue = {
     { name: 'now', needsFolder: false },
   ],
   providers: ['openai', 'extractive'],
+  models: (provider) => (provider === 'extractive' ? ['extractive/classic'] : undefined),
   price: (model) => {
     if (model === 'openai/gpt-4.1-mini') return { inputNanosPerMtok: '400000000', outputNanosPerMtok: '1600000000' };
     return model === 'extractive/classic' ? { inputNanosPerMtok: '0', outputNanosPerMtok: '0' } : undefined;

@@ -30,6 +30,7 @@ const outputTokens = (text: string, calls: readonly ToolCall[]): number => token
 
 export const createExtractiveAdapter = ({ now }: ExtractiveOptions): ModelAdapter => ({
   provider: EXTRACTIVE_PROVIDER,
+  models: [EXTRACTIVE_MODEL],
   inputTokenBound: inputBytes,
 
   async call(request: ModelRequest, grant: Grant, { signal, tools, onText }: CallOptions): Promise<ModelReply> {

@@ -4,7 +4,7 @@
  * The answer is always streamed, so text is seen as it is made. The official client is told not to retry: an attempt is one
  * request, with one grant, whose id goes along as `x-client-request-id` and so stands in the provider's own logs.
  */
-import { failure, type Failure } from '../../../protocols/failure.ts';
+import { failure, failureOf, type Failure } from '../../../protocols/failure.ts';
 import type { ModelRequest } from '../../../protocols/model.ts';
 import type { ModelAdapter } from '../port.ts';
 import { parseCompat, type Compat } from './compat.ts';
@@ -36,21 +36,23 @@ const byEncoding: Readonly<Record<Encoding, InputBound>> = {
 
 const nameOf = ({ model }: ModelRequest): string => model.slice(model.indexOf('/') + 1);
 
-/** Errors: OPENAI_COMPAT_INVALID. A missing key is `ready`'s to say, so that a team that uses other models does not need one. */
+/** Throws nothing: a missing key and a wrong setting are `ready`'s to say, so that a team that uses other models does without. */
 export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, now = Date.now, ...options }: OpenAIOptions = {}): ModelAdapter => {
   const apiKey = (options.apiKey ?? env['OPENAI_API_KEY'])?.trim() || undefined;
   const baseURL = (options.baseURL ?? env['OPENAI_BASE_URL'])?.trim() || OPENAI_URL;
-  const compat: ReadonlySet<Compat> = options.compat ? new Set(options.compat) : parseCompat(env['OPENAI_COMPAT']);
+  const { compat, problem } = compatOf(options.compat, env['OPENAI_COMPAT']);
   const url = URL.canParse(baseURL) ? new URL(baseURL) : undefined;
   const host = url?.host ?? 'the endpoint';
 
   const ready = (): Failure | undefined => {
-    if (!url) return failure('MODEL_UNREACHABLE', `OPENAI_BASE_URL: expected a URL such as ${OPENAI_URL}, found something else`);
-    if (!/^https?:$/.test(url.protocol)) return failure('MODEL_UNREACHABLE', `OPENAI_BASE_URL: expected http or https, found ${url.protocol}`);
+    if (problem) return problem;
+    if (!url) return failure('MODEL_SETTING_INVALID', `OPENAI_BASE_URL: expected a URL such as ${OPENAI_URL}, found something else`);
+    if (!/^https?:$/.test(url.protocol))
+      return failure('MODEL_SETTING_INVALID', `OPENAI_BASE_URL: expected a URL with http or https such as ${OPENAI_URL}, found ${url.protocol}`);
     if (apiKey !== undefined && /[^\x20-\x7e]/.test(apiKey))
-      return failure('MODEL_UNAUTHORISED', 'OPENAI_API_KEY: found a line break or a sign in it that no header can carry');
+      return failure('MODEL_SETTING_INVALID', 'OPENAI_API_KEY: found a line break or a sign in it that no header can carry');
     if (url.username || url.password)
-      return failure('MODEL_UNREACHABLE', 'OPENAI_BASE_URL: expected a URL without user and password; give the key in OPENAI_API_KEY');
+      return failure('MODEL_SETTING_INVALID', 'OPENAI_BASE_URL: expected a URL without user and password; give the key in OPENAI_API_KEY');
     if (apiKey === undefined && baseURL === OPENAI_URL)
       return failure('MODEL_UNAUTHORISED', `no key for ${provider}/*: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none`);
     return undefined;
@@ -79,4 +81,13 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
       return attempt({ apiKey: apiKey ?? 'none', baseURL, compat, inputTokenBound }, request, grant, callOptions, context);
     },
   };
+};
+
+/** What was given as an option needs no reading. */
+const compatOf = (given: readonly Compat[] | undefined, words: string | undefined): { readonly compat: ReadonlySet<Compat>; readonly problem?: Failure } => {
+  try {
+    return { compat: given ? new Set(given) : parseCompat(words) };
+  } catch (thrown) {
+    return { compat: new Set(), problem: failureOf(thrown) };
+  }
 };

@@ -19,7 +19,7 @@ export const compatWords = {
 
 export type Compat = keyof typeof compatWords;
 
-/** Errors: OPENAI_COMPAT_INVALID. */
+/** Errors: MODEL_SETTING_INVALID. */
 export const parseCompat = (text: string | undefined): ReadonlySet<Compat> => {
   const words = (text ?? '')
     .split(',')
@@ -28,5 +28,5 @@ export const parseCompat = (text: string | undefined): ReadonlySet<Compat> => {
   const unknown = words.find((word) => !(word in compatWords));
   if (unknown === undefined) return new Set(words as Compat[]);
   const known = Object.entries(compatWords).map(([word, effect]) => `${word} (${effect})`);
-  throw new TroupeError('OPENAI_COMPAT_INVALID', `OPENAI_COMPAT: unknown word "${unknown}"; known: ${known.join(', ')}`);
+  throw new TroupeError('MODEL_SETTING_INVALID', `OPENAI_COMPAT: unknown word "${unknown}"; known: ${known.join(', ')}`);
 };
