@@ -30,9 +30,8 @@ export const checkQuotes: Tool<typeof Input, readonly CheckedQuote[]> = {
     const sources = new Map<string, Source | string>();
     const checked: CheckedQuote[] = [];
     for (const citation of citations) {
-      const source = sources.get(citation.file) ?? (await sourceOf(citation.file, context));
-      sources.set(citation.file, source);
-      checked.push(check(citation, source));
+      if (!sources.has(citation.file)) sources.set(citation.file, await sourceOf(citation.file, context));
+      checked.push(check(citation, sources.get(citation.file)!));
       // A quote that stands nowhere costs a walk through the whole file, and there may be many.
       await turn();
       context.signal.throwIfAborted();
@@ -57,8 +56,10 @@ const say = ({ result, file, line, quote, foundAt, why }: CheckedQuote): string 
   }
 };
 
-/** A file as one line of text with single spaces, and where in it each line begins. */
-type Source = { readonly lines: readonly string[]; readonly text: string; readonly starts: readonly number[] };
+/** A file as one line of text with single spaces, the same from its end to its beginning, and where in the text each line begins. */
+type Source = { readonly lines: readonly string[]; readonly text: string; readonly backwards: string; readonly starts: readonly number[] };
+
+const reversed = (text: string): string => text.split('').reverse().join('');
 
 const squeeze = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
@@ -72,7 +73,7 @@ const sourceOf = async (file: string, { folders, signal }: ToolContext): Promise
       starts.push(text.length);
       text += line;
     }
-    return { lines, text, starts };
+    return { lines, text, backwards: reversed(text), starts };
   } catch (thrown) {
     if (isRefusal(thrown)) return `${thrown.message}; it was to hold`;
     throw thrown;
@@ -88,17 +89,19 @@ const check = (citation: Citation, source: Source | string): CheckedQuote => {
 };
 
 /** The line in which the quote begins: of several the one nearest to `cited`, of two at the same distance the earlier. */
-const lineOf = (quote: string, { text, starts }: Source, cited: number): number | undefined => {
+const lineOf = (quote: string, { text, backwards, starts }: Source, cited: number): number | undefined => {
   if (quote === '') return undefined;
   const start = starts[cited - 1] ?? text.length;
   const next = lineAt(starts, text.indexOf(quote, start));
   if (next === cited) return cited;
-  const previous = start === 0 ? undefined : lineAt(starts, text.lastIndexOf(quote, start - 1));
+  // `lastIndexOf` compares letter by letter at every place; `indexOf` leaps, so it is given the text from its end.
+  const behind = start === 0 ? -1 : backwards.indexOf(reversed(quote), text.length - start - quote.length + 1);
+  const previous = behind < 0 ? undefined : lineAt(starts, text.length - behind - quote.length);
   if (next === undefined || previous === undefined) return next ?? previous;
   return next - cited < cited - previous ? next : previous;
 };
 
-/** The number of the line that holds a place in the text; of empty lines before it, none. */
+/** The number of the line that a place in the text belongs to: the last that begins there or before. */
 const lineAt = (starts: readonly number[], at: number): number | undefined => {
   if (at < 0) return undefined;
   let [low, high] = [0, starts.length];

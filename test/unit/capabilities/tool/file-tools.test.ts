@@ -196,6 +196,45 @@ describe('check_quotes', () => {
     expect(checkQuotes.render([moved])).toContain('[1] moved docs/guide.md:1: the quote stands at line 9');
   });
 
+  it('names the nearest line of those that hold a quote', async () => {
+    const word = fc.constantFrom('', ' ', 'a', 'ab', 'a a', 'b');
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(word, { minLength: 1, maxLength: 12 }),
+        fc.constantFrom('a', 'b', 'a a', 'ab a', 'b b a'),
+        fc.integer({ min: 1, max: 14 }),
+        async (lines, quote, line) => {
+          docs.write('drawn.txt', `${lines.join('\n')}\n`);
+          const squeezed = (from: number) => lines.slice(from).join(' ').replace(/\s+/g, ' ').trim();
+          const begins = (from: number): boolean => {
+            for (let at = squeezed(from).indexOf(quote); at >= 0; at = squeezed(from).indexOf(quote, at + 1))
+              if (squeezed(from).length - at > squeezed(from + 1).length) return true;
+            return false;
+          };
+          const holding = lines.map((_, index) => index + 1).filter((number) => begins(number - 1));
+          const nearest = holding.sort((one, other) => Math.abs(one - line) - Math.abs(other - line) || one - other)[0];
+          const found = await check(line, quote, 'docs/drawn.txt');
+          expect([found.result, found.foundAt]).toEqual(
+            nearest === undefined ? ['missing', undefined] : nearest === line ? ['ok', undefined] : ['moved', nearest],
+          );
+        },
+      ),
+      { numRuns: 300, endOnFailure: true },
+    );
+  });
+
+  it('looks through a large file that says one thing over and over as quickly for the last quote as for the first', async () => {
+    const line = 'The same was said again.';
+    docs.write('same.txt', `${line}\n`.repeat(FILE_BYTES_MAX / (line.length + 1)));
+    const citations = Array.from({ length: 50 }, (_, n) => ({
+      file: 'docs/same.txt',
+      line: 1_500 * n + 1,
+      quote: n % 2 === 0 ? line : 'The same was said once.',
+    }));
+    const found = await checkQuotes.run({ citations }, context(docs));
+    expect(found.map(({ result }) => result)).toEqual(citations.map((_, n) => (n % 2 === 0 ? 'ok' : 'missing')));
+  });
+
   it('says when a quote stands nowhere, with the lines that do stand there', async () => {
     const missing = await check(9, 'A ticket costs 13 crowns.');
     expect(missing.result).toBe('missing');
