@@ -59,7 +59,7 @@ const say = ({ result, file, line, quote, foundAt, why }: CheckedQuote): string 
 /** A file as one line of text with single spaces, the same from its end to its beginning, and where in the text each line begins. */
 type Source = { readonly lines: readonly string[]; readonly text: string; readonly backwards: string; readonly starts: readonly number[] };
 
-const reversed = (text: string): string => text.split('').reverse().join('');
+const reversed = (text: string): string => text.split('').toReversed().join('');
 
 const squeeze = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
