@@ -10,6 +10,6 @@ export const charts = {
   supervisor: defineChart('supervisor', 1, supervisorMachine),
   worker: defineChart('worker', 1, workerMachine),
   reviewer: defineChart('reviewer', 1, reviewerMachine),
-  budget: defineChart('budget', 2, budgetMachine),
+  budget: defineChart('budget', 3, budgetMachine),
   approver: defineChart('approver', 1, approverMachine),
 } as const;

@@ -30,7 +30,7 @@ import { append, type Chain, type LedgerLine, type NewLine } from '../../protoco
 import { entriesOf, get, valuesOf } from './by-id.ts';
 import * as policy from './policy.ts';
 import type { Book, Hold, Orphans } from './policy.ts';
-import { nextBeginOf, NOTHING } from './tree.ts';
+import { nextBeginOf, NOTHING, pathOf, type Account } from './tree.ts';
 
 /** What happens when the money is used up: calls fail, or the run pauses until someone raises the limit. */
 export type OnExhausted = 'fail' | 'pause';
@@ -80,7 +80,7 @@ export type Desk = {
   readonly closing: readonly Closing[];
   /** The highest threshold announced, by account. */
   readonly announced: Readonly<Record<string, number>>;
-  /** No deadline comes before it: of grants, of those who wait, of those who close. `undefined`: there is none. */
+  /** No deadline comes before it: of grants, of those who wait, of those who close. What it was of may have ended since. */
   readonly due: number | undefined;
 };
 
@@ -184,8 +184,8 @@ class Sitting {
     if (!this.paused.includes(supervisorOf(holder))) this.paused = [...this.paused, supervisorOf(holder)];
   }
 
-  /** After anything that may have freed money: who waits is served, who closes is told, thresholds are announced. `about`: whose run it was. */
-  end(about?: Address): Desk {
+  /** After anything that may have freed money: who waits is served, and who closes is told. */
+  end(): Desk {
     const { grantMs } = this.desk.rules;
     const { book, served } = policy.serve(this.book, this.now, grantMs);
     this.book = book;
@@ -194,10 +194,8 @@ class Sitting {
       else this.veto(waiter.grant, waiter.account, waiter.holder, waiter.quote, decision.failure);
     }
     this.#answerClosers();
-    if (about) this.#announce(about);
     const { book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced } = this;
-    const idle = policy.isIdle(after) && closing.length === 0 && again === undefined;
-    const due = idle ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
+    const due = policy.isOver(after) ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
     return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced, due };
   }
 
@@ -220,17 +218,16 @@ class Sitting {
     this.closing = left;
   }
 
-  #announce(about: Address): void {
-    for (const account of Object.values(this.book.tree)) {
-      const limit = account.limits.find(({ measure, window }) => measure === 'money' && window === 'total');
-      if (!limit || limit.amount === 0n) continue;
-      const percent = Number((account.spent.money * 100n) / limit.amount);
-      const reached = this.desk.rules.thresholds.filter((threshold) => threshold <= percent).at(-1) ?? 0;
-      if (reached <= (this.announced[account.id] ?? 0)) continue;
+  /** The thresholds that were reached at `id` or above, to the client of whoever spent it. */
+  announce(id: string, spender: Address): void {
+    for (const account of pathOf(this.book.tree, id)) {
+      const limit = moneyLimitOf(account);
+      const reached = this.#thresholdOf(account);
+      if (!limit || reached <= (this.announced[account.id] ?? 0)) continue;
       this.announced = { ...this.announced, [account.id]: reached };
       this.outbox.push({
         type: 'budget.threshold',
-        to: clientOf(about),
+        to: clientOf(spender),
         account: account.id,
         percent: reached,
         spentNanos: account.spent.money.toString(),
@@ -238,7 +235,26 @@ class Sitting {
       });
     }
   }
+
+  /** A raise has moved the thresholds of `id` away: those that are not reached any more are announced again. */
+  unannounce(id: string): void {
+    const reached = this.#thresholdOf(this.book.tree[id]!);
+    if (reached < (this.announced[id] ?? 0)) this.announced = { ...this.announced, [id]: reached };
+  }
+
+  /** The highest threshold that the account has reached, in percent. */
+  #thresholdOf(account: Account): number {
+    const limit = moneyLimitOf(account);
+    if (!limit || limit.amount === 0n) return 0;
+    let reached = 0;
+    for (const threshold of this.desk.rules.thresholds) {
+      if (account.spent.money * 100n >= limit.amount * BigInt(threshold) && threshold > reached) reached = threshold;
+    }
+    return reached;
+  }
 }
+
+const moneyLimitOf = ({ limits }: Account) => limits.find(({ measure, window }) => measure === 'money' && window === 'total');
 
 /** A raise adds money, and a thaw ends a freeze; nobody can add calls or tokens. */
 const canBeLifted = ({ code, details }: Failure): boolean => code === 'BUDGET_FROZEN' || (code === 'BUDGET_EXHAUSTED' && details['measure'] === 'money');
@@ -255,9 +271,9 @@ const accountOf = ({ book }: Desk, from: Address): string => {
 
 /** Of an account's money. */
 export const figuresOf = ({ tree }: Book, id: string) => {
-  const { spent, held, limits } = tree[id]!;
-  const limit = limits.find(({ measure, window }) => measure === 'money' && window === 'total');
-  return { limitNanos: (limit?.amount ?? 0n).toString(), spentNanos: spent.money.toString(), heldNanos: held.money.toString() };
+  const account = tree[id]!;
+  const { spent, held } = account;
+  return { limitNanos: (moneyLimitOf(account)?.amount ?? 0n).toString(), spentNanos: spent.money.toString(), heldNanos: held.money.toString() };
 };
 
 // --- one message each --------------------------------------------------------------------------------------------------------
@@ -301,8 +317,9 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from
       amounts: { ...NOTHING, money: bill.spentNanos, tokens },
       ...(over && { note: 'above its hold: the account is frozen' }),
     });
+    sitting.announce(account, from);
   }
-  return sitting.end(from);
+  return sitting.end();
 };
 
 export const release = (desk: Desk, { grant, reason, from, at }: Received<typeof BudgetRelease>): Desk => {
@@ -339,6 +356,7 @@ export const raise = (desk: Desk, { account = desk.book.root, nanos, by, why, at
   const raised = policy.raise(desk.book, account, BigInt(nanos), at);
   if ('problem' in raised) return sitting.end();
   sitting.book = raised;
+  sitting.unannounce(account);
   sitting.write({ kind: 'raise', account, amounts: { ...NOTHING, money: BigInt(nanos) }, note: `${by}: ${why}` });
   return tellPaused(sitting, account);
 };

@@ -93,14 +93,17 @@ export const budgetMachine = setup({
   },
   states: {
     quiet: { always: { guard: 'hasDeadlines', target: 'watching' } },
-    /** Grants are out, or someone waits: the first deadline is watched for, or one before it of what has ended meanwhile. */
+    /**
+     * The first deadline is watched for, or one before it of what has ended meanwhile: a timer that finds nothing costs less than
+     * one that is set and cleared for every grant.
+     */
     watching: {
       entry: 'watch',
       always: [
         { guard: 'hasNoDeadlines', target: 'quiet' },
         { guard: 'hasEarlierDeadline', target: 'watching', reenter: true },
       ],
-      after: { deadline: { target: 'watching', reenter: true, actions: ['lookAtDeadlines', sayIt] } },
+      after: { deadline: { target: 'quiet', actions: ['lookAtDeadlines', sayIt] } },
     },
   },
 });

@@ -161,10 +161,10 @@ const decideNew = (current: Book, request: Request, now: number, grantMs: number
   return { kind: 'veto', failure: exhausted(current, request, now) };
 };
 
-/** Whether nothing is held and nobody waits. */
-export const isIdle = ({ tree, root, queue }: Book): boolean => {
-  const { calls, tool_calls: toolCalls } = tree[root]!.held;
-  return calls === 0n && toolCalls === 0n && queue.length === 0;
+/** Whether the whole account is closed: nothing is held or waited for any more. */
+export const isOver = ({ tree, root, queue }: Book): boolean => {
+  const { closed, held } = tree[root]!;
+  return closed && held.calls === 0n && held.tool_calls === 0n && queue.length === 0;
 };
 
 /** Whether something that is held at or below the account that has not enough may be less when it is settled. */

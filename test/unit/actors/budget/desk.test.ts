@@ -143,7 +143,7 @@ describe('deadlines', () => {
     expect(desk.nextDeadline(told.desk)).toBe(NOON + 200);
   });
 
-  it('are watched for in time, whichever comes, and not when nothing is open', () => {
+  it('are watched for in time, whichever comes, and not any more when the account is closed', () => {
     const told = new Told({ drainMs: 200 });
     expect(told.desk.due).toBeUndefined();
     told.reserve('one');
@@ -156,7 +156,28 @@ describe('deadlines', () => {
     expect(told.desk.due).toBe(desk.nextDeadline(told.desk));
     told.settle('one', 1);
     told.settle('two', 1);
+    expect(told.desk.due).toBe(NOON + 1_000);
+    expect(told.tick(800)).toEqual([]);
     expect(told.desk.due).toBeUndefined();
+  });
+
+  it('of what has ended are not looked for again until they come: a grant that is settled in time sets and clears no watch', () => {
+    const told = new Told();
+    told.reserve('one');
+    told.settle('one', 1);
+    told.now += 10;
+    told.reserve('two');
+    expect(told.desk.due).toBe(NOON + 1_000);
+    expect(told.tick(990)).toEqual([]);
+    expect(told.desk.due).toBe(NOON + 1_010);
+    told.settle('two', 1);
+    told.close();
+    expect(told.desk.due).toBe(NOON + 1_010);
+    const whole = new Told({ accounts: [{ id: 'r-1', limits: [money(1_000)] }] });
+    whole.reserve('one');
+    whole.settle('one', 1);
+    whole.close();
+    expect([whole.desk.book.tree['r-1']!.closed, whole.desk.due]).toEqual([true, undefined]);
   });
 
   it('wake who paused for the limit of a window, when the next one begins', () => {
@@ -166,8 +187,10 @@ describe('deadlines', () => {
     told.settle('one', 500);
     expect(told.reserve('two')).toContain(`vetoed two > ${ANN}`);
     const begin = NOON + 30 * 60_000;
-    expect([told.desk.due, desk.nextDeadline(told.desk)]).toEqual([begin, begin]);
-    expect(told.tick(30 * 60_000 - 1)).toEqual([]);
+    expect(desk.nextDeadline(told.desk)).toBe(begin);
+    expect(told.tick(1_000)).toEqual([]);
+    expect(told.desk.due).toBe(begin);
+    expect(told.tick(30 * 60_000 - 1_001)).toEqual([]);
     expect(told.tick(1)).toEqual([`raised org > ${ANN}`, `raised org > ${LEAD}`]);
     expect([told.desk.paused, told.desk.due]).toEqual([[], undefined]);
     expect(told.reserve('three')).toEqual([`granted three > ${ANN}`]);
@@ -203,6 +226,20 @@ describe('thresholds', () => {
     expect(spend('four', 160)).toEqual([`threshold org/r-1 95 > ${CLIENT}`]);
     expect(told.settle('four', 160, BOB)).toEqual([]);
     expect(spend('five', 41)).toEqual([`threshold org 50 > ${CLIENT}`]);
+  });
+
+  it('that a raise moves away are announced again when they are reached again', () => {
+    const told = new Told({ accounts: [{ id: 'org', limits: [money(1_000)] }] });
+    const spend = (grant: string, nanos: number): readonly string[] => {
+      told.reserve(grant, BOB, { fixedNanos: String(nanos), minTokens: 0, maxTokens: 0 });
+      return told.settle(grant, nanos, BOB);
+    };
+    expect(spend('one', 850)).toEqual([`threshold org 80 > ${CLIENT}`]);
+    told.raise(500);
+    expect(spend('two', 340)).toEqual([]);
+    expect(spend('three', 10)).toEqual([`threshold org 80 > ${CLIENT}`]);
+    told.raise(3_000);
+    expect(spend('four', 1_050)).toEqual([`threshold org 50 > ${CLIENT}`]);
   });
 
   it('of an account without money are none', () => {
