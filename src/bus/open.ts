@@ -5,14 +5,23 @@ import type { Bus } from './port.ts';
 /** Where a run lives unless it is told otherwise, relative to the working directory. */
 export const DEFAULT_BUS = 'embedded:.troupe/bus.db';
 
+const EMBEDDED = 'embedded:';
+
+/** Whether what is on the bus is gone with the process that opened it. */
+export const isInMemory = (bus: string): boolean => bus === 'memory';
+
 /**
  * `embedded:<file>`, `memory`, or `nats://host:port` (several, with commas). Errors: BUS_ADDRESS_INVALID, BUS_UNAVAILABLE, and
  * for a server BUS_UNREACHABLE, BUS_NO_JETSTREAM, BUS_SERVER_TOO_OLD. Only what is used is loaded.
  */
 export const openBus = async (bus: string): Promise<Bus> => {
-  if (bus === 'memory') return (await import('./embedded/bus.ts')).openEmbeddedBus({ path: ':memory:' });
-  if (bus.startsWith('embedded:') && bus.length > 'embedded:'.length)
-    return (await import('./embedded/bus.ts')).openEmbeddedBus({ path: bus.slice('embedded:'.length) });
+  if (isInMemory(bus)) return (await import('./embedded/bus.ts')).openEmbeddedBus({ path: ':memory:' });
+  if (bus.startsWith(EMBEDDED)) {
+    const path = bus.slice(EMBEDDED.length);
+    if (path === ':memory:') throw new TroupeError('BUS_ADDRESS_INVALID', `bus "${bus}": expected a file; a bus in memory is called memory`);
+    if (path.includes('\0')) throw new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(bus)}: expected a file, found a name that none can have`);
+    if (path.trim() !== '') return (await import('./embedded/bus.ts')).openEmbeddedBus({ path });
+  }
   if (/^(nats|tls|wss?):\/\//.test(bus)) return (await import('./nats/bus.ts')).openNatsBus({ servers: bus });
   throw new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(bus)}: expected embedded:<file>, memory or nats://<host>:<port>`);
 };

@@ -1,12 +1,16 @@
 /** Logs for machines: JSON lines of what the actors do, without secrets, to a file or stderr. */
+import { dirname, resolve } from 'node:path';
 import { pino, type Logger } from 'pino';
+import { makeFolder } from '../bus/make-folder.ts';
+import { TroupeError } from '../protocols/failure.ts';
+import { say } from './exit.ts';
 import { version } from './version.ts';
 import { redact } from './redact.ts';
 import type { Observed } from '../runtime/host.ts';
 
 export type LogOptions = { readonly log?: string | undefined; readonly logLevel: string };
 
-/** Without a destination nothing is written. */
+/** Without a destination nothing is written. Error: LOG_UNWRITABLE. */
 export const openLog = ({ log, logLevel }: LogOptions): Logger =>
   pino(
     {
@@ -16,8 +20,23 @@ export const openLog = ({ log, logLevel }: LogOptions): Logger =>
       redact: { paths: ['*.apiKey', '*.authorization', '*.password', '*.token'], censor: '[redacted]' },
       hooks: { streamWrite: redact },
     },
-    pino.destination({ dest: log === undefined || log === '-' ? 2 : log, mkdir: true, sync: true }),
+    log === undefined || log === '-' ? pino.destination({ dest: 2, sync: true }) : fileOf(log),
   );
+
+const fileOf = (path: string): ReturnType<typeof pino.destination> => {
+  try {
+    makeFolder(dirname(resolve(path)));
+    const file = pino.destination({ dest: path, sync: true });
+    // A run that was paid for does not end because its log cannot be written.
+    file.once('error', ({ message }: Error) => {
+      say(`--log ${path}: ${message}; from here on lines may be missing`);
+      file.on('error', () => {});
+    });
+    return file;
+  } catch (cause) {
+    throw new TroupeError('LOG_UNWRITABLE', `--log ${path}: expected a file that can be written to: ${(cause as Error).message}`, { cause });
+  }
+};
 
 /** One line for each step: what was heard, where that led, and what comes of it. */
 export const logStep = (log: Logger, { instance, entry, outputs, replayed }: Observed): void => {

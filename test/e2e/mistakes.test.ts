@@ -1,5 +1,5 @@
 /** What people read when something is wrong: a sentence, a code, an exit code that scripts can use, and never a stack or a key. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test as base } from 'vitest';
 import { BRIEF, runIdIn, testBuses, type CliOptions, type Desk, type Ended } from '../support/cli.ts';
@@ -104,6 +104,29 @@ describe.concurrent('what is wrong with the command', () => {
       args: ['runs', '--bus', 'redis://127.0.0.1'],
       says: /expected embedded:<file>, memory or nats:.*\(BUS_ADDRESS_INVALID\)/,
     },
+    { what: 'a bus in memory by its inner name', args: ['runs', '--bus', 'embedded::memory:'], says: /expected a file; a bus in memory is called memory/ },
+    {
+      what: 'a bus where no folder can be made',
+      args: ['runs', '--bus', 'embedded:/proc/none/bus.db'],
+      exitCode: 1,
+      says: /cannot be opened: .*mkdir '\/proc\/none'; expected a file in a folder in which this user may write.*\(BUS_UNAVAILABLE\)/,
+    },
+    {
+      what: 'a bus that is a folder',
+      args: ['runs', '--bus', 'embedded:docs'],
+      exitCode: 1,
+      says: /embedded:docs cannot be opened: .*name another file with --bus \(BUS_UNAVAILABLE\)/,
+    },
+    {
+      what: 'a log that is a folder',
+      args: brief('--log', 'docs', QUESTION),
+      says: /--log docs: expected a file that can be written to: .*\(LOG_UNWRITABLE\)/,
+    },
+    {
+      what: 'a log where no folder can be made',
+      args: brief('--log', '/proc/none/run.log', QUESTION),
+      says: /--log \/proc\/none\/run\.log: expected a file .*\(LOG_UNWRITABLE\)/,
+    },
     { what: 'a bus that is another file', args: ['runs', '--bus', 'embedded:docs/billing.md'], exitCode: 1, says: 'docs/billing.md' },
     {
       what: 'a server that is not there',
@@ -142,6 +165,24 @@ describe.concurrent('what is wrong with the command', () => {
     const { exitCode: ended, stdout, stderr } = await troupe(args, env && { env });
     expect({ exitCode: ended, stdout }, stderr).toEqual({ exitCode, stdout: '' });
     expect(stderr).toMatch(says);
+  });
+
+  test('a bus whose file is damaged is said to be, and what helps', async ({ desk, troupe, expect }) => {
+    await troupe(brief('--quiet', QUESTION));
+    const file = join(desk.folder.path, '.troupe/bus.db');
+    const bytes = readFileSync(file);
+    writeFileSync(file, bytes.fill(0xab, 8_192));
+    for (const args of [['runs'], ['budget', 'show', 'r-0000000'], brief(QUESTION)]) {
+      const { exitCode, stderr } = await troupe(args);
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(/embedded:\.troupe\/bus\.db cannot be \w+: .*; the file is damaged or is no bus: .*\(BUS_UNAVAILABLE\)/);
+    }
+  });
+
+  test('a log that can be written no more is said once, and the run goes on', async ({ troupe, expect }) => {
+    const { exitCode, stdout, stderr } = await troupe(brief('--quiet', '--log', '/dev/full', QUESTION));
+    expect({ exitCode, stderr: stderr.split('\n') }).toEqual({ exitCode: 0, stderr: [expect.stringMatching(/^--log \/dev\/full: ENOSPC/), ''] });
+    expect(stdout).not.toBe('');
   });
 
   test('with --json the failure is on stdout too, as JSON', async ({ troupe, expect }) => {

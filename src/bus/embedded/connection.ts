@@ -8,10 +8,10 @@
  *   E3  When a statement or a commit fails, the connection is finished: what was handed over in this process may not be there.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { TroupeError } from '../../protocols/failure.ts';
+import { makeFolder } from '../make-folder.ts';
 
 /** How soon a change by another process is seen. */
 const POLL_MS = 50;
@@ -62,8 +62,9 @@ export class Connection {
     siblings.set(file, this.#siblings);
     this.#endTurnsOfSiblings();
     try {
-      if (path !== ':memory:') mkdirSync(dirname(file), { recursive: true });
-      this.#db = new DatabaseSync(path, { timeout: BUSY_MS });
+      if (path !== ':memory:') makeFolder(dirname(file));
+      // The whole path: SQLite takes a name that begins with file: for a URI.
+      this.#db = new DatabaseSync(path === ':memory:' ? path : file, { timeout: BUSY_MS });
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       this.#prepareTables();
     } catch (cause) {
@@ -207,7 +208,7 @@ export class Connection {
   }
 
   #dataVersion(): number {
-    return (this.#version.get() as { data_version: number }).data_version;
+    return this.#guarded('cannot be read', () => (this.#version.get() as { data_version: number }).data_version);
   }
 
   /** E3. What is ours (a conflict, a bound) passes through: nothing was written before it was thrown. */
@@ -238,6 +239,27 @@ export class Connection {
 
   #unavailable(what: string, cause: unknown): TroupeError {
     const why = cause instanceof Error ? cause.message : String(cause);
-    return new TroupeError('BUS_UNAVAILABLE', `${this.name} ${what}: ${why}`, { retryable: true, cause });
+    const next = nextStep(cause as { readonly errcode?: number; readonly syscall?: string });
+    return new TroupeError('BUS_UNAVAILABLE', `${this.name} ${what}: ${why}${next === undefined ? '' : `; ${next}`}`, { retryable: true, cause });
   }
 }
+
+/** What helps, by SQLite's primary result code: the lowest byte of what it gives. */
+const nextStep = ({ errcode, syscall }: { readonly errcode?: number; readonly syscall?: string }): string | undefined => {
+  switch (syscall === 'mkdir' ? 14 : (errcode ?? 0) & 0xff) {
+    case 3: // PERM
+    case 8: // READONLY
+      return 'the file and its folder must be writable for this user: change their rights, or name another file with --bus';
+    case 14: // CANTOPEN
+      return 'expected a file in a folder in which this user may write: change that, or name another file with --bus';
+    case 10: // IOERR
+      return 'this disk or this kind of file cannot hold a bus: name a file on another disk with --bus';
+    case 11: // CORRUPT
+    case 26: // NOTADB
+      return 'the file is damaged or is no bus: put a copy of it back, or name another file with --bus; this one is left as it is';
+    case 13: // FULL
+      return 'make room on the disk, then go on';
+    default:
+      return undefined;
+  }
+};

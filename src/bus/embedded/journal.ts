@@ -92,7 +92,7 @@ export class Journal {
   }
 
   head(): Position {
-    return this.#connection.read(() => this.#lastPosition());
+    return this.#lastPosition();
   }
 
   async *read(pattern: string, from: Position): AsyncGenerator<Entry> {
@@ -228,7 +228,7 @@ export class Journal {
   }
 
   #lastPosition(): Position {
-    return (this.#last.get() as { last: number }).last;
+    return this.#connection.read(() => (this.#last.get() as { last: number }).last);
   }
 }
 

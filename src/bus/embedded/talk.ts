@@ -191,12 +191,12 @@ export class Talk {
   }
 
   #learnListeners(): void {
-    const rows = this.#sql.listeners.all('watch', this.#connection.now()) as { id: string; pattern: string }[];
+    const rows = this.#connection.read(() => this.#sql.listeners.all('watch', this.#connection.now()) as { id: string; pattern: string }[]);
     this.#foreignWatch = rows.filter(({ id }) => !this.#own.has(id)).map(({ pattern }) => matcher(pattern));
   }
 
   #newestEvent(): number {
-    return (this.#sql.lastEvent.get() as { seq: number }).seq;
+    return this.#connection.read(() => (this.#sql.lastEvent.get() as { seq: number }).seq);
   }
 }
 
