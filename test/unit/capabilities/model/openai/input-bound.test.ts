@@ -11,6 +11,7 @@ import { countBytes, countWith, encodingOf } from '../../../../../src/capabiliti
 import { createInputBound } from '../../../../../src/capabilities/model/openai/input-bound.ts';
 import { bodyOf } from '../../../../../src/capabilities/model/openai/request.ts';
 import type { ToolSpec } from '../../../../../src/capabilities/model/port.ts';
+import { createPrices } from '../../../../../src/capabilities/model/prices.ts';
 import { FormatName, ModelRequest, type ChatMessage } from '../../../../../src/protocols/model.ts';
 import { inputTokensOf, type ChatRequest } from '../../../../support/model-server.ts';
 
@@ -18,6 +19,7 @@ const ROOT = join(import.meta.dirname, '../../../../..');
 const prose = readFileSync(join(ROOT, 'docs/recovery.md'), 'utf8');
 const code = readFileSync(join(ROOT, 'src/capabilities/model/openai/reply.ts'), 'utf8');
 
+/** Another tokenizer than the one that the bound is made with, from other authors. */
 const tokenizers = { o200k_base: new Tiktoken(o200k), cl100k_base: new Tiktoken(cl100k) };
 const tokensBy = (encoding: keyof typeof tokenizers, text: string): number => tokenizers[encoding].encode(text, [], []).length;
 
@@ -212,7 +214,7 @@ describe('the bound of a request', () => {
     const asked = (model: string) => request(model, { messages: [{ role: 'user', text: prose }] });
     const bytes = elsewhere.inputTokenBound(asked('openai/gpt-4o'), []);
     expect(bytes).toBeGreaterThan(countBytes(prose));
-    expect(openai.inputTokenBound(asked('openai/gpt-4o-nano-ultra'), [])).toBe(bytes);
+    expect(openai.inputTokenBound(asked('openai/gpt-7-ultra'), [])).toBe(bytes);
     const exact = openai.inputTokenBound(asked('openai/gpt-4o'), []);
     expect(exact).toBeLessThan(bytes / 2);
     const bounds = [
@@ -224,15 +226,21 @@ describe('the bound of a request', () => {
     expect(bounds).toEqual([exact, exact, bytes, bytes]);
   });
 
-  it('knows the encodings that the tokenizer names, and guesses none', () => {
-    expect(['gpt-4o', 'gpt-4.1-mini', 'gpt-5', 'o3', 'gpt-3.5-turbo'].map(encodingOf)).toEqual([
-      'o200k_base',
-      'o200k_base',
-      'o200k_base',
-      'o200k_base',
-      'cl100k_base',
-    ]);
-    expect(['gpt-4o-something', 'gpt2', 'llama-3', '', 'constructor'].map(encodingOf)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  it('knows the encoding of every family that has a published one, and guesses none', () => {
+    expect(['gpt-4o', 'gpt-4.1-mini', 'gpt-5', 'gpt-5.4-mini-2026-03-17', 'o3', 'o4-mini-2025-04-16', 'chatgpt-4o-latest'].map(encodingOf)).toEqual(
+      Array.from({ length: 7 }, () => 'o200k_base'),
+    );
+    expect(['gpt-4', 'gpt-4-turbo', 'gpt-3.5-turbo', 'gpt-3.5-turbo-0125'].map(encodingOf)).toEqual(Array.from({ length: 4 }, () => 'cl100k_base'));
+    expect(['gpt-4omega', 'gpt-4.2', 'gpt-50', 'gpt-5.9', 'gpt-7', 'o2', 'o4', 'gpt2', 'llama-3', '', 'constructor'].map(encodingOf)).toEqual(
+      Array.from({ length: 11 }, () => undefined),
+    );
+  });
+
+  it('counts every model with a price by its encoding, but for those whose encoding is not published', () => {
+    const byBytes = createPrices()
+      .known.filter((model) => model.startsWith('openai/') && encodingOf(model.slice('openai/'.length)) === undefined)
+      .map((model) => model.slice('openai/'.length));
+    expect(byBytes).toEqual(['gpt-6-astra', 'gpt-6-luna', 'gpt-6-sol']);
   });
 
   it('counts a message once, however long the conversation becomes', () => {
@@ -264,16 +272,16 @@ describe('the bound of a request', () => {
     );
   });
 
-  it('loads no tokenizer before a text is counted by it', () => {
+  it('loads no encoding before a text is counted by it, and then no other', () => {
     const script = `
       const { createOpenAIAdapter } = await import('./src/capabilities/model/openai/adapter.ts');
       const { createRequire } = await import('node:module');
-      const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes('o200k_base'));
+      const loaded = () => Object.keys(createRequire(import.meta.url).cache).flatMap((file) => file.split('bpeRanks/').slice(1));
       const bound = (messages) => createOpenAIAdapter({ apiKey: 'none', env: {} }).inputTokenBound({ model: 'openai/gpt-4o', messages, tools: [] }, []);
       bound([]);
       const before = loaded();
       bound([{ role: 'user', text: 'a' }]);
       process.stdout.write(JSON.stringify([before, loaded()]));`;
-    expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, encoding: 'utf8' })).toBe('[false,true]');
+    expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT, encoding: 'utf8' })).toBe('[[],["o200k_base.js"]]');
   });
 });
