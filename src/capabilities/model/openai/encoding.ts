@@ -34,7 +34,7 @@ export const encodingOf = (model: string): Encoding | undefined => {
   return family === undefined ? undefined : byFamily.get(family);
 };
 
-/** Exact, but for words beyond WORD_BYTES_MAX: they count as their bytes. */
+/** Exact, but for words beyond WORD_BYTES_MAX, which count as their bytes, and for byte order marks, which count one more than they are. */
 export const countWith = (encoding: Encoding): Count => {
   let count: Count | undefined;
   return (text) => (count ??= counterOf(encoding))(text);
