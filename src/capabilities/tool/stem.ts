@@ -1,6 +1,6 @@
 /**
  * English words without their endings, after Porter's rules, so that `installing`, `installs` and `installed` meet. What comes
- * out is a key to compare by, not a word. Words with digits, and short ones, stay as they are.
+ * out is a key to compare by, not a word. Words with digits, and very short or long ones, stay as they are.
  */
 const VOWEL = /[aeiou]|(?<=[^aeiou])y/;
 
@@ -31,8 +31,11 @@ const ENDINGS: readonly Rule[] = [
 ];
 const TAILS = ['ement', 'ance', 'ence', 'able', 'ible', 'ment', 'ant', 'ent', 'ism', 'ate', 'iti', 'ous', 'ive', 'ize', 'ion', 'al', 'er', 'ic'];
 
+/** No English word is as long, and the rules go over a word again and again. */
+const WORD_CHARS_MAX = 64;
+
 export const stem = (word: string): string => {
-  if (word.length < 4 || !/^[a-z]+$/.test(word)) return word;
+  if (word.length < 4 || word.length > WORD_CHARS_MAX || !/^[a-z]+$/.test(word)) return word;
   return withoutE(withoutTail(replace(replace(yToI(withoutPast(withoutPlural(word))), SUFFIXES), ENDINGS)));
 };
 

@@ -31,7 +31,7 @@ const FOLLOWERS_MAX = 6;
 
 /** The best statements for each question, the most to the point first, and the questions that nothing answers. */
 export const answer = (queries: readonly Query[], units: readonly Unit[], objections: readonly string[] = []): Answer => {
-  const allowed = units.filter((unit) => !isObjectedTo(unit, objections));
+  const allowed = objections.length === 0 ? units : units.filter((unit) => !isObjectedTo(unit, objections));
   const parts = queries.map((query) => ({ query, chosen: choose(query, allowed) }));
   const chosen = [...new Set(parts.flatMap((part) => part.chosen.units))];
   return {
@@ -159,6 +159,10 @@ const withoutMarks = (text: string): string => text.replace(/\[(\d{1,3})\]/g, '(
 
 export const NOT_FOUND = 'Not found in the documents:';
 
+const MISSING_CHARS_MAX = 600;
+const shortened = (question: string): string =>
+  question.length <= MISSING_CHARS_MAX ? question : `${question.slice(0, MISSING_CHARS_MAX).replace(/\s+\S*$/, '')} …`;
+
 /** Statements with numbered sources, then what is missing. The first `size` statements only. */
 export const reportOf = ({ statements, missing }: Pick<Answer, 'statements' | 'missing'>, size = statements.length): Report => {
   const citations: Citation[] = [];
@@ -172,7 +176,7 @@ export const reportOf = ({ statements, missing }: Pick<Answer, 'statements' | 'm
     if (isCode) return text.includes('\n') ? `\`\`\`\n${text}\n\`\`\`\n${marks}` : `\`${text.trim()}\` ${marks}`;
     return `${shown.length > 1 ? '- ' : ''}${text} ${marks}`;
   });
-  const absent = missing.map((question) => `${NOT_FOUND} ${question}`);
+  const absent = missing.map((question) => `${NOT_FOUND} ${shortened(question)}`);
   return { text: [...said, ...absent].join('\n') || `${NOT_FOUND} nothing was asked`, citations };
 };
 

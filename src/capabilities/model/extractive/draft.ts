@@ -48,9 +48,11 @@ const together = (brief: Brief, found: Answer): Answer => {
 const answerDraft = (request: ModelRequest, brief: Brief): Draft => {
   const queries = focusOf(brief);
   const seen = observationsOf(request.messages);
-  const calls = nextCalls(request, queries, seen);
+  const units = unitsOf(seen.excerpts);
+  const read = answer(queries, units);
+  const calls = nextCalls(request, queries, seen, read);
   if (calls.length > 0) return { largest: calls.length, smallest: 1, at: (size) => ({ text: '', toolCalls: calls.slice(0, size) }) };
-  const found = answer(queries, unitsOf(seen.excerpts), brief.objections);
+  const found = brief.objections.length === 0 ? read : answer(queries, units, brief.objections);
   const given = brief.findings.length > 0 && (PUTS_TOGETHER.test(brief.task) || found.statements.length === 0) ? together(brief, found) : found;
   const smallest = given.statements.length > 0 ? 1 : 0;
   const write = (size: number): unknown => (request.format === undefined ? proseOf(given, size) : reportOf(given, size));

@@ -40,6 +40,9 @@ const KINDS: readonly (readonly [QuestionKind, RegExp])[] = [
 export const kindOf = (question: string): QuestionKind => KINDS.find(([, pattern]) => pattern.test(question.trim()))?.[0] ?? 'open';
 
 const ACTION_WEIGHT = 1.3;
+/** Of a question that has more, the ones that weigh most count; of a text with more questions, the last is all the rest. */
+const TERMS_MAX = 64;
+const QUESTIONS_MAX = 8;
 /** The parts of `maxTokens` or `two-factor` help to find it and do not count as much again. */
 const PART_WEIGHT = 0.3;
 /** From this weight on a term belongs to what is asked; below it is background. */
@@ -61,13 +64,22 @@ export const queryOf = (text: string, context: readonly { readonly text: string;
   }
   for (const extra of context) for (const term of contentTerms(extra.text)) if (!isGeneric(term) && !weights.has(term)) weights.set(term, extra.weight);
   const names = namesIn([text, ...context.map((extra) => extra.text)].join(' '));
-  const terms = [...weights].map(([term, weight]): QueryTerm => ({ term, weight, alike: alikeTerms(term), isName: names.has(term) }));
-  const sequence = termsOf(text).filter((term) => weights.has(term));
+  const kept = new Map(heaviest(weights));
+  const terms = [...kept].map(([term, weight]): QueryTerm => ({ term, weight, alike: alikeTerms(term), isName: names.has(term) }));
+  const sequence = termsOf(text).filter((term) => kept.has(term));
   const pairs = sequence
     .slice(1)
     .map((term, index) => [sequence[index]!, term] as const)
     .filter(([a, b]) => a !== b);
   return { text, kind: kindOf(text), terms, pairs };
+};
+
+/** In their order. Of terms that weigh the same the first ones. */
+const heaviest = (weights: ReadonlyMap<string, number>): [string, number][] => {
+  const all = [...weights];
+  if (all.length <= TERMS_MAX) return all;
+  const chosen = new Set(all.toSorted(([, a], [, b]) => b - a).slice(0, TERMS_MAX));
+  return all.filter((one) => chosen.has(one));
 };
 
 /** Terms that stand in a text only as parts of compounds. */
@@ -77,12 +89,12 @@ const compoundParts = (text: string): string[] => {
   return words.flatMap(([, ...parts]) => parts.filter((part) => !alone.has(part)));
 };
 
-/** Terms of words that are written like names: a capital inside a sentence, digits, code. */
+/** Terms of words that are written like names: a capital inside a sentence, digits, code. No word is looked at from its middle. */
 const namesIn = (text: string): Set<string> =>
   new Set(
     [
       ...text.matchAll(
-        /`([^`]+)`|(?<=[\p{L}\d,;:)] )(\p{Lu}[\p{L}\p{N}.-]+)|([\p{L}\p{N}]*\d[\p{L}\p{N}.]*|\p{Ll}+\p{Lu}\p{L}*|[\p{L}\p{N}]+(?:[._-][\p{L}\p{N}]+)+)/gu,
+        /`([^`]+)`|(?<=[\p{L}\d,;:)] )(\p{Lu}[\p{L}\p{N}.-]+)|((?<![\p{L}\p{N}])[\p{L}\p{N}]*\d[\p{L}\p{N}.]*|(?<!\p{Ll})\p{Ll}+\p{Lu}\p{L}*|(?<![\p{L}\p{N}])[\p{L}\p{N}]+(?:[._-][\p{L}\p{N}]+)+)/gu,
       ),
     ].flatMap((match) => contentTerms(match[1] ?? match[2] ?? match[3] ?? '').filter((term) => !isGeneric(term))),
   );
@@ -103,6 +115,7 @@ export const subQuestions = (text: string): string[] => {
     .split(JOINT)
     .map((part) => part.trim())
     .filter((part) => contentTerms(part).length > 0);
+  if (parts.length > QUESTIONS_MAX) return [...parts.slice(0, QUESTIONS_MAX - 1), parts.slice(QUESTIONS_MAX - 1).join(' ')];
   return parts.length > 0 ? parts : [text.trim()];
 };
 

@@ -33,21 +33,22 @@ export const rank = (query: Query, units: readonly Unit[]): Ranked[] => {
   const total = sum(query.terms.map(({ weight }, index) => weight * rarity[index]!));
   if (total === 0) return [];
   const context = new Map(units.map((unit) => [unit, contextOf(unit)]));
+  const kin = kinOf(query, [...context]);
   return units
     .map((unit, index): Ranked => {
       const near = [units[index - 1], units[index + 1]].filter((other): other is Unit => other !== undefined && isNear(unit, other));
-      const credits = query.terms.map((term) => credit(term, unit, context.get(unit)!, near));
+      const credits = query.terms.map(({ term }, index) => credit(term, kin[index]!, unit, context.get(unit)!, near));
       const coverage = sum(query.terms.map(({ weight }, term) => weight * rarity[term]! * credits[term]!)) / total;
       return { unit, coverage, credits, score: coverage * form(unit) + 0.15 * closeness(query, unit) + (coverage > 0.2 ? hint(query, unit) : 0) };
     })
-    .map((one, _, all) => ({ ...one, score: one.score + 0.3 * sectionCoverage(one, all, query, rarity, total) }))
+    .map((one, index, all) => ({ ...one, score: one.score + 0.3 * sectionCoverage(index, all, query, rarity, total) }))
     .filter(({ coverage }) => coverage > 0)
     .sort((a, b) => b.score - a.score || a.unit.line - b.unit.line);
 };
 
 /** How much of the question the statement's surroundings cover, the statement included. */
-const sectionCoverage = ({ unit }: Ranked, all: readonly Ranked[], { terms }: Query, rarity: readonly number[], total: number): number => {
-  const at = all.findIndex((other) => other.unit === unit);
+const sectionCoverage = (at: number, all: readonly Ranked[], { terms }: Query, rarity: readonly number[], total: number): number => {
+  const { unit } = all[at]!;
   const best = terms.map(() => 0);
   const visit = (index: number): boolean => {
     const other = all[index];
@@ -91,23 +92,29 @@ const headingTerms = (heading: string): readonly string[] => {
 const isNear = (unit: Unit, other: Unit): boolean =>
   other.file === unit.file && (other.block === unit.block || Math.abs(other.line - unit.line) <= 3) && other.headings.join() === unit.headings.join();
 
-const credit = ({ term, alike }: QueryTerm, unit: Unit, { heading, title, path }: Context, near: readonly Unit[]): number => {
+/** `kin`: what may stand for the term. */
+const credit = (term: string, kin: readonly string[], unit: Unit, { heading, title, path }: Context, near: readonly Unit[]): number => {
   if (unit.terms.has(term)) return CREDIT.own;
-  if (alike.some((other) => unit.terms.has(other)) || hasRelative(term, unit.terms)) return CREDIT.alike;
+  if (kin.some((other) => unit.terms.has(other))) return CREDIT.alike;
   if (title.length <= TITLE_TERMS_MAX && title.includes(term)) return CREDIT.title;
   if (MEASURES.has(term) && /\d/.test(unit.text)) return CREDIT.alike;
   if (heading.has(term)) return CREDIT.heading;
-  if (alike.some((other) => heading.has(other)) || hasRelative(term, heading)) return CREDIT.headingAlike;
+  if (kin.some((other) => heading.has(other))) return CREDIT.headingAlike;
   if (near.some(({ terms }) => terms.has(term))) return CREDIT.near;
   return term.length > 2 && path.includes(term) ? CREDIT.path : 0;
 };
 
-/** `timeout` and `timeouts`, `config` and `configur`: one begins with the other, and enough of it. */
-const hasRelative = (term: string, among: ReadonlySet<string>): boolean => {
-  if (term.length < 5) return false;
-  for (const other of among) if (other.length >= 5 && other !== term && (other.startsWith(term) || term.startsWith(other))) return true;
-  return false;
+const RELATIVE_CHARS_MIN = 5;
+
+/** For each term of the query what may stand for it: terms that mean nearly the same, and its relatives among the terms at hand. */
+const kinOf = ({ terms }: Query, all: readonly (readonly [Unit, Context])[]): string[][] => {
+  const among = new Set(all.flatMap(([unit, { heading }]) => [...unit.terms, ...heading]));
+  const long = [...among].filter((term) => term.length >= RELATIVE_CHARS_MIN);
+  return terms.map(({ term, alike }) => [...alike, ...(term.length < RELATIVE_CHARS_MIN ? [] : long.filter((other) => areRelatives(term, other)))]);
 };
+
+/** `timeout` and `timeouts`, `config` and `configur`: one begins with the other, and enough of it. */
+const areRelatives = (term: string, other: string): boolean => other !== term && (other.startsWith(term) || term.startsWith(other));
 
 const closeness = ({ pairs }: Query, { sequence }: Unit): number => {
   if (pairs.length === 0) return 0;

@@ -1,16 +1,17 @@
 /** Looking things up: which tools to call next, until what they brought is enough or nothing more is to be had. */
 import type { ModelRequest, ToolCall } from '../../../protocols/model.ts';
 import { termsOf } from '../../tool/words.ts';
-import { answer } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { alikeTerms } from './lexicon.ts';
 import type { Observations } from './observations.ts';
 import { isSubject, keywords, type Query } from './query.ts';
-import { unitsOf } from './units.ts';
 
 const ROUNDS_MAX = 4;
 const SEARCHES_MAX = 4;
 const READS_MAX = 4;
 const HITS = 10;
+/** Of a longer list of words the first ones: every word costs a walk through the index, and `search_files` takes no more than 1,000. */
+const SEARCH_CHARS_MAX = 600;
 /** A file so short is read whole; of a longer one, the lines around a hit. */
 const SHORT_FILE = 200;
 const LINES_BEFORE = 16;
@@ -19,13 +20,13 @@ const GOOD_COVERAGE = 0.75;
 
 type Call = Omit<ToolCall, 'id'>;
 
-/** The calls to make now; none when it is time to answer. */
-export const nextCalls = (request: ModelRequest, queries: readonly Query[], seen: Observations): ToolCall[] => {
+/** The calls to make now; none when it is time to answer. `read` is the answer that what was read so far gives. */
+export const nextCalls = (request: ModelRequest, queries: readonly Query[], seen: Observations, read: Answer): ToolCall[] => {
   if (seen.rounds >= ROUNDS_MAX) return [];
   const can = (name: string): boolean => request.tools.includes(name);
   const calls =
     can('search_files') && !searchIsBroken(seen)
-      ? bySearch(queries, seen, can('read_file'))
+      ? bySearch(queries, seen, can('read_file'), read.coverage < GOOD_COVERAGE)
       : can('list_files') || can('read_file')
         ? byName(queries, seen, can)
         : [];
@@ -37,11 +38,10 @@ const searchIsBroken = ({ calls }: Observations): boolean => {
   return searches.length >= 2 && searches.every(({ ok }) => !ok);
 };
 
-const bySearch = (queries: readonly Query[], seen: Observations, canRead: boolean): Call[] => {
+const bySearch = (queries: readonly Query[], seen: Observations, canRead: boolean, isWeak: boolean): Call[] => {
   const searched = new Set(seen.calls.filter(({ name, ok }) => name === 'search_files' && ok).map(({ input }) => input['query']));
   if (searched.size === 0) return searches(queries, new Set());
   const reads = canRead ? readsAround(seen) : [];
-  const isWeak = answer(queries, unitsOf(seen.excerpts)).coverage < GOOD_COVERAGE;
   if (seen.rounds === 1) return reads.length > 0 ? reads : searches(queries, searched, true);
   return isWeak ? [...searches(queries, searched, true), ...reads].slice(0, READS_MAX + 2) : [];
 };
@@ -58,9 +58,13 @@ const searches = (queries: readonly Query[], before: ReadonlySet<unknown>, other
             .join(' '),
         ],
   );
-  const unique = [...new Map(wanted.map((text) => [termsOf(text).sort().join(' '), text])).values()].filter((text) => text !== '' && !before.has(text));
+  const unique = [...new Map(wanted.map(searchable).map((text) => [termsOf(text).sort().join(' '), text])).values()].filter(
+    (text) => text !== '' && !before.has(text),
+  );
   return unique.slice(0, SEARCHES_MAX).map((query) => ({ name: 'search_files', input: { query, limit: HITS } }));
 };
+
+const searchable = (words: string): string => (words.length <= SEARCH_CHARS_MAX ? words : words.slice(0, SEARCH_CHARS_MAX).replace(/\s+\S*$/, ''));
 
 /** The same question in words that mean nearly the same, and by its names alone. */
 const otherwise = ({ terms }: Query): string[] => {

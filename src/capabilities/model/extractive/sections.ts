@@ -33,8 +33,8 @@ export const briefOf = ({ messages }: ModelRequest): Brief => {
   const body = (title: Title): string | undefined => sections.find((section) => section.title === title)?.body;
   const report = body('Report to check');
   return {
-    question: body('Question') ?? (sections.length === 0 ? (user.at(-1) ?? '') : ''),
-    task: body('Task') ?? '',
+    question: asRead(body('Question') ?? (sections.length === 0 ? (user.at(-1) ?? '') : '')),
+    task: asRead(body('Task') ?? ''),
     agents: agentsOf(body('Agents') ?? ''),
     findings: findingsOf(body('Findings') ?? ''),
     objections: objectionsOf(body('Feedback') ?? ''),
@@ -44,6 +44,11 @@ export const briefOf = ({ messages }: ModelRequest): Brief => {
     maxSteps: Number(/at most (\d+) steps/.exec(textOf(messages, 'system').join('\n'))?.[1] ?? STEPS_DEFAULT),
   };
 };
+
+/** What is longer than anybody asks is read at its beginning and at its end. */
+const BEGINNING_CHARS = 3_000;
+const END_CHARS = 1_000;
+const asRead = (text: string): string => (text.length <= BEGINNING_CHARS + END_CHARS ? text : `${text.slice(0, BEGINNING_CHARS)}\n${text.slice(-END_CHARS)}`);
 
 const textOf = (messages: readonly ChatMessage[], role: 'system' | 'user'): string[] =>
   messages.filter((message) => message.role === role).map(({ text }) => text);

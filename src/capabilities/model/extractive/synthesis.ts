@@ -74,15 +74,14 @@ const statementsOf = (told: Told): Statement[] => {
 };
 
 const dedupe = (statements: readonly Statement[]): Statement[] => {
-  const kept: Statement[] = [];
+  const kept: { statement: Statement; terms: readonly string[]; among: ReadonlySet<string> }[] = [];
   for (const statement of statements) {
     const terms = termsOf(statement.text);
-    const isKnown = kept.some(
-      ({ text }) => text === statement.text || (overlap(terms, new Set(termsOf(text))) > 0.85 && overlap(termsOf(text), new Set(terms)) > 0.7),
-    );
-    if (!isKnown) kept.push(statement);
+    const among = new Set(terms);
+    const isKnown = kept.some((other) => other.statement.text === statement.text || (overlap(terms, other.among) > 0.85 && overlap(other.terms, among) > 0.7));
+    if (!isKnown) kept.push({ statement, terms, among });
   }
-  return kept;
+  return kept.map(({ statement }) => statement);
 };
 
 /** For each question in the question its best statements, the best first; what fits none keeps its order behind them. */
