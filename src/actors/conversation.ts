@@ -3,9 +3,11 @@
  * words whoever asks, and one place to change them.
  */
 import type { AgentProfile } from '../protocols/agent.ts';
-import type { Citation } from '../protocols/formats.ts';
-import type { ChatMessage } from '../protocols/model.ts';
+import { failure, type Failure } from '../protocols/failure.ts';
+import { parseFormat, type Citation, type formats, type Parsed } from '../protocols/formats.ts';
+import type { ChatMessage, FormatName, ModelReply, ModelRequest } from '../protocols/model.ts';
 import type { Finding } from '../protocols/task.ts';
+import type { z } from 'zod';
 
 export const systemMessage = (profile: AgentProfile, duties: readonly string[]): ChatMessage => ({
   role: 'system',
@@ -39,6 +41,56 @@ export const findingLines = (findings: readonly Finding[]): string =>
 export const REPORT_DUTY =
   'Answer with JSON {"text", "citations": [{"file", "line", "quote"}]}: mark each statement of the text with [n], the number of its citation from 1; ' +
   'a quote stands word for word in that line of that file. Say plainly what you did not find, and invent nothing.';
+
+/** An answer in `format`, within the bounds of the profile. */
+export const request = (
+  { model, limits }: AgentProfile,
+  messages: readonly ChatMessage[],
+  format: FormatName,
+  more: Partial<Pick<ModelRequest, 'tools' | 'purpose'>> = {},
+): ModelRequest => ({
+  model,
+  messages: [...messages],
+  tools: [],
+  format,
+  maxTokens: limits.maxTokens,
+  minTokens: fewestTokens(limits.maxTokens),
+  timeoutMs: limits.timeoutMs,
+  ...more,
+});
+
+/** The reply as its format's value. One that was cut off is none, though it may parse. */
+export const readReply = <F extends FormatName>(format: F, { finish, usage, text }: ModelReply): Parsed<z.infer<(typeof formats)[F]>> =>
+  finish === 'length' ? { ok: false, problem: `the ${format} was cut off after ${usage.outputTokens} tokens` } : parseFormat(format, text);
+
+/** The value of a reply that a guard has let through. */
+export const accepted = <T>(parsed: Parsed<T>): T => {
+  if (!parsed.ok) throw new Error(`a reply was taken that is not what was asked for: ${parsed.problem}`);
+  return parsed.value;
+};
+
+/** What follows a reply that is not what was asked for, and asks again. */
+export const correction = ({ text, finish }: ModelReply, problem: string): ChatMessage[] => [
+  { role: 'assistant', text, toolCalls: [] },
+  {
+    role: 'user',
+    text: `# Correction\nYour answer is not what was asked for: ${problem}. Answer again${finish === 'length' ? ', shorter' : ''}, with JSON only, in the form that you were told.`,
+  },
+];
+
+/** For people: why the replies of an agent's model could not be used, and what helps. `grantedTokens`: the cap that the account had money for. */
+export const badReply = ({ name, limits }: AgentProfile, grantedTokens: number | undefined, reply: ModelReply, problem: string): Failure => {
+  const advice =
+    reply.finish !== 'length'
+      ? ''
+      : (grantedTokens ?? limits.maxTokens) < limits.maxTokens
+        ? SHORT_OF_MONEY
+        : `; raise agents.${name}.limits.max_tokens, now ${limits.maxTokens}`;
+  return failure('MODEL_BAD_REPLY', `${reply.model} did not give ${name} what was asked for: ${problem}${advice}`, {
+    details: { agent: name, model: reply.model, problem, text: reply.text.slice(0, 500) },
+  });
+};
+const SHORT_OF_MONEY = '; the budget had no money for a longer one: raise budget.limit';
 
 /** No call is worth its money that may answer with fewer tokens. */
 export const fewestTokens = (maxTokens: number): number => Math.min(64, maxTokens);

@@ -7,9 +7,9 @@ import { workerMachine } from '../actors/worker/machine.ts';
 import { defineChart } from '../runtime/chart.ts';
 
 export const charts = {
-  supervisor: defineChart('supervisor', 1, supervisorMachine),
-  worker: defineChart('worker', 1, workerMachine),
-  reviewer: defineChart('reviewer', 1, reviewerMachine),
+  supervisor: defineChart('supervisor', 2, supervisorMachine),
+  worker: defineChart('worker', 2, workerMachine),
+  reviewer: defineChart('reviewer', 2, reviewerMachine),
   budget: defineChart('budget', 3, budgetMachine),
   approver: defineChart('approver', 1, approverMachine),
 } as const;

@@ -82,8 +82,8 @@ const walk: Walk = {
   },
   results: ({ src }) => (src === 'model' ? replies : { evidence }),
   counters: (moment) => {
-    const { attempt, repaired, work, verdict } = contextOf(moment);
-    return [attempt, repaired, work.citations.length, verdict?.verdict];
+    const { attempt, repairs, work, verdict } = contextOf(moment);
+    return [attempt, repairs, work.citations.length, verdict?.verdict];
   },
 };
 

@@ -134,8 +134,8 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
   ],
   results: ({ child }) => (child === 'plan' ? drafts : answers),
   counters: (moment) => {
-    const { steps, attempt, repaired, failure: why, answer } = contextOf(moment);
-    return [attempt, repaired, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code])];
+    const { steps, attempt, repairs, failure: why, answer } = contextOf(moment);
+    return [attempt, repairs, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code])];
   },
 });
 

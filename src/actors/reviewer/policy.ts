@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
-import { parseFormat, type Citation, type Parsed, type Verdict } from '../../protocols/formats.ts';
-import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
+import type { Citation, Verdict } from '../../protocols/formats.ts';
+import type { ChatMessage } from '../../protocols/model.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { citationLines, fewestTokens, sectionsMessage, systemMessage } from '../conversation.ts';
+import { citationLines, sectionsMessage, systemMessage } from '../conversation.ts';
 
 export type Work = PayloadOf<'review.request'>;
 
@@ -40,24 +40,6 @@ export const opening = (profile: AgentProfile, work: Work, evidence: ToolRecord 
     ['Report to check', [work.text, ...(work.citations.length > 0 ? ['Sources:', citationLines(work.citations)] : [])].join('\n')],
     ['Evidence', evidence?.text ?? (work.citations.length === 0 ? 'The report cites nothing.' : undefined)],
   ]),
-];
-
-export const request = (profile: AgentProfile, messages: readonly ChatMessage[]): ModelRequest => ({
-  model: profile.model,
-  messages: [...messages],
-  tools: [],
-  format: 'verdict',
-  maxTokens: profile.limits.maxTokens,
-  minTokens: fewestTokens(profile.limits.maxTokens),
-  timeoutMs: profile.limits.timeoutMs,
-});
-
-export const parseVerdict = (reply: ModelReply): Parsed<Verdict> =>
-  reply.finish === 'length' ? { ok: false, problem: 'the verdict was cut off; make it shorter' } : parseFormat('verdict', reply.text);
-
-export const repair = (reply: ModelReply, problem: string): ChatMessage[] => [
-  { role: 'assistant', text: reply.text, toolCalls: [] },
-  { role: 'user', text: `# Correction\nYour verdict does not have the form that was asked for: ${problem}. ${VERDICT_DUTY}` },
 ];
 
 /** What a person is asked when the reviewer is not sure enough. */

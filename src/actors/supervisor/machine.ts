@@ -17,33 +17,29 @@ import type { Citation } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
 import type { RunCancel, RunCompleted, RunFailed, RunStart, Spending } from '../../protocols/lifecycle.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
-import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
+import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
-import { backoffMs, pauses, unanswered, unansweredMs } from '../retry.ts';
+import { accepted, readReply, request } from '../conversation.ts';
+import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, REPAIRS_MAX, type Calling } from '../model-call.ts';
 import { allEnded, completed, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
-import { keepKnownSources, parseAnswer, parsePlan, recall, repair, request, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
+import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
 
 export type { SupervisorInput } from './policy.ts';
 
-export type SupervisorContext = SupervisorInput & {
-  readonly goal: string;
-  readonly client: Address;
-  readonly steps: Plan;
-  /** What this step of the chart gives to say. */
-  readonly outbox: readonly Outgoing[];
-  /** With its own model: to plan, then to synthesise. */
-  readonly messages: readonly ChatMessage[];
-  readonly attempt: number;
-  readonly repaired: boolean;
-  readonly answer: string;
-  readonly citations: readonly Citation[];
-  readonly failure: Failure | undefined;
-  /** Why the last model call failed. */
-  readonly trouble: Failure | undefined;
-  readonly spending: Spending | undefined;
-};
+/** Its own calls: to plan, then to put the answer together. */
+export type SupervisorContext = SupervisorInput &
+  Calling & {
+    readonly goal: string;
+    readonly client: Address;
+    readonly steps: Plan;
+    /** What this step of the chart gives to say. */
+    readonly outbox: readonly Outgoing[];
+    readonly answer: string;
+    readonly citations: readonly Citation[];
+    readonly spending: Spending | undefined;
+  };
 
 export type SupervisorEvent =
   | Received<typeof RunStart>
@@ -65,6 +61,8 @@ const CLOSE_MS = 60_000;
 
 const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
 
+const answerOf = (reply: ModelReply) => readReply('report', reply);
+
 const stepOutcomes = (steps: Plan) => steps.map(({ id, agent, status, failure: why }) => ({ step: id, agent, status, ...(why && { failure: why }) }));
 
 export const supervisorMachine = setup({
@@ -72,283 +70,202 @@ export const supervisorMachine = setup({
   actors: {
     model: effect<ModelReply, ModelRequest>(),
   },
-  delays: {
-    backoff: ({ context }) => backoffMs(context.attempt, context.trouble),
-    unanswered: ({ context }) => unansweredMs(context.profile),
-    deadline: ({ context }) => context.deadlineMs,
-    closing: () => CLOSE_MS,
-  },
-  guards: {
-    hasPlan: ({ context }) => context.plan !== undefined,
-    planFits: ({ context }, reply: ModelReply) => parsePlan(context, reply).ok,
-    answerFits: (_, reply: ModelReply) => parseAnswer(reply).ok,
-    canRepair: ({ context }) => !context.repaired,
-    pauses: (_, error: Failure) => pauses(error),
-    canRetry: ({ context }, error: Failure) => error.retryable && context.attempt < context.profile.limits.attempts,
-    answersPartly: ({ context }) => context.answersPartly && runFailure(context.steps)?.code === 'BUDGET_EXHAUSTED' && completed(context.steps).length > 0,
-    mayClose: ({ context }, error: Failure) => context.answersPartly && error.code === 'BUDGET_EXHAUSTED',
-    cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
-    soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
-    allEnded: ({ context }) => allEnded(context.steps),
-    hasFailed: ({ context }) => context.failure !== undefined,
-  },
-  actions: {
-    accept: assign((_, { goal, from }: Received<typeof RunStart>) => ({ goal, client: from })),
-    usePlan: assign(({ context }) => ({ steps: openPlan(context.plan!) })),
-    prepareToPlan: assign(({ context }) => ({ messages: policy.planning(context) })),
-    adoptPlan: assign(({ context }, reply: ModelReply) => {
-      const parsed = parsePlan(context, reply);
-      return { steps: parsed.ok ? openPlan(fromDraft(parsed.value)) : [] };
-    }),
-    dispatch: assign(({ context }) => progress(policy.dispatch(context, context.steps))),
-    completeTask: assign(({ context }, done: Received<typeof TaskCompleted>) => progress(policy.taskCompleted(context, context.steps, done))),
-    failTask: assign(({ context }, said: Received<typeof TaskFailed>) => progress(policy.taskFailed(context, context.steps, said))),
-    takeVerdict: assign(({ context }, said: Received<typeof ReviewVerdict>) => progress(policy.reviewed(context, context.steps, said))),
-    missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(policy.reviewFailed(context, context.steps, said))),
-    takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(policy.decided(context, context.steps, said))),
-    prepareToSynthesise: assign(({ context }) => ({ messages: policy.synthesis(context, context.steps), attempt: 1, repaired: false })),
-    askForPlan: assign(({ context }, reply: ModelReply) => askAgain(context, reply, parsePlan(context, reply))),
-    askForAnswer: assign(({ context }, reply: ModelReply) => askAgain(context, reply, parseAnswer(reply))),
-    takeSoleAnswer: assign(({ context }) => ({ answer: soleAnswer(context.steps)!.text, citations: soleAnswer(context.steps)!.citations })),
-    takeAnswer: assign(({ context }, reply: ModelReply) => {
-      const parsed = parseAnswer(reply);
-      const { text, citations } = keepKnownSources(parsed.ok ? parsed.value : { text: reply.text, citations: [] }, context.steps);
-      return { answer: text, citations };
-    }),
-    // The answer that was made from what is kept back is the whole one.
-    forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
-    rememberTrouble: assign((_, trouble: Failure) => ({ trouble })),
-    countAttempt: assign(({ context }) => ({ attempt: context.attempt + 1 })),
-    fail: assign((_, why: Failure) => ({ failure: why })),
-    failPlan: assign(({ context }) => ({ failure: runFailure(context.steps) })),
-    failForm: assign((_, reply: ModelReply) => ({
-      failure: failure('MODEL_BAD_REPLY', `${reply.model} gave no answer of the form that was asked for, also when asked again`, {
-        details: { text: reply.text.slice(0, 500) },
-      }),
-    })),
-    failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
-    failUnanswered: assign(({ context }) => ({ failure: unanswered(context.profile) })),
-    failDeadline: assign(({ context }) => ({
-      failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`),
-    })),
-    recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
-    takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
-    closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
-    announceCompletion: emit(({ context: { client, answer, citations, steps, spending } }) => ({
-      type: 'run.completed' as const,
-      to: client,
-      answer,
-      citations: [...citations],
-      steps: stepOutcomes(steps),
-      ...(spending && { spending }),
-    })),
-    announceFailure: emit(({ context: { client, failure: why, answer, citations, steps, spending } }) => ({
-      type: 'run.failed' as const,
-      to: client,
-      failure: why!,
-      ...(answer !== '' && { answer }),
-      citations: [...citations],
-      steps: stepOutcomes(steps),
-      ...(spending && { spending }),
-    })),
-  },
-}).createMachine({
-  id: 'supervisor',
-  context: ({ input }) => ({
-    ...input,
-    goal: '',
-    client: '' as Address,
-    steps: [],
-    outbox: [],
-    messages: [],
-    attempt: 1,
-    repaired: false,
-    answer: '',
-    citations: [],
-    failure: undefined,
-    trouble: undefined,
-    spending: undefined,
-  }),
-  initial: 'idle',
-  states: {
-    idle: {
-      on: {
-        'run.start': [
-          { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'accept', params: ({ event }) => event }, 'usePlan'] },
-          { target: 'working.planning', actions: [{ type: 'accept', params: ({ event }) => event }, 'prepareToPlan'] },
-        ],
-      },
+  delays: callDelays,
+  guards: callGuards,
+  actions: callActions,
+})
+  .extend({
+    delays: {
+      deadline: ({ context }) => context.deadlineMs,
+      closing: () => CLOSE_MS,
     },
-    working: {
-      on: {
-        'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
-      },
-      after: {
-        deadline: { target: 'stopping', actions: 'failDeadline' },
-      },
-      initial: 'executing',
-      states: {
-        /** Where it was when the money ran out. */
-        before: { type: 'history', history: 'deep' },
-        planning: {
-          initial: 'asking',
-          states: {
-            asking: {
-              invoke: {
-                id: 'plan',
-                src: 'model',
-                input: ({ context }) => request(context.profile, context.messages, 'plan'),
-                onDone: [
-                  {
-                    guard: { type: 'planFits', params: ({ event }) => event.output },
-                    target: '#supervisor.working.executing',
-                    actions: { type: 'adoptPlan', params: ({ event }) => event.output },
-                  },
-                  { guard: 'canRepair', target: 'asking', reenter: true, actions: { type: 'askForPlan', params: ({ event }) => event.output } },
-                  { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
-                ],
-                onError: [
-                  { guard: { type: 'pauses', params: ({ event }) => event.error as Failure }, target: '#supervisor.paused' },
-                  {
-                    guard: { type: 'canRetry', params: ({ event }) => event.error as Failure },
-                    target: 'waiting',
-                    actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure },
-                  },
-                  { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
-                ],
-              },
-              initial: 'reserving',
-              states: {
-                reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: { target: '#supervisor.stopping', actions: 'failUnanswered' } } },
-                calling: {},
-              },
-            },
-            waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
-          },
-        },
-        executing: {
-          entry: ['dispatch', sendOutbox],
-          on: {
-            'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
-            'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
-            'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
-            'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
-            'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
-            // Of its team. A call of its own is not broken off for it: it may be paid already, and is told itself.
-            'budget.paused': '#supervisor.paused',
-          },
-          always: [
-            { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise'] },
-            { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
-            { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
-            { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
+    guards: {
+      hasPlan: ({ context }) => context.plan !== undefined,
+      planFits: ({ context }, reply: ModelReply) => readPlan(context, reply).ok,
+      isAnswer: (_, reply: ModelReply) => answerOf(reply).ok,
+      canRepair: ({ context }) => context.repairs < REPAIRS_MAX,
+      answersPartly: ({ context }) => context.answersPartly && runFailure(context.steps)?.code === 'BUDGET_EXHAUSTED' && completed(context.steps).length > 0,
+      mayClose: ({ context }, error: Failure) => context.answersPartly && error.code === 'BUDGET_EXHAUSTED',
+      cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
+      soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
+      allEnded: ({ context }) => allEnded(context.steps),
+      hasFailed: ({ context }) => context.failure !== undefined,
+    },
+    actions: {
+      accept: assign((_, { goal, from }: Received<typeof RunStart>) => ({ goal, client: from })),
+      usePlan: assign(({ context }) => ({ steps: openPlan(context.plan!) })),
+      prepareToPlan: assign(({ context }) => ({ messages: policy.planning(context) })),
+      adoptPlan: assign(({ context }, reply: ModelReply) => ({ steps: openPlan(fromDraft(accepted(readPlan(context, reply)))) })),
+      dispatch: assign(({ context }) => progress(policy.dispatch(context, context.steps))),
+      completeTask: assign(({ context }, done: Received<typeof TaskCompleted>) => progress(policy.taskCompleted(context, context.steps, done))),
+      failTask: assign(({ context }, said: Received<typeof TaskFailed>) => progress(policy.taskFailed(context, context.steps, said))),
+      takeVerdict: assign(({ context }, said: Received<typeof ReviewVerdict>) => progress(policy.reviewed(context, context.steps, said))),
+      missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(policy.reviewFailed(context, context.steps, said))),
+      takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(policy.decided(context, context.steps, said))),
+      prepareToSynthesise: assign(({ context }) => ({ messages: policy.synthesis(context, context.steps), attempt: 1, repairs: 0 })),
+      takeSoleAnswer: assign(({ context }) => ({ answer: soleAnswer(context.steps)!.text, citations: soleAnswer(context.steps)!.citations })),
+      takeAnswer: assign(({ context }, reply: ModelReply) => {
+        const { text, citations } = keepKnownSources(accepted(answerOf(reply)), context.steps);
+        return { answer: text, citations };
+      }),
+      // The answer that was made from what is kept back is the whole one.
+      forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
+      failPlan: assign(({ context }) => ({ failure: runFailure(context.steps) })),
+      failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
+      failDeadline: assign(({ context }) => ({
+        failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`),
+      })),
+      recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
+      takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
+      closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
+      announceCompletion: emit(({ context: { client, answer, citations, steps, spending } }) => ({
+        type: 'run.completed' as const,
+        to: client,
+        answer,
+        citations: [...citations],
+        steps: stepOutcomes(steps),
+        ...(spending && { spending }),
+      })),
+      announceFailure: emit(({ context: { client, failure: why, answer, citations, steps, spending } }) => ({
+        type: 'run.failed' as const,
+        to: client,
+        failure: why!,
+        ...(answer !== '' && { answer }),
+        citations: [...citations],
+        steps: stepOutcomes(steps),
+        ...(spending && { spending }),
+      })),
+    },
+  })
+  .createMachine({
+    id: 'supervisor',
+    context: ({ input }) => ({
+      ...notCalled,
+      ...input,
+      goal: '',
+      client: '' as Address,
+      steps: [],
+      outbox: [],
+      answer: '',
+      citations: [],
+      spending: undefined,
+    }),
+    initial: 'idle',
+    states: {
+      idle: {
+        on: {
+          'run.start': [
+            { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'accept', params: ({ event }) => event }, 'usePlan'] },
+            { target: 'working.planning', actions: [{ type: 'accept', params: ({ event }) => event }, 'prepareToPlan'] },
           ],
         },
-        synthesising: {
-          initial: 'asking',
-          states: {
-            asking: {
-              invoke: {
-                id: 'answer',
-                src: 'model',
-                input: ({ context }) => request(context.profile, context.messages, 'report'),
-                onDone: [
-                  {
-                    guard: { type: 'answerFits', params: ({ event }) => event.output },
-                    target: '#supervisor.closing',
-                    actions: { type: 'takeAnswer', params: ({ event }) => event.output },
-                  },
-                  { guard: 'canRepair', target: 'asking', reenter: true, actions: { type: 'askForAnswer', params: ({ event }) => event.output } },
-                  { target: '#supervisor.stopping', actions: { type: 'failForm', params: ({ event }) => event.output } },
-                ],
-                onError: [
-                  { guard: { type: 'pauses', params: ({ event }) => event.error as Failure }, target: '#supervisor.paused' },
-                  {
-                    guard: { type: 'canRetry', params: ({ event }) => event.error as Failure },
-                    target: 'waiting',
-                    actions: { type: 'rememberTrouble', params: ({ event }) => event.error as Failure },
-                  },
-                  {
-                    guard: { type: 'mayClose', params: ({ event }) => event.error as Failure },
-                    target: '#supervisor.answering',
-                    actions: { type: 'fail', params: ({ event }) => event.error as Failure },
-                  },
-                  { target: '#supervisor.stopping', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
-                ],
-              },
-              initial: 'reserving',
-              states: {
-                reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: { target: '#supervisor.stopping', actions: 'failUnanswered' } } },
-                calling: {},
-              },
+      },
+      working: {
+        on: {
+          'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+        },
+        after: {
+          deadline: { target: 'stopping', actions: 'failDeadline' },
+        },
+        initial: 'executing',
+        states: {
+          /** Where it was when the money ran out. */
+          before: { type: 'history', history: 'deep' },
+          planning: modelCall({
+            at: '#supervisor.working.planning',
+            id: 'plan',
+            request: ({ profile, messages }: SupervisorContext) => request(profile, messages, 'plan'),
+            read: readPlan,
+            replies: [onReply('planFits', '#supervisor.working.executing', 'adoptPlan')],
+            paused: '#supervisor.paused',
+            failed: '#supervisor.stopping',
+          }),
+          executing: {
+            entry: ['dispatch', sendOutbox],
+            on: {
+              'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
+              'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+              'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
+              'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
+              'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
+              // Of its team. A call of its own is not broken off for it: it may be paid already, and is told itself.
+              'budget.paused': '#supervisor.paused',
             },
-            waiting: { after: { backoff: { target: 'asking', actions: 'countAttempt' } } },
+            always: [
+              { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise'] },
+              { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
+              { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
+              { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
+            ],
           },
+          synthesising: modelCall({
+            at: '#supervisor.working.synthesising',
+            id: 'answer',
+            request: ({ profile, messages }: SupervisorContext) => request(profile, messages, 'report'),
+            read: (_, reply) => answerOf(reply),
+            replies: [onReply('isAnswer', '#supervisor.closing', 'takeAnswer')],
+            failures: [onFailure('mayClose', '#supervisor.answering', 'fail')],
+            paused: '#supervisor.paused',
+            failed: '#supervisor.stopping',
+          }),
         },
       },
+      /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
+      paused: {
+        on: {
+          'budget.raised': 'working.before',
+          'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+          'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
+          'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+          'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
+          'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
+          'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
+        },
+      },
+      /** The money is used up but for what was kept back: one call for what can be said. */
+      answering: {
+        on: {
+          'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+        },
+        after: {
+          deadline: 'stopping',
+        },
+        invoke: {
+          id: 'closing',
+          src: 'model',
+          input: ({ context }) => request(context.profile, context.messages, 'report', { purpose: 'closing' }),
+          onDone: [
+            {
+              guard: { type: 'isAnswer', params: ({ event }) => event.output },
+              target: 'closing',
+              actions: [{ type: 'takeAnswer', params: ({ event }) => event.output }, 'forgiveIfWhole'],
+            },
+            { target: 'closing' },
+          ],
+          onError: 'closing',
+        },
+        initial: 'reserving',
+        states: { reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: '#supervisor.closing' } }, calling: {} },
+      },
+      stopping: {
+        entry: ['recallAll', sendOutbox],
+        always: 'closing',
+      },
+      closing: {
+        entry: 'closeAccount',
+        on: {
+          'budget.closed': [
+            { guard: 'hasFailed', target: 'failed', actions: { type: 'takeSpending', params: ({ event }) => event } },
+            { target: 'completed', actions: { type: 'takeSpending', params: ({ event }) => event } },
+          ],
+        },
+        after: {
+          closing: [{ guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
+        },
+      },
+      completed: { type: 'final', entry: 'announceCompletion' },
+      failed: { type: 'final', entry: 'announceFailure' },
     },
-    /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
-    paused: {
-      on: {
-        'budget.raised': 'working.before',
-        'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
-        'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
-        'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
-        'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
-        'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
-        'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
-      },
-    },
-    /** The money is used up but for what was kept back: one call for what can be said. */
-    answering: {
-      on: {
-        'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
-      },
-      after: {
-        deadline: 'stopping',
-      },
-      invoke: {
-        id: 'closing',
-        src: 'model',
-        input: ({ context }) => request(context.profile, context.messages, 'report', 'closing'),
-        onDone: [
-          {
-            guard: { type: 'answerFits', params: ({ event }) => event.output },
-            target: 'closing',
-            actions: [{ type: 'takeAnswer', params: ({ event }) => event.output }, 'forgiveIfWhole'],
-          },
-          { target: 'closing' },
-        ],
-        onError: 'closing',
-      },
-      initial: 'reserving',
-      states: { reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: '#supervisor.closing' } }, calling: {} },
-    },
-    stopping: {
-      entry: ['recallAll', sendOutbox],
-      always: 'closing',
-    },
-    closing: {
-      entry: 'closeAccount',
-      on: {
-        'budget.closed': [
-          { guard: 'hasFailed', target: 'failed', actions: { type: 'takeSpending', params: ({ event }) => event } },
-          { target: 'completed', actions: { type: 'takeSpending', params: ({ event }) => event } },
-        ],
-      },
-      after: {
-        closing: [{ guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
-      },
-    },
-    completed: { type: 'final', entry: 'announceCompletion' },
-    failed: { type: 'final', entry: 'announceFailure' },
-  },
-});
+  });
 
 const progress = ({ plan, outbox }: policy.Progress) => ({ steps: plan, outbox });
-
-const askAgain = (context: SupervisorContext, reply: ModelReply, parsed: { readonly ok: boolean; readonly problem?: string }) => ({
-  repaired: true,
-  attempt: 1,
-  messages: [...context.messages, ...repair(reply, parsed.problem ?? 'nothing is wrong with it')],
-});

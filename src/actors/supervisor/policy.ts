@@ -3,13 +3,13 @@ import type { AgentProfile } from '../../protocols/agent.ts';
 import type { ApprovalRequest } from '../../protocols/approval.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import { parseFormat, type Citation, type Parsed, type PlanDraft, type Report } from '../../protocols/formats.ts';
+import type { Citation, Parsed, PlanDraft, Report } from '../../protocols/formats.ts';
 import { address, type Address, type RunId } from '../../protocols/ids.ts';
 import type { Sent } from '../../protocols/message.ts';
-import type { ChatMessage, FormatName, ModelReply, ModelRequest } from '../../protocols/model.ts';
+import type { ChatMessage, ModelReply } from '../../protocols/model.ts';
 import type { ReviewRequest } from '../../protocols/review.ts';
 import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
-import { fewestTokens, findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+import { findingLines, readReply, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
 import { change, completed, draftProblems, find, isActive, present, ready, skipBlocked, type Plan, type PlannedStep, type Step } from './plan.ts';
 
 /** What happens to work that the last permitted review did not accept. */
@@ -210,20 +210,9 @@ export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
   ]),
 ];
 
-export const request = (profile: AgentProfile, messages: readonly ChatMessage[], format: FormatName, purpose?: ModelRequest['purpose']): ModelRequest => ({
-  model: profile.model,
-  messages: [...messages],
-  tools: [],
-  format,
-  maxTokens: profile.limits.maxTokens,
-  minTokens: fewestTokens(profile.limits.maxTokens),
-  timeoutMs: profile.limits.timeoutMs,
-  ...(purpose && { purpose }),
-});
-
-export const parsePlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanDraft> => {
-  if (reply.finish === 'length') return { ok: false, problem: 'the plan was cut off; make it shorter' };
-  const parsed = parseFormat('plan', reply.text);
+/** A plan that can be carried out, or everything that is wrong with it. */
+export const readPlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanDraft> => {
+  const parsed = readReply('plan', reply);
   if (!parsed.ok) return parsed;
   const problems = draftProblems(
     parsed.value,
@@ -232,14 +221,6 @@ export const parsePlan = (team: SupervisorInput, reply: ModelReply): Parsed<Plan
   );
   return problems.length === 0 ? parsed : { ok: false, problem: problems.join('; ') };
 };
-
-export const parseAnswer = (reply: ModelReply): Parsed<Report> =>
-  reply.finish === 'length' ? { ok: false, problem: 'the answer was cut off; make it shorter' } : parseFormat('report', reply.text);
-
-export const repair = (reply: ModelReply, problem: string): ChatMessage[] => [
-  { role: 'assistant', text: reply.text, toolCalls: [] },
-  { role: 'user', text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. Answer again, with JSON only.` },
-];
 
 /** When one step was all there was to do, its result is the answer. */
 export const soleAnswer = (plan: Plan): Report | undefined => {

@@ -1,17 +1,15 @@
 /** How a worker goes on: pure decisions over its conversation. */
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { Failure } from '../../protocols/failure.ts';
-import { parseFormat, type Parsed, type Report } from '../../protocols/formats.ts';
+import type { Parsed, Report } from '../../protocols/formats.ts';
 import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../protocols/model.ts';
 import { formatDollars } from '../../protocols/money.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import type { ToolRecord } from '../../protocols/tool.ts';
-import { fewestTokens, findingLines, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+import { findingLines, readReply, REPORT_DUTY, request, sectionsMessage, systemMessage } from '../conversation.ts';
 
 export type Task = PayloadOf<'task.assign'>;
 
-/** Answers that do not have the form may be put right so often for one task. */
-export const REPAIRS_MAX = 1;
 /** Tool calls of one answer that are made; the rest is refused in words. */
 export const CALLS_MAX = 8;
 
@@ -32,16 +30,10 @@ export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
  * The last turn is made without tools, so that it can only be an answer. What is left of the budget comes last, so that what
  * comes before it is the same from turn to turn: providers charge less for what they have seen.
  */
-export const request = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number, leftNanos?: string): ModelRequest => ({
-  model: profile.model,
-  messages:
-    leftNanos === undefined ? [...messages] : [...messages, { role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }],
-  tools: turn < profile.limits.turns ? [...profile.tools] : [],
-  format: 'report',
-  maxTokens: profile.limits.maxTokens,
-  minTokens: fewestTokens(profile.limits.maxTokens),
-  timeoutMs: profile.limits.timeoutMs,
-});
+export const nextRequest = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number, leftNanos?: string): ModelRequest => {
+  const left: ChatMessage[] = leftNanos === undefined ? [] : [{ role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }];
+  return request(profile, [...messages, ...left], 'report', { tools: turn < profile.limits.turns ? [...profile.tools] : [] });
+};
 
 export const said = (reply: ModelReply): ChatMessage => ({ role: 'assistant', text: reply.text, toolCalls: reply.toolCalls });
 
@@ -69,12 +61,6 @@ export const brokenCall = (call: ToolCall, failure: Failure, at: number): ToolRe
   time: at,
 });
 
-export const parseReport = (reply: ModelReply): Parsed<Report> => {
-  if (reply.finish === 'length') return { ok: false, problem: 'the answer was cut off; make it shorter' };
-  return parseFormat('report', reply.text);
-};
-
-export const repairMessage = (problem: string): ChatMessage => ({
-  role: 'user',
-  text: `# Correction\nYour answer does not have the form that was asked for: ${problem}. ${REPORT_DUTY}`,
-});
+/** The answer of a reply. One that calls tools where it could not is none. */
+export const readReport = (reply: ModelReply): Parsed<Report> =>
+  reply.toolCalls.length > 0 ? { ok: false, problem: 'it called tools when no turn was left to read their results' } : readReply('report', reply);

@@ -1,15 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  evidenceRequest,
-  heldCitations,
-  looksForEvidence,
-  opening,
-  parseVerdict,
-  question,
-  repair,
-  request,
-  type Work,
-} from '../../../src/actors/reviewer/policy.ts';
+import { evidenceRequest, heldCitations, looksForEvidence, opening, question, type Work } from '../../../src/actors/reviewer/policy.ts';
+import { readReply, request } from '../../../src/actors/conversation.ts';
 import type { AgentProfile } from '../../../src/protocols/agent.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
 
@@ -97,7 +88,7 @@ describe('a review', () => {
   });
 
   it('asks its model for a verdict, without tools', () => {
-    expect(request(profile('check_quotes'), [])).toMatchObject({ format: 'verdict', tools: [], maxTokens: 500, minTokens: 64 });
+    expect(request(profile('check_quotes'), [], 'verdict')).toMatchObject({ format: 'verdict', tools: [], maxTokens: 500, minTokens: 64 });
   });
 
   it.each([
@@ -108,14 +99,7 @@ describe('a review', () => {
     ['{"verdict": "accept", "confidence": 1.1}', 'stop', false],
     ['Good.', 'stop', false],
   ] as const)('takes %s (%s): %s', (text, finish, ok) => {
-    expect(parseVerdict(reply(text, finish)).ok).toBe(ok);
-  });
-
-  it('has a verdict without its form put right, in the same conversation', () => {
-    expect(repair(reply('Good.'), 'not JSON')).toMatchObject([
-      { role: 'assistant', text: 'Good.' },
-      { role: 'user', text: expect.stringContaining('not JSON') as string },
-    ]);
+    expect(readReply('verdict', reply(text, finish)).ok).toBe(ok);
   });
 
   it('tells a person what the model says and how sure it is', () => {

@@ -4,11 +4,9 @@ import {
   decided,
   dispatch,
   keepKnownSources,
-  parseAnswer,
-  parsePlan,
+  readPlan,
   planning,
   recall,
-  request,
   reviewed,
   reviewFailed,
   soleAnswer,
@@ -18,6 +16,7 @@ import {
   type OnRejected,
   type SupervisorInput,
 } from '../../../src/actors/supervisor/policy.ts';
+import { readReply, request } from '../../../src/actors/conversation.ts';
 import { failure } from '../../../src/protocols/failure.ts';
 import type { Citation } from '../../../src/protocols/formats.ts';
 import type { Address, RunId } from '../../../src/protocols/ids.ts';
@@ -221,13 +220,13 @@ describe("a model's plan", () => {
     ['of too many steps', steps(...['a', 'b', 'c', 'd'].map((id) => ({ id, agent: 'reader', task: 'look' }))), '4 steps; at most 3 are allowed'],
     ['that goes in a circle', steps({ id: 'a', agent: 'reader', task: 'look', needs: ['a'] }), 'a -> a'],
   ])('%s is sent back with the reason', (_, said, problem) => {
-    const parsed = parsePlan(team(), said);
+    const parsed = readPlan(team(), said);
     expect(parsed.ok).toBe(false);
     if (!parsed.ok) expect(parsed.problem).toContain(problem);
   });
 
   it('that fits is taken', () => {
-    expect(parsePlan(team(), steps({ id: 'a', agent: 'reader', task: 'look' })).ok).toBe(true);
+    expect(readPlan(team(), steps({ id: 'a', agent: 'reader', task: 'look' })).ok).toBe(true);
   });
 
   it('is asked for with the agents that there are, and how many steps it may have', () => {
@@ -241,8 +240,8 @@ describe("a model's plan", () => {
 
 describe('an answer', () => {
   it('that was cut off is not taken, though it may be JSON', () => {
-    expect(parseAnswer(reply('{"text": "so"}', 'length'))).toMatchObject({ ok: false });
-    expect(parseAnswer(reply('{"text": "so"}'))).toMatchObject({ ok: true });
+    expect(readReply('report', reply('{"text": "so"}', 'length'))).toMatchObject({ ok: false });
+    expect(readReply('report', reply('{"text": "so"}'))).toMatchObject({ ok: true });
   });
 
   it('is put together from what each step brought, failures included', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { brokenCall, callsOf, CALLS_MAX, observed, opening, parseReport, repairMessage, request } from '../../../src/actors/worker/policy.ts';
+import { brokenCall, callsOf, CALLS_MAX, nextRequest, observed, opening, readReport } from '../../../src/actors/worker/policy.ts';
 import type { AgentProfile } from '../../../src/protocols/agent.ts';
 import { failure } from '../../../src/protocols/failure.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
@@ -54,11 +54,11 @@ describe('a request', () => {
     [3, []],
     [4, []],
   ])('of turn %i has the tools %j (W2)', (turn, tools) => {
-    expect(request(profile, [], turn).tools).toEqual(tools);
+    expect(nextRequest(profile, [], turn).tools).toEqual(tools);
   });
 
   it('asks for a report within the bounds of its profile', () => {
-    expect(request(profile, [], 1)).toMatchObject({ model: 'p/m', format: 'report', maxTokens: 500, minTokens: 64, timeoutMs: 60_000 });
+    expect(nextRequest(profile, [], 1)).toMatchObject({ model: 'p/m', format: 'report', maxTokens: 500, minTokens: 64, timeoutMs: 60_000 });
   });
 });
 
@@ -98,11 +98,11 @@ describe('tool calls', () => {
 
 describe('an answer', () => {
   it('that was cut off is not taken, though it may be JSON', () => {
-    expect(parseReport(reply(0, { text: '{"text": "so"}', finish: 'length' }))).toMatchObject({ ok: false });
-    expect(parseReport(reply(0, { text: '{"text": "so"}', finish: 'stop' }))).toMatchObject({ ok: true, value: { text: 'so', citations: [] } });
+    expect(readReport(reply(0, { text: '{"text": "so"}', finish: 'length' }))).toMatchObject({ ok: false });
+    expect(readReport(reply(0, { text: '{"text": "so"}', finish: 'stop' }))).toMatchObject({ ok: true, value: { text: 'so', citations: [] } });
   });
 
-  it('without its form is asked for again, with what is wrong', () => {
-    expect(repairMessage('text: too small')).toMatchObject({ role: 'user', text: expect.stringContaining('text: too small') as string });
+  it('is none when it calls tools that it was not given', () => {
+    expect(readReport(reply(1, { text: '{"text": "so"}' }))).toMatchObject({ ok: false, problem: expect.stringContaining('called tools') as string });
   });
 });

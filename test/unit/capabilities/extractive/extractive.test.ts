@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findingLines } from '../../../../src/actors/conversation.ts';
+import { request } from '../../../../src/actors/conversation.ts';
 import * as supervisor from '../../../../src/actors/supervisor/policy.ts';
 import { draftProblems } from '../../../../src/actors/supervisor/plan.ts';
 import { EXTRACTIVE_MODEL } from '../../../../src/capabilities/model/extractive/adapter.ts';
@@ -210,7 +211,7 @@ describe('planning', () => {
   const writer = { name: 'writer', description: 'writes the summary' };
   const plan = async (goal: string, agents: readonly { name: string; description: string }[]) => {
     const made = { ...team(agents), goal };
-    const parsed = parseFormat('plan', (await say(supervisor.request(made.profile, supervisor.planning(made), 'plan'))).text);
+    const parsed = parseFormat('plan', (await say(request(made.profile, supervisor.planning(made), 'plan'))).text);
     if (!parsed.ok) throw new Error(parsed.problem);
     expect(
       draftProblems(

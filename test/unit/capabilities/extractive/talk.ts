@@ -1,4 +1,5 @@
 /** Plays a worker's loop against the model: the real conversation, the real tools, no runtime. */
+import { request } from '../../../../src/actors/conversation.ts';
 import * as reviewer from '../../../../src/actors/reviewer/policy.ts';
 import * as worker from '../../../../src/actors/worker/policy.ts';
 import { createExtractiveAdapter, EXTRACTIVE_MODEL } from '../../../../src/capabilities/model/extractive/adapter.ts';
@@ -43,7 +44,7 @@ export const work = async (toolbox: Toolbox, task: Partial<worker.Task> & { inst
   const messages = worker.opening(as, assigned);
   const calls: ToolCall[] = [];
   for (let turn = 1; ; turn++) {
-    const reply = await say(worker.request(as, messages, turn), toolbox);
+    const reply = await say(worker.nextRequest(as, messages, turn), toolbox);
     if (reply.toolCalls.length === 0) {
       const parsed = parseFormat('report', reply.text);
       if (!parsed.ok) throw new Error(`no report: ${parsed.problem} in ${reply.text} (${reply.finish})`);
@@ -62,7 +63,7 @@ export const review = async (toolbox: Toolbox, question: string, report: Report)
   const as = profile([reviewer.EVIDENCE_TOOL]);
   const given: reviewer.Work = { step: 's', attempt: 1, goal: question, instructions: question, ...report };
   const evidence = reviewer.looksForEvidence(as, given) ? await toolbox.run(reviewer.evidenceRequest(as, given), new AbortController().signal) : undefined;
-  const parsed = parseFormat('verdict', (await say(reviewer.request(as, reviewer.opening(as, given, evidence)))).text);
+  const parsed = parseFormat('verdict', (await say(request(as, reviewer.opening(as, given, evidence), 'verdict'))).text);
   if (!parsed.ok) throw new Error(parsed.problem);
   return parsed.value;
 };

@@ -1,0 +1,157 @@
+/**
+ * One call of a model, as every chart makes it: the state that makes it, and what that state needs of a chart's context, guards,
+ * actions and delays. A chart says what to ask, how to read the reply, and where to go with it.
+ *
+ *   C1  The account's silence is no permission: the wait for a grant ends.
+ *   C2  A failure that may pass is tried again, `attempts` times in all, each time later.
+ *   C3  A reply without its form is followed by what is wrong with it, while the chart's guard `canRepair` lets it.
+ *   C4  Who could not be paid, and may be later, leaves for the chart's pause; what was said is kept.
+ */
+import { assign, type ActionFunction, type ParameterizedObject } from 'xstate';
+import type { AgentProfile } from '../protocols/agent.ts';
+import type { BudgetGranted } from '../protocols/budget.ts';
+import type { Failure } from '../protocols/failure.ts';
+import type { Parsed } from '../protocols/formats.ts';
+import type { Received } from '../protocols/message.ts';
+import type { ChatMessage, ModelReply, ModelRequest } from '../protocols/model.ts';
+import { badReply, correction } from './conversation.ts';
+import { backoffMs, pauses, unanswered, unansweredMs } from './retry.ts';
+
+/** What a chart that calls a model keeps of it. */
+export type Calling = {
+  readonly profile: AgentProfile;
+  readonly messages: readonly ChatMessage[];
+  /** Replies that have become part of the conversation. */
+  readonly turn: number;
+  /** Tries at the present call, from 1. */
+  readonly attempt: number;
+  /** Replies that were asked for again because of their form. */
+  readonly repairs: number;
+  /** Why the last try failed. */
+  readonly trouble: Failure | undefined;
+  /** What the account said when it last granted a call. */
+  readonly granted: { readonly leftNanos: string; readonly maxTokens: number } | undefined;
+  /** Why the chart's own work failed. */
+  readonly failure: Failure | undefined;
+};
+
+export const notCalled = { messages: [], turn: 0, attempt: 1, repairs: 0, trouble: undefined, granted: undefined, failure: undefined } satisfies Omit<
+  Calling,
+  'profile'
+>;
+
+/** Replies that do not have the form may be asked for again so often. */
+export const REPAIRS_MAX = 1;
+
+/** XState ties an action to the context and the events of one machine; these fit any that keeps `Calling`. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Any = any;
+type Change<Params extends ParameterizedObject['params'] | undefined> = ActionFunction<Any, Any, Any, Params, never, never, never, never, never>;
+
+const change = <Params extends ParameterizedObject['params'] | undefined = undefined>(
+  to: (calling: Calling, params: Params) => Partial<Calling>,
+): Change<Params> => assign<Calling, Any, Params, Any, never>(({ context }, params) => to(context, params));
+
+export const callDelays = {
+  backoff: ({ context: { attempt, trouble } }: { context: Calling }) => backoffMs(attempt, trouble),
+  unanswered: ({ context: { profile } }: { context: Calling }) => unansweredMs(profile),
+};
+
+export const callGuards = {
+  pauses: (_: unknown, error: Failure) => pauses(error),
+  canRetry: ({ context: { attempt, profile } }: { context: Calling }, error: Failure) => error.retryable && attempt < profile.limits.attempts,
+};
+
+export const callActions = {
+  rememberGrant: change((_, { leftNanos, maxTokens }: Received<typeof BudgetGranted>) => ({ granted: { leftNanos, maxTokens } })),
+  rememberTrouble: change((_, trouble: Failure) => ({ trouble })),
+  countAttempt: change(({ attempt }) => ({ attempt: attempt + 1 })),
+  askForForm: change(({ messages, turn, repairs }, { reply, problem }: Misfit) => ({
+    messages: [...messages, ...correction(reply, problem)],
+    turn: turn + 1,
+    repairs: repairs + 1,
+    attempt: 1,
+  })),
+  fail: change((_, failure: Failure) => ({ failure })),
+  failForm: change(({ profile, granted }, { reply, problem }: Misfit) => ({ failure: badReply(profile, granted?.maxTokens, reply, problem) })),
+  failUnanswered: change(({ profile }) => ({ failure: unanswered(profile) })),
+};
+
+/** A reply that is not what was asked for, and why. */
+type Misfit = { readonly reply: ModelReply; readonly problem: string };
+
+const grantOf = ({ event }: { event: Received<typeof BudgetGranted> }) => event;
+const replyOf = ({ event }: { event: { output: ModelReply } }) => event.output;
+const errorOf = ({ event }: { event: { error: unknown } }) => event.error as Failure;
+
+/** A way on from a call: the first whose guard holds is taken. Its guard and its actions are given the reply. */
+export const onReply = <Guard extends string, Action extends string>(guard: Guard, target: string, ...actions: readonly Action[]) => ({
+  guard: { type: guard, params: replyOf },
+  target,
+  actions: actions.map((type) => ({ type, params: replyOf })),
+});
+
+/** A way on from a call that failed for good. Its guard and its actions are given the failure. */
+export const onFailure = <Guard extends string, Action extends string>(guard: Guard, target: string, ...actions: readonly Action[]) => ({
+  guard: { type: guard, params: errorOf },
+  target,
+  actions: actions.map((type) => ({ type, params: errorOf })),
+});
+
+type Story<Context, Id extends string, Reply, Fallen> = {
+  /** The state itself, as a target. */
+  readonly at: `#${string}`;
+  /** The name of the effect. */
+  readonly id: Id;
+  readonly request: (context: Context) => ModelRequest;
+  /** Says what is wrong with a reply that `replies` do not take. */
+  readonly read: (context: Context, reply: ModelReply) => Parsed<unknown>;
+  readonly replies: readonly Reply[];
+  readonly failures?: readonly Fallen[];
+  readonly paused: string;
+  readonly failed: string;
+};
+
+/** The state that makes the call: it asks for the money, calls, and waits before it tries again. */
+export const modelCall = <Context, const Id extends string, Reply, Fallen = never>({
+  at,
+  id,
+  request,
+  read,
+  replies,
+  failures = [],
+  paused,
+  failed,
+}: Story<Context, Id, Reply, Fallen>) => {
+  const misfitOf = ({ context, event: { output } }: { context: Context; event: { output: ModelReply } }): Misfit => {
+    const parsed = read(context, output);
+    return { reply: output, problem: parsed.ok ? 'nothing is wrong with it' : parsed.problem };
+  };
+  return {
+    invoke: {
+      id,
+      src: 'model',
+      input: ({ context }: { context: Context }) => request(context),
+      onDone: [
+        ...replies,
+        { guard: { type: 'canRepair', params: replyOf }, target: at, reenter: true, actions: { type: 'askForForm', params: misfitOf } },
+        { target: failed, actions: { type: 'failForm', params: misfitOf } },
+      ],
+      onError: [
+        { guard: { type: 'pauses', params: errorOf }, target: paused },
+        { guard: { type: 'canRetry', params: errorOf }, target: '.waiting', actions: { type: 'rememberTrouble', params: errorOf } },
+        ...failures,
+        { target: failed, actions: { type: 'fail', params: errorOf } },
+      ],
+    },
+    initial: 'reserving',
+    states: {
+      reserving: {
+        on: { 'budget.granted': { target: 'calling', actions: { type: 'rememberGrant', params: grantOf } } },
+        after: { unanswered: { target: failed, actions: 'failUnanswered' } },
+      },
+      calling: {},
+      waiting: { after: { backoff: { target: at, reenter: true, actions: 'countAttempt' } } },
+    },
+  } as const;
+};
