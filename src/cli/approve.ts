@@ -1,24 +1,25 @@
 /** `troupe approve`: a person's answer to what a run asks. */
 import { userInfo } from 'node:os';
-import { DEFAULT_BUS, openBus } from '../bus/open.ts';
 import { answerQuestion, openQuestions } from '../topology/remote.ts';
-import { EXIT, print, say } from './exit.ts';
+import { EXIT, print, printJson, say } from './exit.ts';
+import { resumeCommand } from './next-command.ts';
+import { deadlineOf, questionJson } from './question.ts';
+import { withBus } from './with-bus.ts';
 
-export type ApproveOptions = { readonly bus: string; readonly deny: boolean; readonly note: string };
+export type ApproveOptions = { readonly bus: string; readonly deny: boolean; readonly note: string; readonly json: boolean };
 
-export const approve = async (run: string, approval: string | undefined, { bus: address, deny, note }: ApproveOptions): Promise<number> => {
-  const bus = await openBus(address);
-  try {
+export const approve = (run: string, approval: string | undefined, { bus: address, deny, note, json }: ApproveOptions): Promise<number> =>
+  withBus(address, async (bus) => {
     if (approval === undefined) {
       const questions = await openQuestions(bus, run);
-      if (questions.length === 0) say(`${run} asks nothing`);
-      for (const { approval: id, question, details } of questions) print(`${id}  ${question}\n${JSON.stringify(details, undefined, 2)}`);
+      if (json) printJson({ run, questions: questions.map(questionJson) });
+      else if (questions.length === 0) say(`${run} asks nothing`);
+      else for (const asked of questions) print(`${asked.approval}  ${asked.question}\n  ${deadlineOf(asked)}\n${JSON.stringify(asked.details, undefined, 2)}`);
       return EXIT.done;
     }
-    await answerQuestion(bus, run, { approval, decision: deny ? 'deny' : 'approve', by: userInfo().username, note });
-    say(`${deny ? 'denied' : 'approved'}. If nothing hosts the run: troupe run --resume ${run}${address === DEFAULT_BUS ? '' : ` --bus ${address}`}`);
+    const decision = deny ? 'deny' : 'approve';
+    await answerQuestion(bus, run, { approval, decision, by: userInfo().username, note });
+    if (json) printJson({ run, approval, decision });
+    else say(`${deny ? 'denied' : 'approved'}. If nothing hosts the run: ${resumeCommand(run, address)}`);
     return EXIT.done;
-  } finally {
-    await bus.close();
-  }
-};
+  });

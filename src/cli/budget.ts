@@ -1,8 +1,6 @@
 /** `troupe budget`: a run's accounts and its ledger, and what people may do about them. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { DEFAULT_BUS, openBus } from '../bus/open.ts';
-import type { Bus } from '../bus/port.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
 import { breakdown, firstBreak, parseLine, type LedgerLine } from '../protocols/ledger.ts';
@@ -10,18 +8,12 @@ import { formatDollars, parseDollars } from '../protocols/money.ts';
 import { openSharedAccount } from '../topology/shared-account.ts';
 import { accountsIn, booksOf, freezeBudget, raiseBudget, verifyLedger } from '../topology/remote.ts';
 import { EXIT, print, printJson, say } from './exit.ts';
+import { resumeCommand } from './next-command.ts';
+import { withBus } from './with-bus.ts';
 
 type OnBus = { readonly bus: string };
-type ByHand = OnBus & { readonly account?: string; readonly why: string };
-
-const withBus = async <T>(address: string, use: (bus: Bus) => Promise<T>): Promise<T> => {
-  const bus = await openBus(address);
-  try {
-    return await use(bus);
-  } finally {
-    await bus.close();
-  }
-};
+type Shown = OnBus & { readonly json: boolean };
+type ByHand = Shown & { readonly account?: string; readonly why: string };
 
 const hand = (why: string) => ({ by: userInfo().username, why });
 
@@ -32,29 +24,31 @@ const dollars = (text: string): bigint => {
 };
 
 const howToGoOn = (name: string, bus: string): string =>
-  `if nothing hosts ${name.startsWith('r-') ? 'the run' : 'a run that paused'}: troupe run --resume ${name.startsWith('r-') ? name : '<run>'}${bus === DEFAULT_BUS ? '' : ` --bus ${bus}`}`;
+  `if nothing hosts ${name.startsWith('r-') ? 'the run' : 'a run that paused'}: ${resumeCommand(name.startsWith('r-') ? name : '<run>', bus)}`;
 
 const inUnits = (measure: string, amount: bigint): string => {
   if (measure === 'money') return formatDollars(amount);
   return measure === 'seconds' ? `${Number(amount) / 1_000} s` : `${amount} ${measure.replace('_', ' ')}`;
 };
 
-export const open = (account: string, amount: string, { bus, per }: OnBus & { readonly per?: 'hour' | 'day' | 'month' }): Promise<number> =>
+export const open = (account: string, amount: string, { bus, per, json }: Shown & { readonly per?: 'hour' | 'day' | 'month' }): Promise<number> =>
   withBus(bus, async (opened) => {
     const limits = [{ measure: 'money' as const, amount: dollars(amount).toString(), window: per ?? ('total' as const) }];
     await openSharedAccount(opened, { account: { id: account, limits }, onExhausted: 'pause', orphans: 'charge', grantMs: 180_000, waitMs: 60_000 });
-    say(
-      `${account} is open, with ${formatDollars(dollars(amount))}${per === undefined ? '' : ` a ${per}`}; a team uses it with budget: { account: ${account}, limit: ... }`,
-    );
+    if (json) printJson({ account, limitNanos: dollars(amount), window: per ?? 'total' });
+    else
+      say(
+        `${account} is open, with ${formatDollars(dollars(amount))}${per === undefined ? '' : ` a ${per}`}; a team uses it with budget: { account: ${account}, limit: ... }`,
+      );
     return EXIT.done;
   });
 
-export const show = (run: string, { bus, json }: OnBus & { readonly json: boolean }): Promise<number> =>
+export const show = (run: string, { bus, json }: Shown): Promise<number> =>
   withBus(bus, async (open) => {
     const books = await booksOf(open, run);
     const accounts = accountsIn(books);
     if (json) {
-      printJson(accounts);
+      printJson({ account: run, accounts });
       return EXIT.done;
     }
     for (const { id, parent, state, sliceNanos, limits, spentNanos, heldNanos } of accounts) {
@@ -87,9 +81,13 @@ const tellShares = (title: string, lines: readonly LedgerLine[], of: (line: Ledg
   for (const [name, { calls, nanos, tokens }] of shares) print(`  ${name.padEnd(28)} ${formatDollars(nanos).padStart(14)}  ${calls} calls, ${tokens} tokens`);
 };
 
-export const ledger = (run: string, { bus }: OnBus): Promise<number> =>
+export const ledger = (run: string, { bus, json }: Shown): Promise<number> =>
   withBus(bus, async (open) => {
     const { lines } = await booksOf(open, run);
+    if (json) {
+      printJson({ account: run, lines });
+      return EXIT.done;
+    }
     for (const { seq, at, kind, account, amounts, holder, model, spentNanos, heldNanos, note, hash } of lines) {
       const amount = amounts['money'] === undefined ? '' : formatDollars(BigInt(amounts['money']));
       const whose = holder === undefined ? account : holder.slice(holder.indexOf('.') + 1);
@@ -110,19 +108,20 @@ export const exportLedger = (run: string, { bus, out }: OnBus & { readonly out?:
     return EXIT.done;
   });
 
-export const verify = async (run: string, { bus, file }: OnBus & { readonly file?: string }): Promise<number> =>
+export const verify = async (run: string, { bus, file, json }: Shown & { readonly file?: string }): Promise<number> =>
   withBus(bus, async (open) => {
     const { lines, anchors, broken } = await verifyLedger(open, run);
-    if (broken) {
-      say(`troupe: the ledger of ${run} cannot be trusted: ${broken.why} (lines up to ${broken.trustedUpTo} hold)`);
+    const problem = broken
+      ? `the ledger of ${run} cannot be trusted: ${broken.why} (lines up to ${broken.trustedUpTo} hold)`
+      : file === undefined
+        ? undefined
+        : await compareFile(file, (await booksOf(open, run)).lines);
+    if (json) printJson({ account: run, holds: problem === undefined, lines, anchors, ...(problem !== undefined && { problem }) });
+    if (problem !== undefined) {
+      say(`troupe: ${problem}`);
       return EXIT.failed;
     }
-    const fileBreak = file === undefined ? undefined : await compareFile(file, (await booksOf(open, run)).lines);
-    if (fileBreak !== undefined) {
-      say(`troupe: ${fileBreak}`);
-      return EXIT.failed;
-    }
-    print(`${run}: ${lines} lines hold, against ${anchors} hashes in other logs${file === undefined ? '' : `; ${file} has the same`}`);
+    if (!json) print(`${run}: ${lines} lines hold, against ${anchors} hashes in other logs${file === undefined ? '' : `; ${file} has the same`}`);
     return EXIT.done;
   });
 
@@ -140,21 +139,27 @@ const compareFile = async (file: string, lines: readonly LedgerLine[]): Promise<
   return read.length < lines.length ? `${file} ends after ${read.length} lines, the run's ledger has ${lines.length}` : undefined;
 };
 
-export const raise = (run: string, amount: string, { bus, account, why }: ByHand): Promise<number> =>
+export const raise = (run: string, amount: string, { bus, account, why, json }: ByHand): Promise<number> =>
   withBus(bus, async (open) => {
     const nanos = dollars(amount);
     await raiseBudget(open, run, account, nanos, hand(why));
-    say(`${account ?? run} has ${formatDollars(nanos)} more; ${howToGoOn(run, bus)}`);
+    if (json) printJson({ account: account ?? run, raisedNanos: nanos });
+    else say(`${account ?? run} has ${formatDollars(nanos)} more; ${howToGoOn(run, bus)}`);
     return EXIT.done;
   });
 
-export const freeze = (run: string, { bus, account, why, revoke, thaw }: ByHand & { readonly revoke: boolean; readonly thaw: boolean }): Promise<number> =>
+export const freeze = (
+  run: string,
+  { bus, account, why, revoke, thaw, json }: ByHand & { readonly revoke: boolean; readonly thaw: boolean },
+): Promise<number> =>
   withBus(bus, async (open) => {
     await freezeBudget(open, run, account, { frozen: !thaw, revoke }, hand(why));
-    say(
-      thaw
-        ? `${account ?? run} is thawed; ${howToGoOn(run, bus)}`
-        : `${account ?? run} is frozen: nothing new is granted${revoke ? ', and calls under way are told to stop' : ''}`,
-    );
+    if (json) printJson({ account: account ?? run, frozen: !thaw, revoke });
+    else
+      say(
+        thaw
+          ? `${account ?? run} is thawed; ${howToGoOn(run, bus)}`
+          : `${account ?? run} is frozen: nothing new is granted${revoke ? ', and calls under way are told to stop' : ''}`,
+      );
     return EXIT.done;
   });

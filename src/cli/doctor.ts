@@ -2,16 +2,20 @@
 import { openBus } from '../bus/open.ts';
 import { failureOf } from '../protocols/failure.ts';
 import { standardModels, standardPrices } from '../topology/start.ts';
-import { EXIT, print } from './exit.ts';
+import { EXIT, print, printJson } from './exit.ts';
 import { version } from './version.ts';
 
 /** `wrong`: somebody set it, and not as it has to be. */
 type Finding = { readonly what: string; readonly state: 'ok' | 'missing' | 'wrong'; readonly said: string };
 
-export const doctor = async ({ bus }: { readonly bus: string }): Promise<number> => {
+export const doctor = async ({ bus, json }: { readonly bus: string; readonly json: boolean }): Promise<number> => {
   const findings = [node(), ...(await busFindings(bus)), ...models(), prices()];
-  print(`troupe ${version}`);
-  for (const { what, state, said } of findings) print(`${state.padEnd(7)}  ${what.padEnd(18)} ${said}`);
+  if (json) {
+    printJson({ version, findings });
+  } else {
+    print(`troupe ${version}`);
+    for (const { what, state, said } of findings) print(`${state.padEnd(7)}  ${what.padEnd(18)} ${said}`);
+  }
   return findings.some(({ what, state }) => state === 'wrong' || (state === 'missing' && what === 'bus')) ? EXIT.failed : EXIT.done;
 };
 

@@ -60,16 +60,24 @@ export const printJson = (value: unknown): void => void process.stdout.write(`${
 
 export const tell = ({ code, message }: Failure): void => say(code === 'TEAM_FILE_INVALID' ? message : `troupe: ${message} (${code})`);
 
-/** Runs a command to its end: a thrown failure is told, its stack only with TROUPE_DEBUG. */
+/** As it is printed for programs: whether it may be tried again is for charts. */
+export const failureJson = ({ code, message, details }: Failure) => ({ code, message, details });
+
+/** Tells a failure, to programs with whatever else there is to say; its stack only with TROUPE_DEBUG. Gives the exit code. */
+export const fail = (thrown: unknown, { json, ...more }: { readonly json: boolean; readonly run?: string; readonly status?: string }): number => {
+  const failure = failureOf(thrown);
+  if (json) printJson({ status: 'failed', ...more, failure: failureJson(failure) });
+  tell(failure);
+  if (process.env['TROUPE_DEBUG'] && thrown instanceof Error) say(thrown.stack ?? '');
+  return exitCodeOf(failure);
+};
+
+/** Runs a command to its end: a thrown failure is told. */
 export const endWith = async (command: () => Promise<number>, { json = false }: { json?: boolean } = {}): Promise<void> => {
   try {
     process.exitCode = await command();
   } catch (thrown) {
-    const failure = failureOf(thrown);
-    if (json) printJson({ status: 'failed', failure: { code: failure.code, message: failure.message, details: failure.details } });
-    tell(failure);
-    if (process.env['TROUPE_DEBUG'] && thrown instanceof Error) say(thrown.stack ?? '');
-    process.exitCode = exitCodeOf(failure);
+    process.exitCode = fail(thrown, { json });
   }
   // What was asked for is done: a tool that goes on unheard must not keep the process.
   setTimeout(() => process.exit(), LINGER_MS).unref();

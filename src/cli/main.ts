@@ -1,7 +1,8 @@
 /** The command line. Each command is a file of its own, loaded when it is used, so that asking for help stays quick. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_BUS } from '../bus/open.ts';
-import { endWith, EXIT } from './exit.ts';
+import { failure } from '../protocols/failure.ts';
+import { endWith, EXIT, failureJson, printJson } from './exit.ts';
 import { version } from './version.ts';
 
 const keyValue = (given: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
@@ -11,6 +12,7 @@ const keyValue = (given: string, before: Readonly<Record<string, string>> = {}):
 };
 
 const busOption = () => new Option('--bus <address>', 'embedded:<file>, memory, or nats://<host>:<port>').env('TROUPE_BUS').default(DEFAULT_BUS);
+const jsonOption = () => new Option('--json', 'one machine-readable object on stdout').default(false);
 const inputOption = () => new Option('--input <name=value>', 'an input of the file: a folder or a text; may be given again').argParser(keyValue);
 
 const program = new Command('troupe')
@@ -28,7 +30,7 @@ program
   .addOption(inputOption())
   .addOption(busOption())
   .option('--budget <dollars>', "in place of the file's budget.limit")
-  .option('--json', 'one machine-readable result on stdout', false)
+  .addOption(jsonOption())
   .option('--resume <run>', 'go on with a run that was stopped')
   .option('--quiet', 'no progress', false)
   .option('--log <file>', 'write logs as JSON lines to a file; - is stderr')
@@ -43,9 +45,10 @@ program
   .description('check a team file and list every mistake in it')
   .argument('<file>', 'the team file')
   .addOption(inputOption())
+  .addOption(jsonOption())
   .action(async (file: string, options) => {
     const { validate } = await import('./validate.ts');
-    await endWith(() => validate(file, options));
+    await endWith(() => validate(file, options), options);
   });
 
 program
@@ -56,16 +59,20 @@ program
   .option('--deny', 'the answer is no', false)
   .option('--note <text>', 'a word to the agents', '')
   .addOption(busOption())
+  .addOption(jsonOption())
   .action(async (run: string, approval: string | undefined, options) => {
     const { approve } = await import('./approve.ts');
-    await endWith(() => approve(run, approval, options));
+    await endWith(() => approve(run, approval, options), options);
   });
 
 const budget = program.command('budget').description("look at a run's accounts and its ledger; raise, freeze, verify");
 const ofRun = (name: string, description: string) =>
   budget.command(name).description(description).argument('<run>', 'the run, or a shared account').addOption(busOption());
 const byHand = (command: Command) =>
-  command.option('--account <account>', "of the run's accounts; without it, the run's own").requiredOption('--why <reason>', 'stands in the ledger');
+  command
+    .option('--account <account>', "of the run's accounts; without it, the run's own")
+    .requiredOption('--why <reason>', 'stands in the ledger')
+    .addOption(jsonOption());
 
 budget
   .command('open')
@@ -74,60 +81,66 @@ budget
   .argument('<dollars>', 'its limit')
   .addOption(new Option('--per <window>', 'how often the limit begins anew').choices(['hour', 'day', 'month']))
   .addOption(busOption())
+  .addOption(jsonOption())
   .action(async (account: string, amount: string, options) => {
     const { open } = await import('./budget.ts');
-    await endWith(() => open(account, amount, options));
+    await endWith(() => open(account, amount, options), options);
   });
 ofRun('show', 'accounts, limits, and what was spent by agent, step and model')
-  .option('--json', 'the accounts as JSON', false)
+  .addOption(jsonOption())
   .action(async (run: string, options) => {
     const { show } = await import('./budget.ts');
-    await endWith(() => show(run, options));
+    await endWith(() => show(run, options), options);
   });
-ofRun('ledger', 'every line: what was held, spent, given back, by whom').action(async (run: string, options) => {
-  const { ledger } = await import('./budget.ts');
-  await endWith(() => ledger(run, options));
-});
+ofRun('ledger', 'every line: what was held, spent, given back, by whom')
+  .addOption(jsonOption())
+  .action(async (run: string, options) => {
+    const { ledger } = await import('./budget.ts');
+    await endWith(() => ledger(run, options), options);
+  });
 ofRun('export', 'the ledger as JSON lines, each with the hash of the one before')
   .option('--out <file>', 'to a file')
   .action(async (run: string, options) => {
     const { exportLedger } = await import('./budget.ts');
-    await endWith(() => exportLedger(run, options));
+    await endWith(() => exportLedger(run, options), options);
   });
 ofRun('verify', 'find a line that was changed, dropped or slipped in')
   .option('--file <file>', 'an exported ledger to compare')
+  .addOption(jsonOption())
   .action(async (run: string, options) => {
     const { verify } = await import('./budget.ts');
-    await endWith(() => verify(run, options));
+    await endWith(() => verify(run, options), options);
   });
 byHand(ofRun('raise', 'more money; a run that paused goes on').argument('<dollars>', 'how much more')).action(async (run: string, amount: string, options) => {
   const { raise } = await import('./budget.ts');
-  await endWith(() => raise(run, amount, options));
+  await endWith(() => raise(run, amount, options), options);
 });
 byHand(ofRun('freeze', 'nothing new is granted, until it is thawed'))
   .option('--revoke', 'calls under way are told to stop', false)
   .option('--thaw', 'the other way round', false)
   .action(async (run: string, options) => {
     const { freeze } = await import('./budget.ts');
-    await endWith(() => freeze(run, options));
+    await endWith(() => freeze(run, options), options);
   });
 
 program
   .command('runs')
   .description('list the runs on a bus')
   .addOption(busOption())
+  .addOption(jsonOption())
   .action(async (options) => {
     const { runs } = await import('./runs.ts');
-    await endWith(() => runs(options));
+    await endWith(() => runs(options), options);
   });
 
 program
   .command('chart')
   .description('print the state chart of an actor as Mermaid')
   .argument('[actor]', 'supervisor, worker, reviewer, budget or approver; without one, their names')
-  .action(async (actor: string | undefined) => {
+  .addOption(jsonOption())
+  .action(async (actor: string | undefined, options) => {
     const { chart } = await import('./chart.ts');
-    await endWith(() => chart(actor));
+    await endWith(() => chart(actor, options), options);
   });
 
 program
@@ -135,7 +148,7 @@ program
   .description('what models cost, where that stands, and what a call comes to')
   .argument('[model]', 'provider/name; without one, all that have a price')
   .option('--team <file>', 'with the prices of a team file before the list')
-  .option('--json', 'the prices as JSON, in nano-dollars per million tokens', false)
+  .addOption(jsonOption())
   .action(async (model: string | undefined, options) => {
     const { prices } = await import('./prices.ts');
     await endWith(() => prices(model, options), options);
@@ -145,9 +158,10 @@ program
   .command('doctor')
   .description('look at what a run needs: Node, the bus, keys, prices')
   .addOption(busOption())
+  .addOption(jsonOption())
   .action(async (options) => {
     const { doctor } = await import('./doctor.ts');
-    await endWith(() => doctor(options));
+    await endWith(() => doctor(options), options);
   });
 
 // Whoever reads the output may have read enough (`troupe prices | head`); that ends neither a command nor a run.
@@ -157,10 +171,18 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+/** What comes after `--` is no option. */
+const asksForJson = (argv: readonly string[]): boolean => argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined).includes('--json');
+
+/** Where a command is missing the parser shows its help and says no more. */
+const usageMessage = ({ code, message }: CommanderError): string =>
+  code === 'commander.help' ? 'expected a command; see troupe --help' : message.replace(/^error: /, '').replaceAll('\n', ' ');
+
 try {
   await program.parseAsync();
 } catch (thrown) {
   if (!(thrown instanceof CommanderError)) throw thrown;
   // It has said what is wrong, or shown the help that was asked for.
   process.exitCode = thrown.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (thrown.exitCode !== 0 && asksForJson(process.argv)) printJson({ status: 'failed', failure: failureJson(failure('USAGE', usageMessage(thrown))) });
 }

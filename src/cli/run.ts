@@ -1,5 +1,5 @@
 /** `troupe run`: starts or resumes a run, shows how it goes, and prints the answer. */
-import { DEFAULT_BUS, openBus } from '../bus/open.ts';
+import { DEFAULT_BUS, isInMemory, openBus } from '../bus/open.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import type { Citation } from '../protocols/formats.ts';
 import { formatDollars } from '../protocols/money.ts';
@@ -19,8 +19,10 @@ import {
 } from '../topology/start.ts';
 import type { Team } from '../topology/team.ts';
 import { openDisplay } from './display.ts';
-import { EXIT, exitCodeOf, print, printJson, say, tell } from './exit.ts';
+import { EXIT, exitCodeOf, fail, failureJson, print, printJson, say, tell } from './exit.ts';
 import { logStep, openLog, type LogOptions } from './log.ts';
+import { busArgument, GONE, resumeCommand } from './next-command.ts';
+import { deadlineOf, questionJson } from './question.ts';
 
 export type RunOptions = LogOptions & {
   readonly input?: Readonly<Record<string, string>>;
@@ -32,11 +34,13 @@ export type RunOptions = LogOptions & {
 };
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+type Signal = keyof typeof SIGNALS;
 
 export const run = async (file: string | undefined, task: string | undefined, options: RunOptions): Promise<number> => {
   checkUsage(file, options);
   const team = file === undefined ? undefined : await teamOf(file, task, options);
   const log = openLog(options);
+  const signals = hearSignals();
   const bus = await openBus(options.bus);
   const display = options.quiet ? undefined : openDisplay(process.stderr);
   const troupe = await Troupe.open({
@@ -52,25 +56,36 @@ export const run = async (file: string | undefined, task: string | undefined, op
       display?.note(thresholdLine(reached));
     },
   });
+  let started: Run | undefined;
   try {
-    const started = team ? await troupe.start(team) : await troupe.resume(options.resume!);
+    const begun = await Promise.race([signals.first, team ? troupe.start(team) : troupe.resume(options.resume!)]);
+    if (typeof begun === 'string') return left(options.resume, begun, options);
+    started = begun;
     if (!options.quiet) say(headline(started, options.bus));
     display?.begin();
     log.info({ run: started.id, team: started.team.name, models: started.models, bus: bus.name }, team ? 'started' : 'resumed');
-    const ended = await orSignal(started);
-    if (typeof ended === 'number') return stoppedBy(started, ended, options.bus);
+    const ended = await Promise.race([signals.first, started.resultOrIdle]);
+    if (typeof ended === 'string') return left(started.id, ended, options);
     if (ended.status === 'waiting') return waiting(ended, options);
     return ended.status === 'paused' ? paused(ended, options) : end(ended, started, options);
+  } catch (thrown) {
+    if (!started) throw thrown;
+    // RUN_LOST, or the bus is gone: the run itself has not ended.
+    const exitCode = fail(thrown, { json: options.json, run: started.id, ...leftJson(started.id, options.bus) });
+    say(howToGoOn(started.id, options.bus));
+    return exitCode;
   } finally {
+    signals.stop();
     await troupe.close();
     await bus.close();
   }
 };
 
-const checkUsage = (file: string | undefined, { resume, budget, input }: RunOptions): void => {
+const checkUsage = (file: string | undefined, { resume, budget, input, bus }: RunOptions): void => {
   if (file === undefined && resume === undefined)
     throw new TroupeError('USAGE', 'expected a team file, or --resume with the id of a run; see troupe run --help');
   if (resume === undefined) return;
+  if (isInMemory(bus)) throw new TroupeError('USAGE', '--resume needs the bus that the run is on, and a bus in memory is gone with its process');
   const beside = [...(file === undefined ? [] : ['a file']), ...(budget === undefined ? [] : ['--budget']), ...(input === undefined ? [] : ['--input'])];
   if (beside.length > 0) throw new TroupeError('USAGE', `--resume goes on with what the run was started with: leave out ${beside.join(' and ')}`);
 };
@@ -89,24 +104,31 @@ const headline = ({ id, team, models }: Run, bus: string): string => {
 const thresholdLine = ({ account, percent, spentNanos, limitNanos }: Threshold): string =>
   `budget of ${account}: ${percent} % is spent, ${formatDollars(BigInt(spentNanos))} of ${formatDollars(BigInt(limitNanos))}`;
 
-/** The run's end, or the exit code of the signal that came first. */
-const orSignal = async (started: Run): Promise<RunResult | Waiting | Paused | number> => {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const hear = (signal: keyof typeof SIGNALS) => resolve(SIGNALS[signal]);
-  for (const signal of Object.keys(SIGNALS)) process.once(signal, hear);
-  try {
-    return await Promise.race([started.resultOrIdle, promise]);
-  } finally {
-    for (const signal of Object.keys(SIGNALS)) process.removeListener(signal, hear);
-  }
+/** From here on a signal does not end the process: whoever waits for `first` does. A second one does. */
+const hearSignals = (): { readonly first: Promise<Signal>; stop(): void } => {
+  const { promise: first, resolve } = Promise.withResolvers<Signal>();
+  const names = Object.keys(SIGNALS) as Signal[];
+  for (const name of names) process.once(name, resolve);
+  return { first, stop: () => names.forEach((name) => process.removeListener(name, resolve)) };
 };
 
-/** As an option of a command that people are told to run. */
-const busArgument = (bus: string): string => (bus === DEFAULT_BUS ? '' : ` --bus ${bus}`);
+/** Of a run that has not ended and is hosted here no longer: the command that goes on, if one can. */
+const leftJson = (run: string, bus: string) => {
+  const resume = resumeCommand(run, bus);
+  return { status: 'left', ...(resume !== undefined && { resume }) };
+};
 
-const stoppedBy = ({ id }: Run, exitCode: number, bus: string): number => {
-  say(`stopped; nothing is lost. Go on with: troupe run --resume ${id}${busArgument(bus)}`);
-  return exitCode;
+const howToGoOn = (run: string, bus: string): string => {
+  const resume = resumeCommand(run, bus);
+  return resume === undefined ? GONE : `go on with: ${resume}`;
+};
+
+/** A signal came; before there was a run there is none to go on with. */
+const left = (run: string | undefined, signal: Signal, { json, bus }: RunOptions): number => {
+  if (json) printJson({ ...(run === undefined ? { status: 'left' } : { run, ...leftJson(run, bus) }), signal });
+  if (run === undefined) say(`stopped by ${signal} before there was a run`);
+  else say(isInMemory(bus) ? `stopped by ${signal}; ${GONE}` : `stopped; nothing is lost. G${howToGoOn(run, bus).slice(1)}`);
+  return SIGNALS[signal];
 };
 
 const sourceLines = (citations: readonly Citation[]): string[] =>
@@ -134,7 +156,7 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
       limitNanos,
       durationMs,
     };
-    printJson(failure ? { ...shared, failure: { code: failure.code, message: failure.message, details: failure.details } } : shared);
+    printJson(failure ? { ...shared, failure: failureJson(failure) } : shared);
   } else if (answer !== undefined) {
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
   }
@@ -146,31 +168,29 @@ const end = (result: RunResult, started: Run, { json, quiet }: RunOptions): numb
 };
 
 const waiting = ({ run: id, questions }: Waiting, { json, bus }: RunOptions): number => {
-  if (json)
-    print(
-      JSON.stringify({
-        run: id,
-        status: 'waiting',
-        questions: questions.map(({ approval, question, details, deadline, otherwise }) => ({ approval, question, details, deadline, otherwise })),
-      }),
-    );
-  const on = busArgument(bus);
-  for (const { approval, question } of questions) {
-    say(`waiting for a person: ${question}`);
-    say(`  troupe approve ${id} ${approval}${on}          (or --deny, and --note "why")`);
+  if (json) printJson({ run: id, status: 'waiting', questions: questions.map(questionJson) });
+  const resume = resumeCommand(id, bus);
+  for (const asked of questions) {
+    say(`waiting for a person: ${asked.question} (${deadlineOf(asked)})`);
+    if (resume !== undefined) say(`  troupe approve ${id} ${asked.approval}${busArgument(bus)}          (or --deny, and --note "why")`);
   }
-  say(`then: troupe run --resume ${id}${on}`);
+  say(resume === undefined ? GONE : `then: ${resume}`);
   return EXIT.waiting;
 };
 
 const paused = ({ run: id, failure, spending }: Paused, { json, bus }: RunOptions): number => {
-  const { code, message, details } = failure;
-  if (json) printJson({ run: id, status: 'paused', citations: [], ...spending, failure: { code, message, details } });
+  if (json) printJson({ run: id, status: 'paused', citations: [], ...spending, failure: failureJson(failure) });
   tell(failure);
+  const resume = resumeCommand(id, bus);
+  if (resume === undefined) {
+    say(GONE);
+    return EXIT.budget;
+  }
+  const { code, details } = failure;
   say('the run is paused, and everything that was paid is kept. To go on:');
   const account = details['account'] === undefined || details['account'] === id ? '' : ` --account ${details['account'] as string}`;
   const command = code === 'BUDGET_EXHAUSTED' ? `raise ${id} 0.05${account} --why "worth it"` : `freeze ${id} --thaw${account} --why "looked at"`;
   say(`  troupe budget ${command}${busArgument(bus)}`);
-  say(`  troupe run --resume ${id}${busArgument(bus)}`);
+  say(`  ${resume}`);
   return EXIT.budget;
 };

@@ -1,14 +1,12 @@
 /** `troupe runs`: the runs on a bus, a line each. */
-import { openBus } from '../bus/open.ts';
 import { listRuns } from '../topology/remote.ts';
-import { EXIT, print } from './exit.ts';
+import { EXIT, print, printJson } from './exit.ts';
+import { withBus } from './with-bus.ts';
 
-export const runs = async ({ bus: address }: { readonly bus: string }): Promise<number> => {
-  const bus = await openBus(address);
-  try {
-    for (const { id, team, startedAt, status } of await listRuns(bus)) print(`${id}  ${new Date(startedAt).toISOString()}  ${status.padEnd(9)}  ${team}`);
+export const runs = ({ bus: address, json }: { readonly bus: string; readonly json: boolean }): Promise<number> =>
+  withBus(address, async (bus) => {
+    const listed = await listRuns(bus);
+    if (json) printJson({ runs: listed.map(({ id, team, status, startedAt }) => ({ run: id, team, status, startedAt })) });
+    else for (const { id, team, startedAt, status } of listed) print(`${id}  ${new Date(startedAt).toISOString()}  ${status.padEnd(9)}  ${team}`);
     return EXIT.done;
-  } finally {
-    await bus.close();
-  }
-};
+  });

@@ -98,7 +98,7 @@ export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'a
   if (asked && asked.deadline <= Date.now()) {
     throw new TroupeError(
       'APPROVAL_LATE',
-      `${run} waited for an answer to "${answer.approval}" until ${new Date(asked.deadline).toISOString()}; now "${asked.otherwise}" counts: troupe run --resume ${run}`,
+      `${run} waited for an answer to "${answer.approval}" until ${new Date(asked.deadline).toISOString()}; "${asked.otherwise}" counts when the run is resumed`,
     );
   }
   if (!asked) {

@@ -180,7 +180,7 @@ export class Troupe {
       await this.#host.release(id);
       this.#hosted.delete(id);
       await lease.release();
-      reject(new TroupeError('RUN_LEFT', `this process hosts ${id} no longer; go on with: troupe run --resume ${id}`));
+      reject(new TroupeError('RUN_LEFT', `this process hosts ${id} no longer; it can be resumed`));
     };
     const run: Run = {
       id,
@@ -236,13 +236,7 @@ export class Troupe {
         stop = this.#clock.after(1_000, look);
         return;
       }
-      reject(
-        new TroupeError(
-          'RUN_LOST',
-          `another process has taken ${run.id} over, or this one was stopped for too long; go on with: troupe run --resume ${run.id}`,
-          { retryable: true },
-        ),
-      );
+      reject(new TroupeError('RUN_LOST', `another process has taken ${run.id} over, or this one was stopped for too long`, { retryable: true }));
       void run.leave();
     };
     look();

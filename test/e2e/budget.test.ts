@@ -164,7 +164,7 @@ type AccountShown = {
 };
 
 const accountsOf = async (place: Place, run: string): Promise<ReadonlyMap<string, AccountShown>> => {
-  const accounts = JSON.parse((await budget(place, 'show', run, '--json')).stdout) as readonly AccountShown[];
+  const { accounts } = JSON.parse((await budget(place, 'show', run, '--json')).stdout) as { accounts: readonly AccountShown[] };
   return new Map(accounts.map((account) => [account.id === run ? 'run' : account.id.slice(run.length + 1), account]));
 };
 

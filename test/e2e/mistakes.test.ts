@@ -5,6 +5,7 @@ import { describe, expect, test as base } from 'vitest';
 import { BRIEF, runIdIn, testBuses, type CliOptions, type Desk, type Ended } from '../support/cli.ts';
 import { documents } from '../support/documents.ts';
 import { startModelServer, type ModelServer, type Responder } from '../support/model-server.ts';
+import { eventually } from '../support/eventually.ts';
 import { ANSWER, answerOf, formatOf, PRICE, QUESTION } from '../support/research-desk.ts';
 
 /** One step, a reviewer, and a person where they do not agree. */
@@ -195,6 +196,104 @@ describe.concurrent('what is wrong with the command', () => {
   });
 });
 
+describe.concurrent('what programs read', () => {
+  test.for<readonly string[]>([
+    ['run', 'asking.yaml', '--buget', '1', '--json'],
+    ['runs', '--json', '--all'],
+    ['approve', '--json'],
+    ['rum', '--json'],
+    ['budget', 'raise', 'r-0000000', '1', '--json'],
+    ['run', '--json'],
+    ['runs', '--bus', 'memory', '--json'],
+  ])('troupe %j is the failure USAGE', async (args, { troupe, expect }) => {
+    const ended = await troupe(args);
+    expect(ended.exitCode).toBe(2);
+    expect(JSON.parse(ended.stdout)).toEqual({
+      status: 'failed',
+      failure: { code: 'USAGE', message: expect.stringMatching(/^\S.*\S$/) as string, details: {} },
+    });
+    expect(ended.stderr).not.toBe('');
+  });
+
+  test('after -- there are no options', async ({ troupe, expect }) => {
+    expect(await troupe(['run', '--', '--json'])).toMatchObject({ exitCode: 2, stdout: '', stderr: expect.stringContaining('TEAM_FILE_MISSING') as string });
+  });
+
+  test.for<{ readonly args: readonly string[]; readonly shape: Record<string, unknown> }>([
+    { args: ['runs'], shape: { runs: [] } },
+    { args: ['chart'], shape: { charts: expect.arrayContaining(['worker']) as unknown } },
+    { args: ['chart', 'worker'], shape: { chart: 'worker', mermaid: expect.stringContaining('stateDiagram') as unknown } },
+    {
+      args: ['doctor'],
+      shape: {
+        version: expect.any(String) as unknown,
+        findings: expect.arrayContaining([{ what: 'model extractive', state: 'ok', said: 'can be called' }]) as unknown,
+      },
+    },
+    { args: ['budget', 'open', 'org', '5'], shape: { account: 'org', limitNanos: '5000000000', window: 'total' } },
+    {
+      args: ['validate', 'asking.yaml'],
+      shape: {
+        file: 'asking.yaml',
+        status: 'valid',
+        team: 'desk',
+        topology: 'workflow',
+        agents: ['lead', 'searcher', 'checker'],
+        limitNanos: '50000000',
+        hash: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
+        problems: [],
+      },
+    },
+  ])('troupe $args has a shape of its own', async ({ args, shape }, { troupe, expect }) => {
+    const { exitCode, stdout, stderr } = await troupe([...args, '--json']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual(shape);
+  });
+
+  test('a shared account is read as its amounts, its ledger and what holds', async ({ troupe, expect }) => {
+    await troupe(['budget', 'open', 'org', '5']);
+    const json = async (...args: string[]): Promise<unknown> => JSON.parse((await troupe(['budget', ...args, '--json'])).stdout);
+    expect(await json('raise', 'org', '1', '--why', 'more to do')).toEqual({ account: 'org', raisedNanos: '1000000000' });
+    expect(await json('freeze', 'org', '--why', 'too fast')).toEqual({ account: 'org', frozen: true, revoke: false });
+    expect(await json('show', 'org')).toMatchObject({ account: 'org', accounts: [{ id: 'org', state: 'frozen', limits: [{ amount: '6000000000' }] }] });
+    expect(await json('ledger', 'org')).toMatchObject({ account: 'org', lines: [{ kind: 'raise' }, { kind: 'freeze' }] });
+    expect(await json('verify', 'org')).toEqual({ account: 'org', holds: true, lines: 2, anchors: 0 });
+  });
+
+  test.for([
+    { bus: [], resume: (run: string) => `troupe run --resume ${run}` },
+    { bus: ['--bus', 'embedded:my runs.db'], resume: (run: string) => `troupe run --resume ${run} --bus 'embedded:my runs.db'` },
+    { bus: ['--bus', 'memory'], resume: () => undefined },
+  ])('a run that is stopped on $bus was left, and says how it goes on, if it can', async ({ bus, resume }, { desk, provider, expect }) => {
+    provider.answer = () => ({ fault: 'hang' });
+    const running = desk.start(brief('--json', ...bus, QUESTION), { env: { OPENAI_BASE_URL: provider.server.url, OPENAI_API_KEY: KEY } });
+    await eventually('the model was asked', () => provider.server.requests.length > 0);
+    running.kill('SIGINT');
+    const { exitCode, stdout, stderr } = await running.ended;
+    const run = runIdIn(stderr)!;
+    const command = resume(run);
+    expect(exitCode).toBe(130);
+    expect(JSON.parse(stdout)).toEqual({ run, status: 'left', signal: 'SIGINT', ...(command !== undefined && { resume: command }) });
+    if (command === undefined) expect(stderr).not.toContain('--resume');
+    else expect(stderr).toContain(`nothing is lost. Go on with: ${command}\n`);
+  });
+
+  test('a run that another process took over was left too, with the reason', { timeout: 60_000 }, async ({ desk, provider, expect }) => {
+    provider.answer = () => ({ fault: 'hang' });
+    const running = desk.start(brief('--json', QUESTION), { env: { OPENAI_BASE_URL: provider.server.url, OPENAI_API_KEY: KEY } });
+    await eventually('the model was asked', () => provider.server.requests.length > 0);
+    const run = runIdIn(running.stderr)!;
+    const bus = await desk.openBus();
+    await bus.put(`lease.${run}`, JSON.stringify({ id: 'h-other', pid: 1, machine: 'elsewhere' }));
+    await bus.close();
+    const { exitCode, stdout, stderr } = await running.ended;
+    expect(exitCode).toBe(1);
+    const resume = `troupe run --resume ${run}`;
+    expect(JSON.parse(stdout)).toMatchObject({ run, status: 'left', resume, failure: { code: 'RUN_LOST' } });
+    expect(stderr).toMatch(new RegExp(`\\(RUN_LOST\\)\ngo on with: ${resume}\n$`));
+  });
+});
+
 describe.concurrent('what is wrong with the model', () => {
   test('nobody listens at the URL', async ({ provider: { server, ask }, expect }) => {
     await server.stop();
@@ -292,6 +391,9 @@ describe.concurrent('what is wrong with the model', () => {
       expect(listed.exitCode).toBe(0);
       expect(listed.stdout).toMatch(new RegExp(`^${approval}  Step look was not accepted`));
       expect(listed.stdout).toContain('it leaves out the letter');
+      expect(listed.stdout).toMatch(/^ {2}until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, then "deny" counts$/m);
+      const { questions } = JSON.parse((await provider.ask(['approve', run, '--json'])).stdout) as { questions: { approval: string; deadline: number }[] };
+      expect(questions).toEqual([expect.objectContaining({ approval, deadline: expect.any(Number) as number, otherwise: 'deny' })]);
       const unknown = await provider.ask(['approve', run, 'step-other-1']);
       expect(unknown).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(`open: ${approval} (APPROVAL_UNKNOWN)`) as string });
       // Nobody has answered yet, so it waits as before.
