@@ -42,7 +42,7 @@ export const kindOf = (question: string): QuestionKind => KINDS.find(([, pattern
 const ACTION_WEIGHT = 1.3;
 /** Of a question that has more, the ones that weigh most count; of a text with more questions, the last is all the rest. */
 const TERMS_MAX = 64;
-const QUESTIONS_MAX = 8;
+const QUESTIONS_MAX = 6;
 /** The parts of `maxTokens` or `two-factor` help to find it and do not count as much again. */
 const PART_WEIGHT = 0.3;
 /** From this weight on a term belongs to what is asked; below it is background. */

@@ -23,6 +23,7 @@ const TITLE_TERMS_MAX = 3;
 const MEASURES = new Set(
   ['size', 'length', 'duration', 'number', 'amount', 'cost', 'price', 'date', 'weight', 'height', 'age', 'count', 'distance', 'speed'].map(stem),
 );
+const RELATIVE_CHARS_MIN = 5;
 const IDF_MIN = 1;
 const IDF_MAX = 2;
 /** How far a section reaches around a statement, in lines. */
@@ -32,12 +33,12 @@ export const rank = (query: Query, units: readonly Unit[]): Ranked[] => {
   const rarity = rarities(query, units);
   const total = sum(query.terms.map(({ weight }, index) => weight * rarity[index]!));
   if (total === 0) return [];
-  const context = new Map(units.map((unit) => [unit, contextOf(unit)]));
-  const kin = kinOf(query, [...context]);
+  const { contexts, longTerms } = readingOf(units);
+  const kin = query.terms.map((term) => kinOf(term, longTerms));
   return units
     .map((unit, index): Ranked => {
-      const near = [units[index - 1], units[index + 1]].filter((other): other is Unit => other !== undefined && isNear(unit, other));
-      const credits = query.terms.map(({ term }, index) => credit(term, kin[index]!, unit, context.get(unit)!, near));
+      const context = contexts[index]!;
+      const credits = query.terms.map(({ term }, at) => credit(term, kin[at]!, unit, context));
       const coverage = sum(query.terms.map(({ weight }, term) => weight * rarity[term]! * credits[term]!)) / total;
       return { unit, coverage, credits, score: coverage * form(unit) + 0.15 * closeness(query, unit) + (coverage > 0.2 ? hint(query, unit) : 0) };
     })
@@ -71,13 +72,34 @@ const rarities = (query: Query, units: readonly Unit[]): number[] =>
     return Math.min(IDF_MAX, Math.max(IDF_MIN, Math.log(1 + (units.length - used + 0.5) / (used + 0.5))));
   });
 
-type Context = { readonly heading: ReadonlySet<string>; /** Of the heading right above. */ readonly title: readonly string[]; readonly path: string };
+type Context = {
+  readonly heading: ReadonlySet<string>;
+  /** Of the heading right above. */
+  readonly title: readonly string[];
+  readonly path: string;
+  /** The neighbours that belong to the statement. */
+  readonly near: readonly Unit[];
+};
 
-const contextOf = (unit: Unit): Context => ({
-  heading: new Set(unit.headings.flatMap((heading) => headingTerms(heading))),
-  title: headingTerms(unit.headings.at(-1) ?? ''),
-  path: unit.file.toLowerCase(),
-});
+/** What is the same for every question that is put to the same statements: what stands around each, and the terms that can have relatives. */
+type Reading = { readonly contexts: readonly Context[]; readonly longTerms: readonly string[] };
+
+const readings = new WeakMap<readonly Unit[], Reading>();
+
+const readingOf = (units: readonly Unit[]): Reading => {
+  const known = readings.get(units);
+  if (known) return known;
+  const contexts = units.map((unit, index): Context => ({
+    heading: new Set(unit.headings.flatMap((heading) => headingTerms(heading))),
+    title: headingTerms(unit.headings.at(-1) ?? ''),
+    path: unit.file.toLowerCase(),
+    near: [units[index - 1], units[index + 1]].filter((other): other is Unit => other !== undefined && isNear(unit, other)),
+  }));
+  const terms = new Set(units.flatMap((unit, index) => [...unit.terms, ...contexts[index]!.heading]));
+  const reading = { contexts, longTerms: [...terms].filter((term) => term.length >= RELATIVE_CHARS_MIN) };
+  readings.set(units, reading);
+  return reading;
+};
 
 const headingCache = new Map<string, readonly string[]>();
 const headingTerms = (heading: string): readonly string[] => {
@@ -93,7 +115,7 @@ const isNear = (unit: Unit, other: Unit): boolean =>
   other.file === unit.file && (other.block === unit.block || Math.abs(other.line - unit.line) <= 3) && other.headings.join() === unit.headings.join();
 
 /** `kin`: what may stand for the term. */
-const credit = (term: string, kin: readonly string[], unit: Unit, { heading, title, path }: Context, near: readonly Unit[]): number => {
+const credit = (term: string, kin: readonly string[], unit: Unit, { heading, title, path, near }: Context): number => {
   if (unit.terms.has(term)) return CREDIT.own;
   if (kin.some((other) => unit.terms.has(other))) return CREDIT.alike;
   if (title.length <= TITLE_TERMS_MAX && title.includes(term)) return CREDIT.title;
@@ -104,14 +126,11 @@ const credit = (term: string, kin: readonly string[], unit: Unit, { heading, tit
   return term.length > 2 && path.includes(term) ? CREDIT.path : 0;
 };
 
-const RELATIVE_CHARS_MIN = 5;
-
-/** For each term of the query what may stand for it: terms that mean nearly the same, and its relatives among the terms at hand. */
-const kinOf = ({ terms }: Query, all: readonly (readonly [Unit, Context])[]): string[][] => {
-  const among = new Set(all.flatMap(([unit, { heading }]) => [...unit.terms, ...heading]));
-  const long = [...among].filter((term) => term.length >= RELATIVE_CHARS_MIN);
-  return terms.map(({ term, alike }) => [...alike, ...(term.length < RELATIVE_CHARS_MIN ? [] : long.filter((other) => areRelatives(term, other)))]);
-};
+/** What may stand for a term: terms that mean nearly the same, and its relatives among the terms at hand. */
+const kinOf = ({ term, alike }: QueryTerm, longTerms: readonly string[]): string[] => [
+  ...alike,
+  ...(term.length < RELATIVE_CHARS_MIN ? [] : longTerms.filter((other) => areRelatives(term, other))),
+];
 
 /** `timeout` and `timeouts`, `config` and `configur`: one begins with the other, and enough of it. */
 const areRelatives = (term: string, other: string): boolean => other !== term && (other.startsWith(term) || term.startsWith(other));

@@ -104,6 +104,21 @@ describe('research', () => {
     );
   });
 
+  it.each([
+    ['words', 'lorem ipsum dolor '],
+    ['questions', 'What does pier 4 cost and how is lease 7 kept? '],
+    ['one word', 'y'],
+    ['characters without spaces', '渡船'],
+    ['blanks', '   '],
+    ['halves of a comparison', 'difference between a and ??? '],
+  ])('reads a question of 200,000 characters at its beginning and its end: %s', async (_, filling) => {
+    const middle = filling.repeat(200_000 / filling.length);
+    const { report, turns } = await ask(`Who built the ferry? ${middle} How much is a ticket for a dog?`);
+    expect(turns).toBeLessThanOrEqual(5);
+    expect(report.text).toMatch(/Henrik Dahl|3 crowns/);
+    expect(report.text.length).toBeLessThan(8_000);
+  });
+
   it('searches first, then reads, then answers', async () => {
     const { calls } = await ask('Who built the ferry?');
     expect(new Set(calls.map(({ name }) => name))).toEqual(new Set(['search_files', 'read_file']));
@@ -345,7 +360,16 @@ describe('the port', () => {
   });
 
   it('has something to say to anything', async () => {
-    for (const text of ['', '?', '# Question\n', '# Task\nGo on.', 'x'.repeat(10_000), '```', '# Findings\n## a (b)\n']) {
+    for (const text of [
+      '',
+      '?',
+      '# Question\n',
+      '# Task\nGo on.',
+      'x'.repeat(10_000),
+      '```',
+      '# Findings\n## a (b)\n',
+      `# Question\n${'Who did it? '.repeat(20_000)}`,
+    ]) {
       for (const format of ['plan', 'report', 'verdict'] as const) {
         const reply = await say({ ...base, format, messages: [{ role: 'user', text }], maxTokens: 4_000 });
         expect(reply.finish).toBe('stop');

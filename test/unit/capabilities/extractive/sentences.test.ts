@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { claimsOf } from '../../../../src/capabilities/model/extractive/synthesis.ts';
 import { sentencesOf } from '../../../../src/capabilities/model/extractive/sentences.ts';
-import { subQuestions } from '../../../../src/capabilities/model/extractive/query.ts';
+import { queriesIn, subQuestions } from '../../../../src/capabilities/model/extractive/query.ts';
 
 describe('sentences', () => {
   it.each([
@@ -24,6 +24,18 @@ describe('questions in a question', () => {
     ['How do salt and pepper mix?', ['How do salt and pepper mix?']],
   ])('%s', (text, parts) => {
     expect(subQuestions(text)).toEqual(parts);
+  });
+});
+
+describe('a query', () => {
+  it('has a bounded number of questions and terms, the ones that weigh most, in their order', () => {
+    const word = (n: number): string => `w${n.toString(36)}x`;
+    const text = Array.from({ length: 300 }, (_, n) => `What does ${word(n)} do?`).join(' ');
+    const queries = queriesIn(text, [{ text: 'ferry', weight: 0.15 }]);
+    expect(queries).toHaveLength(6);
+    for (const { terms } of queries) expect(terms.length).toBeLessThanOrEqual(64);
+    expect(queries[5]!.terms.map(({ term }) => term)).toEqual(Array.from({ length: 64 }, (_, n) => word(n + 5)));
+    expect(queries[0]!.terms.map(({ term }) => term)).toEqual([word(0), 'ferri']);
   });
 });
 

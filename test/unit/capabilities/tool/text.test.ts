@@ -98,3 +98,10 @@ describe('terms', () => {
     expect(contentTerms('What is the price of a ticket to 6 islands?')).toEqual(['price', 'ticket', '6', 'island']);
   });
 });
+
+describe('a word of any length', () => {
+  it.each(['eed', 'ful', 'ize', 'e', ''])('is a term like another: yyy…%s', (ending) => {
+    const word = 'y'.repeat(100_000) + ending;
+    expect(termsOf(word)).toEqual([word]);
+  });
+});
