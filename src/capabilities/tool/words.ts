@@ -14,7 +14,7 @@ export const termsOf = (text: string): string[] => {
   for (const [word] of text.normalize('NFKC').matchAll(WORD)) {
     const bare = word.replace(/['’]s?$|['’](?=\p{L})/gu, '');
     const parts = [...bare.matchAll(PART)].flatMap(([part]) => part.split(/(?<=[\p{Ll}\p{N}])(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/u));
-    if (UNSPACED.test(bare)) terms.push(...pairs(bare));
+    if (UNSPACED.test(bare)) for (const pair of pairs(bare)) terms.push(pair);
     else if (parts.length === 1) terms.push(termOf(bare));
     else terms.push(bare.toLowerCase(), ...parts.filter(isLong).map(termOf));
   }

@@ -104,4 +104,8 @@ describe('a word of any length', () => {
     const word = 'y'.repeat(100_000) + ending;
     expect(termsOf(word)).toEqual([word]);
   });
+
+  it('is as many pairs as it has neighbours where no spaces part words', () => {
+    expect(termsOf('渡船'.repeat(150_000))).toHaveLength(299_999);
+  });
 });
