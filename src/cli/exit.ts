@@ -36,7 +36,7 @@ const USAGE_CODES = new Set([
   'ACCOUNT_INVALID',
 ]);
 
-const BUDGET_CODES = new Set(['BUDGET_EXHAUSTED', 'BUDGET_FROZEN', 'BUDGET_REVOKED', 'BUDGET_NOT_COVERED']);
+const BUDGET_CODES = new Set(['BUDGET_TOO_SMALL', 'BUDGET_EXHAUSTED', 'BUDGET_FROZEN', 'BUDGET_REVOKED', 'BUDGET_NOT_COVERED']);
 
 export const exitCodeOf = ({ code, details }: Failure): number => {
   if (BUDGET_CODES.has(code)) return EXIT.budget;

@@ -3,6 +3,7 @@
  * provider's structured output, and the chart that asked parses the text with the same schema.
  */
 import { z } from 'zod';
+import { mismatches } from './mismatch.ts';
 import { Name } from './ids.ts';
 import type { FormatName } from './model.ts';
 
@@ -56,5 +57,5 @@ export const parseFormat = <F extends FormatName>(format: F, text: string): Pars
   }
   const parsed = formats[format].safeParse(json);
   if (parsed.success) return { ok: true, value: parsed.data as z.infer<(typeof formats)[F]> };
-  return { ok: false, problem: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'answer'}: ${issue.message}`).join('; ') };
+  return { ok: false, problem: mismatches(parsed.error, json, 'answer') };
 };

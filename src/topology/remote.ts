@@ -17,7 +17,7 @@ import type { Definition } from '../runtime/fold.ts';
 import { Instance } from '../runtime/instance.ts';
 import { accountOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit } from './cast.ts';
 import { charts } from './charts.ts';
-import { RunRecord } from './run-record.ts';
+import { readRecord, type RunRecord } from './run-record.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 
@@ -30,7 +30,7 @@ export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
     const stored = await bus.get(key);
     if (!stored) continue;
     const id = key.slice('run.'.length) as RunId;
-    const { team, startedAt } = RunRecord.parse(JSON.parse(stored.value));
+    const { team, startedAt } = readRecord(id, stored.value);
     summaries.push({ id, team: team.name, startedAt, status: await statusOf(bus, id) });
   }
   return summaries;
@@ -66,7 +66,7 @@ const recordOf = async (bus: Bus, run: string): Promise<RunRecord & { readonly i
   const parsed = RunId.safeParse(run);
   const stored = parsed.success ? await bus.get(`run.${run}`) : undefined;
   if (!parsed.success || !stored) throw unknownRun(bus, run);
-  return { ...RunRecord.parse(JSON.parse(stored.value)), id: parsed.data };
+  return { ...readRecord(run, stored.value), id: parsed.data };
 };
 
 const say = async <T extends MessageName>(bus: Bus, from: Address, to: Address, type: T, data: PayloadOf<T>): Promise<void> => {

@@ -1,6 +1,23 @@
 /** What is stored of a run under `run.<id>`, so that any process can go on with it. */
 import { z } from 'zod';
+import { TroupeError } from '../protocols/failure.ts';
+import { mismatches } from '../protocols/mismatch.ts';
 import { Team } from './team.ts';
 
 export const RunRecord = z.object({ team: Team, models: z.record(z.string(), z.string()), startedAt: z.number() });
 export type RunRecord = z.infer<typeof RunRecord>;
+
+/** What was stored. Error: RUN_UNREADABLE. */
+export const readRecord = (run: string, stored: string): RunRecord => {
+  const unreadable = (why: string): TroupeError =>
+    new TroupeError('RUN_UNREADABLE', `what the bus has of ${run} cannot be read: ${why}; use the troupe that wrote it, or a copy of the bus from before`);
+  let value: unknown;
+  try {
+    value = JSON.parse(stored);
+  } catch (thrown) {
+    throw unreadable((thrown as Error).message);
+  }
+  const parsed = RunRecord.safeParse(value);
+  if (!parsed.success) throw unreadable(mismatches(parsed.error, value, 'record'));
+  return parsed.data;
+};

@@ -3,6 +3,7 @@
  * mistyped key is not reported again as the missing key that it was meant to be.
  */
 import { z } from 'zod';
+import { show, sizeWords, typeWords, valueAt } from '../protocols/mismatch.ts';
 import type { Issue, Path } from './problem.ts';
 import { TeamFile } from './schema.ts';
 import { knownHint, nearest } from './suggest.ts';
@@ -17,7 +18,7 @@ export const shapeTeam = (value: unknown): Shaped => {
 
 const issuesOf = (issue: z.core.$ZodIssue, root: unknown): Issue[] => {
   const path = issue.path as Path;
-  const value = at(root, path);
+  const value = valueAt(root, path);
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => unknownKey([...path, key], keysAt(TeamFile, root, path)));
@@ -48,10 +49,10 @@ const issuesOf = (issue: z.core.$ZodIssue, root: unknown): Issue[] => {
 const discriminated = (issue: z.core.$ZodIssueInvalidUnion, path: Path, root: unknown): Issue[] => {
   const parent = path.slice(0, -1);
   const options = ((issue as { options?: unknown[] }).options ?? []).map(String);
-  const found = at(root, path);
+  const found = valueAt(root, path);
   if (found !== undefined) return [{ ...valueIssue(path, `expected ${options.join(' | ')}`, found), hint: didYouMean(found, options) }];
   const known = keysAt(TeamFile, root, parent);
-  const strange = Object.keys(at(root, parent) as object).filter((key) => !known.includes(key));
+  const strange = Object.keys(valueAt(root, parent) as object).filter((key) => !known.includes(key));
   return [missing(path, options.join(' | ')), ...strange.map((key) => unknownKey([...parent, key], known))];
 };
 
@@ -80,49 +81,12 @@ const oncePerMistake = (issues: readonly Issue[]): Issue[] => {
   });
 };
 
-// --- words -----------------------------------------------------------------------------------------------------------------
-
-const typeWords = (type: string): string => {
-  switch (type) {
-    case 'object':
-    case 'record':
-      return 'a map';
-    case 'array':
-      return 'a list';
-    case 'string':
-      return 'text';
-    case 'number':
-      return 'a number';
-    case 'int':
-      return 'a whole number';
-    default:
-      return type;
-  }
-};
-
-const sizeWords = (origin: string, bound: string, size: number): string => {
-  if (origin === 'string') return size === 1 ? 'text' : `${bound} ${size} characters`;
-  if (origin === 'array') return `${bound} ${size} ${size === 1 ? 'entry' : 'entries'}`;
-  return `${bound} ${size}`;
-};
-
-const show = (value: unknown): string => {
-  if (value === null) return 'nothing';
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
-  if (typeof value === 'object') return 'a map';
-  const shown = JSON.stringify(value) ?? typeof value;
-  return shown.length > 60 ? `${shown.slice(0, 57)}…"` : shown;
-};
-
 // --- the schema at a path --------------------------------------------------------------------------------------------------
-
-const at = (root: unknown, path: Path): unknown =>
-  path.reduce<unknown>((value, key) => (value === null || typeof value !== 'object' ? undefined : (value as Record<string, unknown>)[key]), root);
 
 /** The keys that a map at `path` may have. */
 const keysAt = (schema: z.core.$ZodType, value: unknown, path: Path): string[] => {
   const [key, ...rest] = path;
-  if (key !== undefined) return inside(schema, value, key).flatMap((inner) => keysAt(inner, at(value, [key]), rest));
+  if (key !== undefined) return inside(schema, value, key).flatMap((inner) => keysAt(inner, valueAt(value, [key]), rest));
   return [...new Set(objects(schema, value).flatMap((object) => Object.keys(object.shape)))];
 };
 
@@ -140,7 +104,7 @@ const objects = (schema: z.core.$ZodType, value: unknown): z.ZodObject[] => {
   if (!(bare instanceof z.ZodDiscriminatedUnion)) return [];
   const options = bare.options as z.ZodObject[];
   const { discriminator } = bare.def;
-  const said = options.filter(({ shape }) => shape[discriminator]!.safeParse(at(value, [discriminator])).success);
+  const said = options.filter(({ shape }) => shape[discriminator]!.safeParse(valueAt(value, [discriminator])).success);
   return said.length > 0 ? said : options;
 };
 

@@ -36,7 +36,7 @@ import { takeLease, type Lease } from '../runtime/lease.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import type { Catalogue } from './check.ts';
 import { checkedTask } from './resolve.ts';
-import { RunRecord } from './run-record.ts';
+import { readRecord, type RunRecord } from './run-record.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 import type { Team } from './team.ts';
@@ -148,7 +148,7 @@ export class Troupe {
     const parsed = RunId.safeParse(id);
     const stored = parsed.success ? await this.#options.bus.get(`run.${id}`) : undefined;
     if (!stored) throw unknownRun(this.#options.bus, id);
-    const record = RunRecord.parse(JSON.parse(stored.value));
+    const record = readRecord(id, stored.value);
     const run = await this.#take(id as RunId, record, { fresh: false, wait });
     // Whoever started it may have died before it said so; under the same id it is said once.
     await this.#host.tell(supervisorOf(run.id), clientOf(run.id), `${run.id}/start`, 'run.start', { goal: record.team.task });

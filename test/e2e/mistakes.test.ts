@@ -142,7 +142,13 @@ describe.concurrent('what is wrong with the command', () => {
     },
     { what: 'an input that nobody knows', args: ['run', BRIEF, '--input', 'dox=docs'], says: /no input "dox".*docs.*\(INPUT_UNKNOWN\)/ },
     { what: 'an input without a value', args: ['run', BRIEF, '--input', 'docs'], says: 'expected name=value' },
-    { what: 'a budget that is no amount', args: brief('--budget', 'lots'), says: /in dollars such as 0\.05, found "lots".*\(BUDGET_INVALID\)/ },
+    { what: 'a budget that is no amount', args: brief('--budget', 'lots'), says: /--budget lots: expected dollars such as 0\.05.*\(BUDGET_INVALID\)/ },
+    {
+      what: 'a budget of nothing',
+      args: brief('--budget', '0'),
+      exitCode: 3,
+      says: /^troupe: --budget 0: \$0\.0000 is too little for any call: .*\(BUDGET_TOO_SMALL\)$/m,
+    },
     { what: 'a task of white space', args: brief('  \n\t '), says: /the task of team brief: expected text, found only white space \(TASK_INVALID\)/ },
     {
       what: 'a URL that is none',

@@ -119,6 +119,15 @@ const shape: Mistake[] = [
     'team.yaml:24:14 topology.max_steps: expected a number, found "six"',
   ],
   [
+    'what is no number',
+    edited(edited(centralised, '  reviewer:', '  max_steps: .nan\n  concurrency: -.inf\n  reviewer:'), 'limit: 0.05', 'limit: .inf'),
+    [
+      'team.yaml:24:14 topology.max_steps: expected a number, found .nan',
+      'team.yaml:25:16 topology.concurrency: expected a number, found -.inf',
+      'team.yaml:28:10 budget.limit: expected dollars such as 0.05 or "0.15", nine decimals at most, found .inf',
+    ].join('\n'),
+  ],
+  [
     'a fraction for a whole number',
     edited(centralised, '  reviewer:', '  max_steps: 1.5\n  reviewer:'),
     'team.yaml:24:14 topology.max_steps: expected a whole number, found 1.5',
@@ -437,5 +446,26 @@ describe.each([
 ])('%s', (_, mistakes) => {
   test.each(mistakes)('%s', async (_what, text, said) => {
     expect(await problemsOf(text)).toBe(said);
+  });
+});
+
+describe('a budget that is given beside the file', () => {
+  const sliced = edited(workflow, 'role: a researcher', 'role: a researcher\n    budget: { slice: 0.04 }');
+  const load = async (text: string, budget: string) => {
+    await folder.write(text);
+    return loadTeam('team.yaml', { cwd: folder.path, catalogue, budget });
+  };
+
+  test.each([
+    ['0', workflow, 'BUDGET_TOO_SMALL', /^--budget 0: \$0\.0000 is too little for any call/],
+    ['0.01', sliced, 'BUDGET_NOT_COVERED', /^--budget 0\.01: agents\.reader\.budget\.slice: a slice of \$0\.0400 is more than the \$0\.0100/],
+    ['0', edited(workflow, '0.05', '0'), 'BUDGET_TOO_SMALL', /^--budget 0: /],
+  ])('%s is blamed itself, not the file', async (budget, text, code, message) => {
+    await expect(load(text, budget)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+
+  test('the file is blamed for its own mistakes, and what it has too little of may be given', async () => {
+    await expect(load(edited(workflow, 'supervisor: lead', 'supervisor: leed'), '0')).rejects.toMatchObject({ code: 'TEAM_FILE_INVALID' });
+    expect((await load(edited(workflow, '0.05', '0'), '0.05')).warnings).toEqual([]);
   });
 });

@@ -121,7 +121,7 @@ test('what is given wrongly is said without blaming the file', async () => {
 
 test('a given budget goes before the file’s and is checked like it', async () => {
   expect((await teamOf(workflow, { budget: '$2' })).budget.limitNanos).toBe('2000000000');
-  await expect(load(workflow, { budget: '0.0001' })).rejects.toMatchObject({ code: 'TEAM_FILE_INVALID', problems: [{ code: 'BUDGET_TOO_SMALL', line: 33 }] });
+  await expect(load(workflow, { budget: '0.0001' })).rejects.toMatchObject({ code: 'BUDGET_TOO_SMALL' });
 });
 
 test('a run needs a task from somewhere', async () => {
