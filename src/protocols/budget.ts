@@ -13,7 +13,7 @@ import { message } from './message.ts';
 import { Nanos, Usage } from './money.ts';
 
 /** The line of the ledger up to which it stood when this was said. */
-const Anchor = z.object({ seq: z.number().int().nonnegative(), hash: z.string() });
+export const Anchor = z.object({ seq: z.number().int().nonnegative(), hash: z.string() });
 
 /** The upper bound of a call: `fixedNanos` for what is certain (input, fees) and a price for each token of output. */
 export const Quote = z.object({

@@ -23,6 +23,7 @@ import {
   BudgetThreshold,
   BudgetVetoed,
 } from './budget.ts';
+import { BudgetCheckpoint } from './checkpoint.ts';
 import type { Envelope } from './envelope.ts';
 import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
 import type { MessageType } from './message.ts';
@@ -58,6 +59,7 @@ export const catalogue = [
   BudgetRevoked,
   BudgetPaused,
   BudgetThreshold,
+  BudgetCheckpoint,
   ApprovalRequest,
   ApprovalAnswer,
   ApprovalDecided,

@@ -59,3 +59,9 @@ export const effectOfGrant = (grant: string): { effect: string; attempt: number 
   const at = grant.lastIndexOf('#');
   return { effect: grant.slice(0, at), attempt: Number(grant.slice(at + 1)) };
 };
+
+/** The position of the entry at which the effect of a grant began. */
+export const positionOfGrant = (grant: string): number | undefined => {
+  const position = Number(grant.split('/', 2)[1] || Number.NaN);
+  return Number.isSafeInteger(position) ? position : undefined;
+};

@@ -29,6 +29,7 @@ const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]
   'budget.revoked': ['budget', 'whoever holds the grant'],
   'budget.paused': ['budget', 'client, supervisor'],
   'budget.threshold': ['budget', 'client'],
+  'budget.checkpoint': ['whoever cuts the log', 'budget'],
   'budget.close': ['supervisor', 'budget'],
   'budget.granted': ['budget', 'whoever reserved'],
   'budget.vetoed': ['budget', 'whoever reserved'],

@@ -7,7 +7,7 @@ import { hash as digest } from 'node:crypto';
 import { z } from 'zod';
 import { Measure, type Amounts } from './account.ts';
 
-export type LineKind = 'open' | 'hold' | 'veto' | 'settle' | 'release' | 'charge' | 'ask' | 'raise' | 'freeze' | 'thaw' | 'close';
+export type LineKind = 'open' | 'hold' | 'veto' | 'settle' | 'release' | 'charge' | 'ask' | 'raise' | 'freeze' | 'thaw' | 'close' | 'checkpoint';
 
 export type NewLine = {
   readonly kind: LineKind;
@@ -57,6 +57,17 @@ export const hashOf = (line: Omit<LedgerLine, 'hash'>): string => {
   return digest('sha256', `${text}]`);
 };
 
+/** Of plain data; fields in order, so that a copy has the same one. */
+export const digestOf = (data: unknown): string =>
+  digest(
+    'sha256',
+    JSON.stringify(data, (_, value: unknown) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+        : value,
+    ),
+  );
+
 const HASHED = ['account', 'amounts', 'at', 'grant', 'heldNanos', 'holder', 'kind', 'model', 'note', 'previous', 'seq', 'spentNanos'] as const;
 
 const textOfAmounts = (amounts: LedgerLine['amounts']): string => {
@@ -65,9 +76,12 @@ const textOfAmounts = (amounts: LedgerLine['amounts']): string => {
   return `[${text}]`;
 };
 
-/** The first line that does not follow from the one before it, and why. */
-export const firstBreak = (lines: readonly LedgerLine[]): { readonly index: number; readonly why: string } | undefined => {
-  let before: Chain = { seq: 0, hash: '' };
+/** Before the first line. */
+export const BEGINNING: Chain = { seq: 0, hash: '' };
+
+/** The first line that does not follow from the one before it, and why. `after`: the line behind which the ledger was cut. */
+export const firstBreak = (lines: readonly LedgerLine[], after = BEGINNING): { readonly index: number; readonly why: string } | undefined => {
+  let before = after;
   for (const [index, line] of lines.entries()) {
     if (line.seq !== before.seq + 1)
       return { index, why: `expected line ${before.seq + 1}, found ${line.seq}: ${line.seq <= before.seq ? 'one is there twice' : 'one is missing'}` };

@@ -1,17 +1,20 @@
 /**
  * The books under any schedule: many callers, calls that end late, twice or never, clocks that jump, limits that are raised,
- * accounts that are frozen, closed and opened meanwhile. After every message the invariants of money hold, at every account.
+ * accounts that are frozen, closed and opened meanwhile, logs that are cut at any point. After every message the invariants of
+ * money hold, at every account.
  *
  * CHAOS_SEED repeats one seed; CHAOS_SCHEDULES says how many are tried.
  */
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../src/actors/budget/desk.ts';
 import type { Desk, Outgoing } from '../../src/actors/budget/desk.ts';
+import { checkpointOf } from '../../src/actors/budget/checkpoint.ts';
 import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
 import { accountFor, leftOf } from '../../src/actors/budget/policy.ts';
 import { beginOf, type Account } from '../../src/actors/budget/tree.ts';
 import type { AccountSpec } from '../../src/protocols/account.ts';
 import type { Quote } from '../../src/protocols/budget.ts';
+import { BudgetCheckpoint } from '../../src/protocols/checkpoint.ts';
 import type { Address } from '../../src/protocols/ids.ts';
 import { firstBreak, type LedgerLine } from '../../src/protocols/ledger.ts';
 import { tokensCost } from '../../src/protocols/money.ts';
@@ -30,6 +33,13 @@ type Call = {
   settled: boolean;
 };
 
+/** All that is said but for the ledger's lines, of which a checkpoint is one, and that a closed account is closed. */
+const decisionsOf = ({ outbox }: Desk): string =>
+  JSON.stringify(
+    outbox.filter(({ type }) => type !== 'budget.closed'),
+    (key, value: unknown) => (key === 'ledger' ? undefined : value),
+  );
+
 /** `expect` costs more than the books. */
 const must = (holds: boolean, otherwise: () => string): void => {
   if (!holds) throw new Error(otherwise());
@@ -38,16 +48,20 @@ const must = (holds: boolean, otherwise: () => string): void => {
 class Schedule {
   readonly #random: () => number;
   now = Date.UTC(2026, 0, 31, 22, 50);
+  /** Of a process that begins anew at every cut. */
   books: Desk;
-  /** Another process that serves the same account. */
+  /** Of one that has read everything from the beginning. */
   replica: Desk;
+  /** Of one whose log is never cut. */
+  uncut: Desk;
+  readonly #input: desk.BudgetInput;
   readonly calls: Call[] = [];
   readonly lines: LedgerLine[] = [];
   #next = 0;
 
   constructor(seed: number) {
     this.#random = seeded(seed);
-    const input: desk.BudgetInput = {
+    this.#input = {
       accounts: this.#accounts(),
       grantMs: 60_000,
       waitMs: 20_000,
@@ -57,8 +71,9 @@ class Schedule {
       keptBackNanos: this.#random() < 0.3 ? '20000' : '0',
       thresholds: [50, 80, 95],
     };
-    this.books = desk.openDesk(input);
-    this.replica = desk.openDesk(input);
+    this.books = desk.openDesk(this.#input);
+    this.replica = desk.openDesk(this.#input);
+    this.uncut = desk.openDesk(this.#input);
   }
 
   #pick(count: number): number {
@@ -94,9 +109,20 @@ class Schedule {
     const before = this.books;
     this.books = message(before);
     this.replica = message(this.replica);
+    this.uncut = message(this.uncut);
     // What is known already changes nothing and says nothing again.
     if (this.books.chain.seq > before.chain.seq) this.lines.push(...this.books.lines);
     for (const said of this.books.outbox) this.#hear(said);
+  }
+
+  /** All that was before is gone: what is left of it is in the checkpoint, as it comes from the wire. */
+  #cut(): void {
+    const wire = JSON.stringify(checkpointOf(this.books, this.#next));
+    const entry = { type: 'budget.checkpoint' as const, from: 'r-one.client' as Address, at: this.now, ...BudgetCheckpoint.data.parse(JSON.parse(wire)) };
+    this.books = desk.goOnFrom(desk.openDesk(this.#input), entry);
+    this.replica = desk.goOnFrom(this.replica, entry);
+    this.uncut = { ...this.uncut, outbox: [] };
+    this.lines.push(...this.books.lines);
   }
 
   #hear(said: Outgoing): void {
@@ -129,7 +155,7 @@ class Schedule {
       timeoutMs: 1_000,
       purpose: this.#random() < 0.1 ? 'closing' : 'work',
     };
-    const call: Call = { grant: `g${this.#next++}`, from, quote, answers: 0, granted: undefined, billed: undefined, settled: false };
+    const call: Call = { grant: `${from}/${this.#next++}/model#1`, from, quote, answers: 0, granted: undefined, billed: undefined, settled: false };
     this.calls.push(call);
     this.#ask(call);
   }
@@ -170,7 +196,8 @@ class Schedule {
     else if (chance < 91) this.#tick(this.#pick(4_000_000));
     else if (chance < 92) this.now -= this.#pick(5_000);
     else if (chance < 95) this.#raise(account, this.#pick(30_000));
-    else if (chance < 99) this.#freeze(account, this.#random() < 0.4);
+    else if (chance < 97) this.#freeze(account, this.#random() < 0.4);
+    else if (chance < 99) this.#cut();
     else this.#say((books) => desk.closeAccount(books, { type: 'budget.close', reason: 'test', from: 'r-two.supervisor' as Address, at: this.now }));
     this.check();
   }
@@ -219,6 +246,10 @@ class Schedule {
     must(this.books.book.queue.length === 0 || entriesOf(holds).some(([, { state }]) => state === 'held'), () => 'somebody waits although nothing is held');
     for (const { answers, grant } of this.calls) must(answers <= 1, () => `${grant} is answered ${answers} times`);
     must(JSON.stringify(this.replica.outbox) === JSON.stringify(this.books.outbox), () => 'a replica says something else');
+    must(
+      decisionsOf(this.uncut) === decisionsOf(this.books),
+      () => `a cut has changed what is said: ${decisionsOf(this.uncut)}, now ${decisionsOf(this.books)}`,
+    );
     must(this.books.book.overrun === 0n, () => `${this.books.book.overrun} was billed above its hold`);
   }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
 import type { BudgetContext, BudgetInput } from '../../src/actors/budget/machine.ts';
 import type { Address } from '../../src/protocols/ids.ts';
+import { checkpointOf } from '../../src/actors/budget/checkpoint.ts';
 import { charts } from '../../src/topology/charts.ts';
 import {
   countSent,
@@ -76,9 +77,9 @@ const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: 
   results: () => ({}),
   counters: (moment) => {
     const { tree, holds, queue, ended, overrun } = bookOf(moment);
-    const { closing, paused, announced } = (moment.state.snapshot.context as BudgetContext).desk;
+    const { closing, paused, wanted } = (moment.state.snapshot.context as BudgetContext).desk;
     return [
-      Object.values(tree).map(({ id, limits, spent, held, frozen, ending, closed }) => [
+      Object.values(tree).map(({ id, limits, spent, held, frozen, ending, closed, announced }) => [
         id,
         limits.map(({ amount }) => String(amount)),
         String(spent.money),
@@ -86,13 +87,14 @@ const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: 
         frozen,
         ending,
         closed,
+        announced,
       ]),
       entriesOf(holds)
         .map(([grant, { state }]) => `${grant} ${state}`)
         .toSorted(),
       queue.map(({ grant }) => grant),
       ended.flatMap((some) => entriesOf<string>(some).map(([grant, how]) => `${grant} ${how}`)).toSorted(),
-      [String(overrun), closing.length, paused.length, announced],
+      [String(overrun), closing.length, paused.length, wanted.length],
     ];
   },
 });
@@ -115,6 +117,18 @@ const walks = {
         type: `${grant} goes on`,
         entry: ({ now }) => ({ from: SPENDER, at: now + WAIT_MS, message: message('budget.extend', { grant, deadline: now + 10 * GRANT_MS }) }),
       })),
+      ...(happened(moment, 'budget.checkpoint')
+        ? []
+        : [
+            {
+              type: 'it is cut',
+              entry: ({ now, state }: Moment) => ({
+                from: CLIENT,
+                at: now,
+                message: message('budget.checkpoint', checkpointOf((state.snapshot.context as BudgetContext).desk, state.position)),
+              }),
+            },
+          ]),
       hears('an account is opened', CLIENT, 'budget.open', { accounts: [{ id: `${ROOT}/other`, parent: ROOT, limits: [], sliceNanos: '100' }] }),
     ],
   ),

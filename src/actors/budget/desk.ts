@@ -24,10 +24,12 @@ import type {
   Quote,
 } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import { address, parseAddress, type Address } from '../../protocols/ids.ts';
+import type { BudgetCheckpoint } from '../../protocols/checkpoint.ts';
+import { address, parseAddress, runOf, type Address } from '../../protocols/ids.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
-import { append, type Chain, type LedgerLine, type NewLine } from '../../protocols/ledger.ts';
+import { append, BEGINNING, type Chain, type LedgerLine, type NewLine } from '../../protocols/ledger.ts';
 import { entriesOf, get, valuesOf } from './by-id.ts';
+import { sealOf, stateFrom, type Closing, type State } from './checkpoint.ts';
 import * as policy from './policy.ts';
 import type { Book, Hold, Orphans } from './policy.ts';
 import { nextBeginOf, NOTHING, pathOf, type Account } from './tree.ts';
@@ -62,39 +64,27 @@ export type Outgoing =
   | Sent<typeof BudgetPaused>
   | Sent<typeof BudgetThreshold>;
 
-type Closing = { readonly account: string; readonly closer: Address; readonly deadline: number };
+/** Accounts of ended runs that stay in the tree, for whoever looks. */
+const CLOSED_KEPT = 32;
 
-export type Desk = {
+export type Desk = State & {
   readonly rules: Omit<BudgetInput, 'accounts' | 'keptBackNanos'>;
-  readonly book: Book;
-  readonly chain: Chain;
   /** Of the last message: what is to be said, and what goes into the ledger. */
   readonly outbox: readonly Outgoing[];
   readonly lines: readonly LedgerLine[];
-  /** Who was vetoed for want of money and is told when there is some. */
-  readonly paused: readonly Address[];
-  /** Why the last of them was. */
-  readonly lastVeto: Failure | undefined;
-  /** When a window begins in which those who paused may have what the last one did not leave. */
-  readonly again: number | undefined;
-  readonly closing: readonly Closing[];
-  /** The highest threshold announced, by account. */
-  readonly announced: Readonly<Record<string, number>>;
-  /** No deadline comes before it: of grants, of those who wait, of those who close. What it was of may have ended since. */
-  readonly due: number | undefined;
 };
 
 export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): Desk => ({
   rules,
   book: policy.openBook(accounts, BigInt(keptBackNanos)),
-  chain: { seq: 0, hash: '' },
+  chain: BEGINNING,
   outbox: [],
   lines: [],
   paused: [],
+  wanted: [],
   lastVeto: undefined,
   again: undefined,
   closing: [],
-  announced: {},
   due: undefined,
 });
 
@@ -105,10 +95,10 @@ class Sitting {
   readonly outbox: Outgoing[] = [];
   readonly lines: LedgerLine[] = [];
   paused: readonly Address[];
+  wanted: readonly policy.Request[];
   lastVeto: Failure | undefined;
   again: number | undefined;
   closing: readonly Closing[];
-  announced: Readonly<Record<string, number>>;
   #due: number | undefined;
   readonly desk: Desk;
   readonly now: number;
@@ -120,10 +110,10 @@ class Sitting {
       book: this.book,
       chain: this.chain,
       paused: this.paused,
+      wanted: this.wanted,
       lastVeto: this.lastVeto,
       again: this.again,
       closing: this.closing,
-      announced: this.announced,
     } = desk);
     this.#due = desk.due;
   }
@@ -169,7 +159,9 @@ class Sitting {
     const said = pauses ? asPause(why) : why;
     this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
     this.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: said, ledger: this.chain });
-    if (pauses) this.pause(holder, account, said, nextWindow(why, this.now));
+    if (!pauses) return;
+    this.pause(holder, account, said, nextWindow(why, this.now));
+    this.wanted = [...this.wanted.filter((one) => one.holder !== holder), { grant, account, holder, quote }];
   }
 
   /** The holder goes on when the account is raised or thawed, or at `again`. */
@@ -194,9 +186,10 @@ class Sitting {
       else this.veto(waiter.grant, waiter.account, waiter.holder, waiter.quote, decision.failure);
     }
     this.#answerClosers();
-    const { book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced } = this;
+    this.#tellWhoFits();
+    const { book: after, chain, outbox, lines, paused, wanted, lastVeto, again, closing } = this;
     const due = policy.isOver(after) ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
-    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, lastVeto, again, closing, announced, due };
+    return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, wanted, lastVeto, again, closing, due };
   }
 
   /** What was watched for has come, and may have ended: the next one is looked for. */
@@ -214,8 +207,29 @@ class Sitting {
       this.book = policy.closeBranch(this.book, one.account);
       this.write({ kind: 'close', account: one.account, amounts: NOTHING });
       this.outbox.push({ type: 'budget.closed', to: one.closer, ...figuresOf(this.book, one.account), ledger: this.chain });
+      this.#forgetPaused(runOf(one.closer));
     }
+    if (left.length === this.closing.length) return;
+    this.book = policy.forgetClosed(this.book, CLOSED_KEPT);
     this.closing = left;
+  }
+
+  #forgetPaused(run: string): void {
+    this.paused = this.paused.filter((who) => runOf(who) !== run);
+    this.wanted = this.wanted.filter(({ holder }) => runOf(holder) !== run);
+  }
+
+  /** What was held or wrongly charged has come back: whoever paused and would get something now goes on. */
+  #tellWhoFits(): void {
+    for (const request of this.wanted) {
+      const { holder, account } = request;
+      if (!policy.wouldFit(this.book, request, this.now)) continue;
+      const leftNanos = policy.leftOf(this.book, account, this.now).toString();
+      const told = this.paused.filter((who) => who === holder || who === supervisorOf(holder));
+      for (const to of told) this.outbox.push({ type: 'budget.raised', to, account, leftNanos });
+      this.paused = this.paused.filter((who) => !told.includes(who));
+      this.wanted = this.wanted.filter((one) => one !== request);
+    }
   }
 
   /** The thresholds that were reached at `id` or above, to the client of whoever spent it. */
@@ -223,8 +237,8 @@ class Sitting {
     for (const account of pathOf(this.book.tree, id)) {
       const limit = moneyLimitOf(account);
       const reached = this.#thresholdOf(account);
-      if (!limit || reached <= (this.announced[account.id] ?? 0)) continue;
-      this.announced = { ...this.announced, [account.id]: reached };
+      if (!limit || account.closed || reached <= account.announced) continue;
+      this.book = policy.announced(this.book, account.id, reached);
       this.outbox.push({
         type: 'budget.threshold',
         to: clientOf(spender),
@@ -238,8 +252,9 @@ class Sitting {
 
   /** A raise has moved the thresholds of `id` away: those that are not reached any more are announced again. */
   unannounce(id: string): void {
-    const reached = this.#thresholdOf(this.book.tree[id]!);
-    if (reached < (this.announced[id] ?? 0)) this.announced = { ...this.announced, [id]: reached };
+    const account = this.book.tree[id]!;
+    const reached = this.#thresholdOf(account);
+    if (reached < account.announced) this.book = policy.announced(this.book, id, reached);
   }
 
   /** The highest threshold that the account has reached, in percent. */
@@ -266,6 +281,7 @@ const supervisorOf = (holder: Address): Address => address(parseAddress(holder).
 
 const accountOf = ({ book }: Desk, from: Address): string => {
   const { run, role, agent } = parseAddress(from);
+  if (policy.isForgottenRun(book, run)) return `${book.root}/${run}`;
   return policy.accountFor(book, run, agent ?? role);
 };
 
@@ -302,7 +318,8 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
 
 export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from, at }: Received<typeof BudgetSettle>): Desk => {
   const sitting = new Sitting(desk, at);
-  const account = get(desk.book.holds, grant)?.account ?? accountOf(desk, from);
+  const asked = accountOf(desk, from);
+  const account = get(desk.book.holds, grant)?.account ?? (desk.book.tree[asked] ? asked : desk.book.root);
   const tokens = BigInt(usage.inputTokens + usage.outputTokens);
   const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
   sitting.book = policy.settle(desk.book, bill, at);
@@ -340,9 +357,7 @@ export const openBranch = (desk: Desk, { accounts, from, at }: Received<typeof B
   const sitting = new Sitting(desk, at);
   const opened = policy.openBranch(desk.book, accounts, at);
   if ('why' in opened) {
-    const { problem, tight } = opened.why;
-    const said = tight ? `${tight.account.id} has ${tight.free} left of its limit` : problem;
-    sitting.outbox.push({ type: 'budget.opened', to: from, failure: failure('BUDGET_NOT_COVERED', `account ${opened.account} cannot be opened: ${said}`) });
+    sitting.outbox.push({ type: 'budget.opened', to: from, failure: policy.refusedToOpen(opened.account, opened.why) });
     return sitting.end();
   }
   sitting.book = opened;
@@ -386,16 +401,20 @@ const nextWindow = ({ details }: Failure, now: number): number | undefined => {
 };
 
 const tellPaused = (sitting: Sitting, account: string): Desk => {
+  if (sitting.book.tree[account]!.closed) return sitting.end();
   const leftNanos = policy.leftOf(sitting.book, account, sitting.now).toString();
   for (const to of sitting.paused) sitting.outbox.push({ type: 'budget.raised', to, account, leftNanos });
   sitting.paused = [];
+  sitting.wanted = [];
   sitting.again = undefined;
   return sitting.end();
 };
 
 export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClose>): Desk => {
   const sitting = new Sitting(desk, at);
-  const account = policy.accountFor(desk.book, parseAddress(from).run, '');
+  const { run } = parseAddress(from);
+  if (policy.isForgottenRun(desk.book, run)) return sitting.end(); // it was answered
+  const account = policy.accountFor(desk.book, run, '');
   sitting.book = policy.endBranch(desk.book, account);
   sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];
   sitting.watch(at + desk.rules.drainMs);
@@ -405,7 +424,7 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
 /** Deadlines that have come: of grants, of those who wait, of those who close; or a new window for those who paused. */
 export const tick = (desk: Desk, at: number): Desk => {
   const sitting = new Sitting(desk, at);
-  sitting.book = policy.expire(desk.book, at, desk.rules.orphans);
+  sitting.book = policy.forgetCharged(policy.expire(desk.book, at, desk.rules.orphans));
   for (const [grant] of entriesOf(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
   const begins = desk.again !== undefined && desk.again <= at;
   if (begins) sitting.again = undefined;
@@ -416,6 +435,14 @@ export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned
   const sitting = new Sitting(desk, at);
   sitting.book = policy.orphan(desk.book, grant, at, desk.rules.orphans);
   sitting.writeOrphan(grant, 'its host is gone');
+  return sitting.end();
+};
+
+/** The state is what the checkpoint says, for who has read what came before it and for who has not. */
+export const goOnFrom = (desk: Desk, checkpoint: Received<typeof BudgetCheckpoint>): Desk => {
+  const { type: _, from, at, ...state } = checkpoint;
+  const sitting = new Sitting({ ...desk, ...stateFrom(state, desk.book.keptBack) }, at);
+  sitting.write({ kind: 'checkpoint', account: sitting.book.root, holder: from, amounts: NOTHING, note: sealOf(state) });
   return sitting.end();
 };
 

@@ -23,6 +23,7 @@ import type {
   BudgetSettle,
 } from '../../protocols/budget.ts';
 import { emitEach } from '../../protocols/chart.ts';
+import type { BudgetCheckpoint } from '../../protocols/checkpoint.ts';
 import type { Received } from '../../protocols/message.ts';
 import * as desk from './desk.ts';
 import type { BudgetInput, Desk, Outgoing } from './desk.ts';
@@ -46,7 +47,8 @@ export type BudgetEvent =
   | Received<typeof BudgetOpen>
   | Received<typeof BudgetClose>
   | Received<typeof BudgetRaise>
-  | Received<typeof BudgetFreeze>;
+  | Received<typeof BudgetFreeze>
+  | Received<typeof BudgetCheckpoint>;
 
 const sayIt = emitEach<{ context: BudgetContext }, Outgoing>(({ context }) => context.desk.outbox);
 
@@ -70,6 +72,7 @@ export const budgetMachine = setup({
     close: assign(({ context }, said: Received<typeof BudgetClose>) => ({ desk: desk.closeAccount(context.desk, said), now: said.at })),
     raise: assign(({ context }, said: Received<typeof BudgetRaise>) => ({ desk: desk.raise(context.desk, said), now: said.at })),
     freeze: assign(({ context }, said: Received<typeof BudgetFreeze>) => ({ desk: desk.freeze(context.desk, said), now: said.at })),
+    goOnFrom: assign(({ context }, said: Received<typeof BudgetCheckpoint>) => ({ desk: desk.goOnFrom(context.desk, said), now: said.at })),
     watch: assign({ watched: ({ context }) => context.desk.due }),
     lookAtDeadlines: assign(({ context, event }) => {
       const now = (event as { at?: number }).at ?? context.now;
@@ -90,6 +93,8 @@ export const budgetMachine = setup({
     'budget.freeze': { actions: [{ type: 'freeze', params: ({ event }) => event }, sayIt] },
     'budget.reserve': { actions: [{ type: 'reserve', params: ({ event }) => event }, sayIt] },
     'budget.close': { actions: [{ type: 'close', params: ({ event }) => event }, sayIt] },
+    /** The same timer for who was watching and for who begins here. */
+    'budget.checkpoint': { target: '.quiet', actions: [{ type: 'goOnFrom', params: ({ event }) => event }, sayIt] },
   },
   states: {
     quiet: { always: { guard: 'hasDeadlines', target: 'watching' } },

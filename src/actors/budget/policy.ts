@@ -13,12 +13,14 @@
 import type { AccountSpec, Amounts } from '../../protocols/account.ts';
 import type { Quote, VetoDetails } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import type { Address } from '../../protocols/ids.ts';
+import { positionOfGrant, runOf, type Address } from '../../protocols/ids.ts';
 import { formatDollars, tokensCost, tokensFor } from '../../protocols/money.ts';
 import { entriesOf, get, none, put, valuesOf, without, type ById } from './by-id.ts';
 import {
   book,
   close,
+  drop,
+  isBelow,
   isUncovered,
   limitsOn,
   mark,
@@ -51,7 +53,7 @@ export type Hold = {
 };
 
 /** A grant of which it was said that it cost nothing may still be billed; one that was billed is done with. */
-type Ending = 'billed' | 'unbilled';
+export type Ending = 'billed' | 'unbilled';
 
 export type Waiter = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote; readonly deadline: number };
 
@@ -60,8 +62,14 @@ export type Book = {
   readonly tree: Tree;
   readonly holds: ById<Hold>;
   readonly queue: readonly Waiter[];
-  /** The newest grants that ended or were vetoed, in two generations: what is older is recognised by nobody. */
+  /** The newest grants that ended or were vetoed, in two generations. */
   readonly ended: readonly [newest: ById<Ending>, older: ById<Ending>];
+  /** Of the calls whose grants are not among `ended` any more: the last position at which one of them began. */
+  readonly forgottenUpTo: number;
+  /** The log was cut here, or nowhere: the bus does not recognise what it heard before, so that it may come again. */
+  readonly cutAt: number;
+  /** Whether accounts of runs that ended are gone from the tree. */
+  readonly forgotRuns: boolean;
   /** Money that only a closing answer may use. */
   readonly keptBack: bigint;
   /** Billed above what was held, in all. */
@@ -74,10 +82,10 @@ export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Bo
   let tree: Tree = {};
   for (const account of accounts) {
     const opened = openAccountIn(tree, account, 0);
-    if (isUncovered(opened)) throw new Error(`account ${account.id} cannot be opened: ${opened.problem}`);
+    if (isUncovered(opened)) throw new Error(refusedToOpen(account.id, opened).message);
     tree = opened;
   }
-  return { root: accounts[0]!.id, tree, holds: none, queue: [], ended: [none, none], keptBack, overrun: 0n };
+  return { root: accounts[0]!.id, tree, holds: none, queue: [], ended: [none, none], forgottenUpTo: 0, cutAt: 0, forgotRuns: false, keptBack, overrun: 0n };
 };
 
 /** The account of whoever asks: its own where it has one (`part`: the agent's name, or the role), else the run's, else the root. */
@@ -85,6 +93,9 @@ export const accountFor = ({ tree, root }: Book, run: string, part: string): str
   for (const id of [`${root}/${run}/${part}`, `${root}/${part}`, `${root}/${run}`]) if (Object.hasOwn(tree, id)) return id;
   return root;
 };
+
+/** Whether a run's account was closed and is forgotten: every run below a shared account has one before its first call. */
+export const isForgottenRun = ({ tree, root, forgotRuns }: Book, run: string): boolean => forgotRuns && run !== root && !Object.hasOwn(tree, `${root}/${run}`);
 
 // --- deciding ----------------------------------------------------------------------------------------------------------------
 
@@ -146,20 +157,29 @@ export const decide = (current: Book, request: Request, now: number, grantMs: nu
 
 const decideNew = (current: Book, request: Request, now: number, grantMs: number, othersWait: boolean): NewDecision => {
   const { account, holder, quote } = request;
-  const refusal = refusalAt(current.tree, account);
+  const refusal = refusalAt(current.tree, account) ?? (isForgottenRun(current, runOf(holder)) ? 'closed' : undefined);
   if (refusal) return { kind: 'veto', failure: refused(account, refusal) };
-  const grant = (maxTokens: number): NewDecision => ({
-    kind: 'grant',
-    hold: { account, holder, model: quote.model, amounts: needOf(quote, maxTokens), maxTokens, at: now, deadline: now + grantMs, state: 'held' },
-  });
   const tight = lacking(current, request, needOf(quote, quote.maxTokens), now);
-  if (!tight && !othersWait) return grant(quote.maxTokens);
-  if (tight ? mayComeBack(current, tight.account.id) : mayOvertake(current, request)) return WAIT;
-  if (!tight) return grant(quote.maxTokens);
+  if (tight ? mayComeBack(current, tight.account.id) : othersWait && mayOvertake(current, request)) return WAIT;
+  return tight ? decideAtOnce(current, request, now, grantMs) : granted(request, quote.maxTokens, now, grantMs);
+};
+
+const granted = ({ account, holder, quote }: Request, maxTokens: number, now: number, grantMs: number): Extract<NewDecision, { kind: 'grant' }> => ({
+  kind: 'grant',
+  hold: { account, holder, model: quote.model, amounts: needOf(quote, maxTokens), maxTokens, at: now, deadline: now + grantMs, state: 'held' },
+});
+
+/** In full, or with the largest cap that is worth the call, or not at all. */
+const decideAtOnce = (current: Book, request: Request, now: number, grantMs: number): Exclude<NewDecision, { kind: 'wait' }> => {
+  const { quote } = request;
   const cap = largestCap(current, request, now);
-  if (cap >= fewestTokens(quote) && !lacking(current, request, needOf(quote, cap), now)) return grant(cap);
+  if (cap >= fewestTokens(quote) && !lacking(current, request, needOf(quote, cap), now)) return granted(request, cap, now, grantMs);
   return { kind: 'veto', failure: exhausted(current, request, now) };
 };
+
+/** Whether a request that was vetoed would get something now. */
+export const wouldFit = (current: Book, request: Request, now: number): boolean =>
+  current.queue.length === 0 && decideNew(current, request, now, 0, false).kind === 'grant';
 
 /** Whether the whole account is closed: nothing is held or waited for any more. */
 export const isOver = ({ tree, root, queue }: Book): boolean => {
@@ -201,7 +221,16 @@ export const enqueue = (current: Book, { grant, account, holder, quote }: Reques
 
 export const remember = (current: Book, grant: string, ending: Ending): Book => {
   const [newest, older] = current.ended;
-  return { ...current, ended: newest.size >= GENERATION ? [put<Ending>(none, grant, ending), newest] : [put(newest, grant, ending), older] };
+  if (newest.size < GENERATION) return { ...current, ended: [put(newest, grant, ending), older] };
+  let { forgottenUpTo } = current;
+  for (const [forgotten] of entriesOf(older)) forgottenUpTo = Math.max(forgottenUpTo, positionOfGrant(forgotten) ?? 0);
+  return { ...current, ended: [put<Ending>(none, grant, ending), newest], forgottenUpTo };
+};
+
+/** Whether what is said of an unknown grant was said before, and is booked: it is older than what is remembered, and than the cut. */
+const isForgotten = ({ forgottenUpTo, cutAt }: Book, grant: string): boolean => {
+  const position = cutAt === 0 ? undefined : positionOfGrant(grant);
+  return position !== undefined && position <= forgottenUpTo && position <= cutAt;
 };
 
 export type Served = { readonly waiter: Waiter; readonly decision: Extract<Decision, { kind: 'grant' | 'veto' }> };
@@ -218,7 +247,7 @@ export const serve = (current: Book, now: number, grantMs: number): { readonly b
       waiting.push(waiter);
       continue;
     }
-    const final = decision.kind === 'wait' ? { kind: 'veto' as const, failure: exhausted(next, waiter, now) } : decision;
+    const final = decision.kind === 'wait' ? decideAtOnce(next, waiter, now, grantMs) : decision;
     next = final.kind === 'grant' ? hold(next, waiter.grant, final.hold, now) : remember(next, waiter.grant, 'unbilled');
     served.push({ waiter, decision: final });
   }
@@ -248,7 +277,7 @@ const spentOf = ({ spentNanos, tokens, calls, toolCalls }: Bill, ms: number): Am
 export const settle = (current: Book, bill: Bill, now: number): Book => {
   const { grant } = bill;
   const known = get(current.holds, grant);
-  if (endingOf(current, grant) === 'billed') return current; // M2
+  if (endingOf(current, grant) === 'billed' || (!known && isForgotten(current, grant))) return current; // M2
   const queue = current.queue.filter((waiter) => waiter.grant !== grant);
   const account = known?.account ?? bill.account;
   const spent = spentOf(bill, known ? now - known.at : 0);
@@ -271,7 +300,7 @@ export const settle = (current: Book, bill: Bill, now: number): Book => {
 /** Gives back what a call would have cost that was never made, or was never granted yet. */
 export const release = (current: Book, grant: string, now: number): Book => {
   const known = get(current.holds, grant);
-  if (endingOf(current, grant)) return current; // M2
+  if (endingOf(current, grant) || (!known && isForgotten(current, grant))) return current; // M2
   if (!known) return { ...remember(current, grant, 'unbilled'), queue: current.queue.filter((waiter) => waiter.grant !== grant) };
   const back = minus(NOTHING, known.amounts);
   const tree = book(current.tree, known.account, known.state === 'charged' ? { spent: back, since: known.chargedAt! } : { held: back }, now);
@@ -312,13 +341,17 @@ export const raise = (current: Book, account: string, nanos: bigint, now: number
 
 export const freeze = (current: Book, account: string, frozen: boolean): Book => ({ ...current, tree: mark(current.tree, account, { frozen }) });
 
+export const announced = (current: Book, account: string, percent: number): Book => ({ ...current, tree: mark(current.tree, account, { announced: percent }) });
+
 /** From now on nothing is granted at or below the account. */
 export const endBranch = (current: Book, account: string): Book => ({ ...current, tree: mark(current.tree, account, { ending: true }) });
 
 export const holdersBelow = ({ holds }: Book, account: string): readonly (readonly [grant: string, hold: Hold])[] =>
   entriesOf(holds).filter(([, held]) => isHeldBelow(held, account));
 
-const isHeldBelow = ({ state, account: at }: Hold, account: string): boolean => state === 'held' && (at === account || at.startsWith(`${account}/`));
+const isHeldBelow = ({ state, account: at }: Hold, account: string): boolean => state === 'held' && isAtOrBelow(at, account);
+
+const isAtOrBelow = (id: string, account: string): boolean => id === account || isBelow(id, account);
 
 export const openBranch = (current: Book, accounts: readonly AccountSpec[], now: number): Book | { readonly account: string; readonly why: Uncovered } => {
   let { tree } = current;
@@ -333,7 +366,38 @@ export const openBranch = (current: Book, accounts: readonly AccountSpec[], now:
   return { ...current, tree };
 };
 
-export const closeBranch = (current: Book, account: string): Book => ({ ...current, tree: close(current.tree, account) });
+/** Closes an account and all below it, the lowest first: what is left of its slices goes back as well. */
+export const closeBranch = (current: Book, account: string): Book => {
+  const branch = Object.keys(current.tree).filter((id) => isAtOrBelow(id, account));
+  return { ...current, tree: branch.toReversed().reduce(close, current.tree) };
+};
+
+/**
+ * Forgets closed accounts but for the newest `keep`, and those of which something may still be said. A grant that was charged
+ * there is the account's above from now on: a late word corrects what is booked there.
+ */
+export const forgetClosed = (current: Book, keep: number): Book => {
+  const closed = Object.values(current.tree).filter(({ closed: gone, parent }) => gone && parent !== undefined && !current.tree[parent]?.closed);
+  let next = current;
+  for (const { id, parent } of closed.slice(0, Math.max(0, closed.length - keep))) {
+    const below = entriesOf(next.holds).filter(([, { account }]) => isAtOrBelow(account, id));
+    if (below.some(([, { state }]) => state !== 'charged')) continue;
+    const holds = below.reduce((all, [grant, held]) => put(all, grant, { ...held, account: parent! }), next.holds);
+    next = { ...next, tree: drop(next.tree, id), holds, forgotRuns: true };
+  }
+  return next;
+};
+
+/** Of so many orphans that were charged a late word is waited for. */
+const CHARGED_MAX = 1_024;
+
+/** The oldest of the charged orphans: what was charged for them stands. */
+export const forgetCharged = (current: Book): Book => {
+  const charged = entriesOf(current.holds).filter(([, { state }]) => state === 'charged');
+  return charged
+    .slice(0, Math.max(0, charged.length - CHARGED_MAX))
+    .reduce((next, [grant]) => remember({ ...next, holds: without(next.holds, grant) }, grant, 'billed'), current);
+};
 
 // --- in words ----------------------------------------------------------------------------------------------------------------
 
@@ -367,6 +431,18 @@ const exhausted = (current: Book, request: Request, now: number): Failure => {
     `budget of ${account.id}: the next call needs at least ${inWords(measure, needed[measure])}, ${inWords(measure, free)} is left` +
     `${window === 'total' ? '' : ` of this ${window}`} (limit ${inWords(measure, limit.amount)}, spent ${inWords(measure, spent)}, held ${inWords(measure, account.held[measure])}${aside > 0n ? `, set aside ${inWords(measure, aside)}` : ''})`;
   return failure('BUDGET_EXHAUSTED', said, { details });
+};
+
+export const refusedToOpen = (account: string, { problem, tight }: Uncovered): Failure => {
+  if (problem === 'misnamed') {
+    return failure('ACCOUNT_INVALID', `account ${account} cannot be opened: expected an id that is its parent's, a slash and a name`);
+  }
+  const why = tight
+    ? `${tight.account.id} has ${formatDollars(tight.free)} left of its limit`
+    : problem === 'exists'
+      ? 'it is there already'
+      : 'its parent is not there';
+  return failure('BUDGET_NOT_COVERED', `account ${account} cannot be opened: ${why}`);
 };
 
 const refused = (account: string, refusal: 'frozen' | 'closed'): Failure =>

@@ -32,7 +32,7 @@ const atLeastNothing = ({ money, tokens, calls, tool_calls: toolCalls, seconds }
 export type Limit = { readonly measure: Measure; readonly amount: bigint; readonly window: Window };
 
 /** What was spent since a window began. */
-type Spell = { readonly begin: number; readonly spent: Amounts };
+export type Spell = { readonly begin: number; readonly spent: Amounts };
 
 export type Account = {
   readonly id: string;
@@ -49,6 +49,8 @@ export type Account = {
   /** Grants nothing more, and closes when nothing is held any more. */
   readonly ending: boolean;
   readonly closed: boolean;
+  /** The highest threshold that was announced, in percent. */
+  readonly announced: number;
 };
 
 export type Tree = Readonly<Record<string, Account>>;
@@ -119,7 +121,7 @@ export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING, 
   return after;
 };
 
-export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending'>>): Tree =>
+export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending' | 'announced'>>): Tree =>
   tree[id] ? { ...tree, [id]: { ...tree[id], ...as } } : tree;
 
 /** Speaks for money at every account from `id` up to the next slice, or gives it back. */
@@ -136,7 +138,7 @@ const speakFor = (tree: Tree, id: string | undefined, nanos: bigint): Tree => {
 };
 
 /** What keeps an account from being opened. */
-export type Uncovered = { readonly problem: 'exists' | 'no-parent' | 'uncovered'; readonly tight?: Tightness };
+export type Uncovered = { readonly problem: 'exists' | 'no-parent' | 'misnamed' | 'uncovered'; readonly tight?: Tightness };
 
 /** The total that does not leave `nanos` to be moved. */
 const uncovered = (tree: Tree, id: string, nanos: bigint, now: number): Tightness | undefined => {
@@ -150,6 +152,7 @@ export const isUncovered = (made: Tree | Uncovered): made is Uncovered => typeof
 export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec, now: number): Tree | Uncovered => {
   if (Object.hasOwn(tree, id)) return { problem: 'exists' };
   if (parent !== undefined && !Object.hasOwn(tree, parent)) return { problem: 'no-parent' };
+  if (parent !== undefined && !isBelow(id, parent)) return { problem: 'misnamed' };
   const slice = sliceNanos === undefined ? undefined : BigInt(sliceNanos);
   const tight = slice === undefined || parent === undefined ? undefined : uncovered(tree, parent, slice, now);
   if (tight) return { problem: 'uncovered', tight };
@@ -166,9 +169,13 @@ export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec
     frozen: false,
     ending: false,
     closed: false,
+    announced: 0,
   };
   return { ...speakFor(tree, parent, slice ?? 0n), [id]: account };
 };
+
+/** Whose name says that it is somewhere below `above`. */
+export const isBelow = (id: string, above: string): boolean => id.length > above.length + 1 && id.startsWith(`${above}/`);
 
 /** T2: the rest of the slice goes back. */
 export const close = (tree: Tree, id: string): Tree => {
@@ -176,6 +183,9 @@ export const close = (tree: Tree, id: string): Tree => {
   if (!account || account.closed) return tree;
   return { ...speakFor(tree, account.parent, -remaining(account)), [id]: { ...account, closed: true } };
 };
+
+/** An account and all below it are forgotten: what was spent there is in the accounts above (T3). */
+export const drop = (tree: Tree, id: string): Tree => Object.fromEntries(Object.entries(tree).filter(([each]) => each !== id && !isBelow(each, id)));
 
 /** Adds to an account's limit on money over its whole life, or, without one, to what it may spend in each window. A slice grows with it, and must be covered above. */
 export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree | Uncovered => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../../../src/actors/budget/desk.ts';
+import { checkpointOf } from '../../../../src/actors/budget/checkpoint.ts';
 import type { BudgetInput, Desk } from '../../../../src/actors/budget/desk.ts';
 import type { AccountSpec } from '../../../../src/protocols/account.ts';
+import { BudgetCheckpoint } from '../../../../src/protocols/checkpoint.ts';
 import type { Quote } from '../../../../src/protocols/budget.ts';
 import type { Address } from '../../../../src/protocols/ids.ts';
 import { firstBreak, type LedgerLine } from '../../../../src/protocols/ledger.ts';
@@ -396,13 +398,145 @@ describe('opening accounts', () => {
   });
 
   it.each([
-    ['more than there is', { ...child, sliceNanos: '1401' }, 'org has 1400 left'],
-    ['below nobody', { ...child, parent: 'none' }, 'no-parent'],
-  ])('is refused for %s', (_, spec, said) => {
+    ['more than there is', { ...child, sliceNanos: '1401' }, 'org has $0.0000014 left'],
+    ['below nobody', { ...child, parent: 'none' }, 'its parent is not there'],
+    ['an id that does not begin with its parent', { ...child, id: 'organic' }, "its parent's, a slash and a name", 'ACCOUNT_INVALID'],
+    ['an id that is only a slash longer', { ...child, id: 'org/' }, "its parent's, a slash and a name", 'ACCOUNT_INVALID'],
+  ])('is refused for %s', (_, spec, said, code = 'BUDGET_NOT_COVERED') => {
     const told = new Told();
     told.open(spec);
-    expect(told.last).toMatchObject({ type: 'budget.opened', failure: { code: 'BUDGET_NOT_COVERED', message: expect.stringContaining(said) } });
+    expect(told.last).toMatchObject({ type: 'budget.opened', failure: { code, message: expect.stringContaining(said) } });
     expect(told.lines).toEqual([]);
+  });
+});
+
+describe('a call that would fit now', () => {
+  it('is told to whoever paused for it, when a charge is put right, and nobody else', () => {
+    const told = new Told({ onExhausted: 'pause', thresholds: [], accounts: [{ id: 'org', limits: [money(1_000)] }] });
+    told.reserve('one');
+    told.reserve('two', BOB);
+    told.tick(1_000);
+    told.reserve('three', OTHER, { minTokens: 300 });
+    told.reserve('four', BOB, { minTokens: 400, fixedNanos: '600' });
+    expect(told.settle('one', 200)).toEqual([]);
+    expect(told.settle('one', 0)).toEqual([]);
+    expect(told.settle('two', 400, BOB)).toEqual([`raised org > ${OTHER}`, 'raised org > r-2.supervisor']);
+    expect(told.last).toMatchObject({ leftNanos: '400' });
+    expect(told.desk.paused).toEqual([BOB, LEAD]);
+    expect(told.reserve('five', OTHER, { minTokens: 300 })).toEqual([`granted five > ${OTHER}`]);
+  });
+
+  it('is not told to a run that has ended', () => {
+    const told = new Told({ onExhausted: 'pause', thresholds: [] });
+    told.reserve('one');
+    told.reserve('two', BOB);
+    told.tick(1_000);
+    told.reserve('three');
+    expect(told.close()).toContain(`closed  > ${LEAD}`);
+    expect([told.desk.paused, told.desk.wanted]).toEqual([[], []]);
+    expect(told.settle('one', 0)).toEqual([]);
+  });
+});
+
+describe('a release', () => {
+  it('of a grant that is waited for ends the wait: nobody is answered, nobody pauses', () => {
+    const told = new Told({ onExhausted: 'pause', thresholds: [] });
+    for (const grant of ['one', 'two', 'three']) told.reserve(grant);
+    expect(told.release('three')).toEqual([]);
+    expect(told.tick(400)).toEqual([]);
+    expect([told.desk.book.queue, told.desk.paused]).toEqual([[], []]);
+    expect(told.reserve('three')).toEqual([]);
+  });
+});
+
+describe('a checkpoint', () => {
+  const cut = (told: Told): Told => {
+    const checkpoint = BudgetCheckpoint.data.parse(JSON.parse(JSON.stringify(checkpointOf(told.desk, 9_000))));
+    const after = new Told();
+    after.desk = desk.goOnFrom(after.desk, { type: 'budget.checkpoint', from: CLIENT, at: NOON, ...checkpoint });
+    return after;
+  };
+  const grant = (position: number): string => `${ANN}/${position}/model#1`;
+
+  it('is a line of the ledger, behind which the chain goes on', () => {
+    const told = new Told();
+    told.reserve('one');
+    const { chain } = told.desk;
+    const after = cut(told);
+    expect(after.desk.lines).toMatchObject([{ kind: 'checkpoint', seq: chain.seq + 1, previous: chain.hash, account: 'org' }]);
+    after.lines.push(...after.desk.lines);
+    after.settle('one', 100);
+    expect(firstBreak(after.lines, chain)).toBeUndefined();
+    expect(firstBreak(after.lines)).toMatchObject({ index: 0 });
+  });
+
+  it('that says something else has another line', () => {
+    const told = new Told();
+    told.reserve('one');
+    const checkpoint = checkpointOf(told.desk, 1);
+    const lineOf = (said: typeof checkpoint) => desk.goOnFrom(told.desk, { type: 'budget.checkpoint', from: CLIENT, at: NOON, ...said }).chain.hash;
+    const [root, ...rest] = checkpoint.accounts;
+    expect(lineOf({ ...checkpoint })).toBe(lineOf(checkpoint));
+    expect(lineOf({ ...checkpoint, accounts: [{ ...root!, announced: 50 }, ...rest] })).not.toBe(lineOf(checkpoint));
+  });
+
+  it('keeps a grant that is open, and what was charged for one of which nothing was heard: a late word counts', () => {
+    const told = new Told();
+    told.reserve('lost');
+    told.tick(1_000);
+    told.reserve('open', BOB);
+    const after = cut(told);
+    after.settle('open', 100, BOB);
+    after.settle('lost', 50);
+    expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 150n }, held: { money: 0n } });
+  });
+
+  it('leaves closed accounts out: what was charged there is the account above it from then on', () => {
+    const told = new Told({ drainMs: 0 });
+    told.reserve('lost');
+    told.tick(1_000);
+    told.close();
+    const after = cut(told);
+    expect(Object.keys(after.desk.book.tree)).toEqual(['org', 'org/r-2']);
+    after.settle('lost', 50);
+    expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 50n } });
+    expect(after.reserve('more')).toEqual([`vetoed more > ${ANN}`]);
+    expect(after.last).toMatchObject({ failure: { code: 'BUDGET_CLOSED', details: { account: 'org/r-1' } } });
+    expect(after.close()).toEqual([]);
+    expect(after.desk.book.tree['org']!.closed).toBe(false);
+  });
+
+  it('lets a bill be booked once, however often it is said, and however many came since', () => {
+    const told = new Told({ accounts: [{ id: 'org', limits: [money(1_000_000)] }], thresholds: [] });
+    const pay = (to: Told, position: number): void => {
+      to.reserve(grant(position));
+      to.settle(grant(position), 100);
+    };
+    for (let position = 1; position <= 3_000; position++) pay(told, position);
+    const after = cut(told);
+    for (const position of [1, 500, 952, 953, 2_000, 3_000]) {
+      expect(after.settle(grant(position), 100)).toEqual([]);
+      expect(after.release(grant(position))).toEqual([]);
+    }
+    expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 300_000n }, frozen: false });
+    expect(after.desk.book.ended.reduce((sum, { size }) => sum + size, 0)).toBeLessThanOrEqual(2_048);
+    pay(after, 9_500);
+    expect(after.desk.book.tree['org']!.spent.money).toBe(300_100n);
+  });
+
+  it('keeps the accounts of the runs that ended last, and no more', () => {
+    const told = new Told();
+    for (let run = 100; run < 150; run++) {
+      const from = `r-${run}.supervisor` as Address;
+      told.open({ id: `org/r-${run}`, parent: 'org', limits: [] }, { id: `org/r-${run}/ann`, parent: `org/r-${run}`, limits: [], sliceNanos: '100' });
+      told.reserve(`g-${run}`, from, { fixedNanos: '1', minTokens: 0, maxTokens: 0 });
+      told.settle(`g-${run}`, 1, from);
+      told.close(from);
+    }
+    const { tree } = told.desk.book;
+    expect(Object.keys(tree).length).toBe(4 + 2 * 32);
+    expect(tree['org']).toMatchObject({ spent: { money: 50n }, sliced: 600n });
+    expect(told.reserve('late', 'r-101.supervisor' as Address)).toEqual(['vetoed late > r-101.supervisor']);
   });
 });
 

@@ -209,13 +209,18 @@ describe('who waits', () => {
     ['not before its deadline', 49, []],
     ['at its deadline', 50, ['two']],
   ])('is vetoed %s', (_, ms, expected) => {
-    const { served } = serve(asks(pool(900), request('one'), request('two')), NOON + ms, GRANT_MS);
+    const { served } = serve(asks(pool(700), request('one'), request('two')), NOON + ms, GRANT_MS);
     expect(served.map(({ waiter }) => waiter.grant)).toEqual(expected);
     for (const { decision } of served) expect(decision).toMatchObject({ kind: 'veto', failure: { code: 'BUDGET_EXHAUSTED', details: { asked: '500' } } });
   });
 
+  it('gets at its deadline what there is, if that is worth the call', () => {
+    const { served } = serve(asks(pool(900), request('one'), request('two')), NOON + 50, GRANT_MS);
+    expect(served).toMatchObject([{ waiter: { grant: 'two' }, decision: { kind: 'grant', hold: { maxTokens: 300, amounts: { money: 400n } } } }]);
+  });
+
   it('is vetoed at its own deadline also when somebody waits longer before it: a clock had jumped back', () => {
-    const waiting = ask(asks(pool(900), request('one'), request('two')), request('three'), NOON - 40);
+    const waiting = ask(asks(pool(700), request('one'), request('two')), request('three'), NOON - 40);
     expect(serve(waiting, NOON + 10, GRANT_MS).served.map(({ waiter }) => waiter.grant)).toEqual(['three']);
   });
 
@@ -494,7 +499,9 @@ describe('what people do', () => {
   });
 
   it('a book with an account that is not covered is not opened', () => {
-    expect(() => openBook([spec('org', { limits: [limit(5)] }), spec('org/run', { sliceNanos: '6' })], 0n)).toThrow('org/run cannot be opened: uncovered');
+    expect(() => openBook([spec('org', { limits: [limit(5)] }), spec('org/run', { sliceNanos: '6' })], 0n)).toThrow(
+      'org/run cannot be opened: org has $0.000000005 left',
+    );
   });
 
   it('holders are those at and below an account, and nobody whose name only begins the same', () => {
