@@ -4,7 +4,8 @@
  *   F1  Same state, same entry: same next state, same outputs with the same ids, on every host.
  *   F2  An effect ends once: of its results the first in the log counts; every later one is still money.
  *   F3  A paid attempt is claimed before it is made; of several claims to it the first in the log counts.
- *   F4  Every grant that reaches the log is settled or released, whatever became of its effect.
+ *   F4  Every grant that reaches the log is settled or released, whatever became of its effect. One that is still asked for
+ *       when nobody wants it any more is withdrawn, so that no veto of it pauses anybody.
  *   F5  A timer fires only while it is armed.
  *
  * What a chart's actions become:
@@ -218,9 +219,9 @@ class Draft {
     this.#transition(event);
   }
 
-  /** The current attempt is not wanted any more. One that is only asked for is given back when its grant comes. */
+  /** F4: the current attempt is not wanted any more. Once it is claimed, its result says what it cost. */
   #abandon(effect: Effect): void {
-    if (effect.phase === 'granted') this.#releaseGrant(effect.grant!.grant, 'not wanted any more');
+    if (effect.phase !== 'claimed') this.#releaseGrant(grantId(effect.key, effect.attempt), 'not wanted any more');
     this.#outputs.push({ kind: 'stop', effect });
   }
 
@@ -286,8 +287,11 @@ class Draft {
     if (!effect) return; // it has ended
     this.#own();
     delete this.#effects[effect.child];
-    const begun = this.#outputs.findIndex((output) => output.kind === 'start' && output.effect === effect);
-    if (begun >= 0) this.#outputs.splice(begun, 1); // entered and left in one step: it never began
+    // What this step began and left again never began.
+    const begun = this.#outputs.findIndex((output) => (output.kind === 'start' || output.kind === 'claim') && output.effect === effect);
+    const output = begun >= 0 ? this.#outputs.splice(begun, 1)[0]! : undefined;
+    if (output?.kind === 'start') return;
+    if (output?.kind === 'claim') this.#releaseGrant(output.effect.grant!.grant, 'not wanted any more');
     else this.#abandon(effect);
   }
 

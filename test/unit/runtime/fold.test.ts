@@ -53,6 +53,20 @@ const asking = setup({
 });
 
 const chart = defineChart('asking', 1, asking as never);
+
+/** Does not take the first grant that it is given, and asks for something else. */
+const choosy = defineChart(
+  'choosy',
+  1,
+  setup({ actors: { model: effect<string, { prompt: string }>() } }).createMachine({
+    initial: 'idle',
+    states: {
+      idle: { on: { 'run.start': 'asking' } },
+      asking: { invoke: { id: 'model', src: 'model', input: { prompt: 'why' }, onError: 'idle' }, on: { 'budget.granted': 'askingAgain' } },
+      askingAgain: { invoke: { id: 'model', src: 'model', input: { prompt: 'again' }, onError: 'idle' } },
+    },
+  }) as never,
+);
 const definition: Definition = { chart, input: undefined, account: ACCOUNT };
 
 /** One actor, told one thing after another. */
@@ -143,7 +157,8 @@ describe('a step', () => {
     expect(actor.start().key).toBe(`${SELF}/10/model`);
     expect(Object.values(actor.state.timers).map(({ key, due }) => [key, due])).toEqual([[`${SELF}/10/xstate.after.1000.asking.thinking`, 1_100]]);
     const sent = actor.tell('task.cancel', { reason: 'enough' }).filter((output) => output.kind === 'send');
-    expect(sent.map(({ id, to, data }) => [id, to, data])).toEqual([0, 1].map((place) => [`${SELF}/20/${place}`, LEAD, { reason: 'told' }]));
+    expect(sent.map(({ id, to }) => [id, to])).toEqual([ACCOUNT, LEAD, LEAD].map((to, place) => [`${SELF}/20/${place}`, to]));
+    expect(sent.at(-1)!.data).toEqual({ reason: 'told' });
   });
 
   it('tells the chart who said a message and when, and nothing that it does not listen to', () => {
@@ -258,10 +273,13 @@ describe('a host that was lost', () => {
     expect(actor.heard.at(-1)).toBe('late');
   });
 
-  it('may still bring the result while the attempt that follows is only asked for: its grant goes back when it comes (F4)', () => {
+  it('may still bring the result while the attempt that follows is only asked for: its grant is withdrawn, and goes back when it comes (F4)', () => {
     const { actor, effect } = calling();
     actor.tell('effect.lost', claimed(effect));
-    actor.tell('effect.completed', completed(effect, 'late', 1));
+    expect(paid(actor.tell('effect.completed', completed(effect, 'late', 1)))).toEqual([
+      ['budget.settle', grantId(effect.key, 1)],
+      ['budget.release', grantId(effect.key, 2)],
+    ]);
     expect(paid(actor.tell('budget.granted', granted(effect, 2)))).toEqual([['budget.release', grantId(effect.key, 2)]]);
   });
 
@@ -290,11 +308,34 @@ describe('a host that was lost', () => {
 });
 
 describe('a grant (F4)', () => {
-  it('is given back when it comes after its effect was stopped', () => {
+  it('is withdrawn when its effect is stopped before it came, and given back when it comes all the same', () => {
     const actor = new Actor();
     const effect = actor.start();
-    expect(kinds(actor.tell('task.cancel', { reason: 'enough' }))).toContain('stop');
+    const said = actor.tell('task.cancel', { reason: 'enough' });
+    expect(kinds(said)).toContain('stop');
+    expect(paid(said)).toEqual([['budget.release', grantId(effect.key, 1)]]);
     expect(paid(actor.tell('budget.granted', granted(effect)))).toEqual([['budget.release', grantId(effect.key, 1)]]);
+  });
+
+  it('is withdrawn when its actor ends before it came', () => {
+    const actor = new Actor();
+    const effect = actor.start();
+    expect(paid(actor.tell('run.cancel', { reason: 'enough' }))).toEqual([['budget.release', grantId(effect.key, 1)]]);
+  });
+
+  it('is not withdrawn when it was vetoed', () => {
+    const actor = new Actor();
+    const effect = actor.start();
+    expect(paid(actor.tell('budget.vetoed', { grant: grantId(effect.key, 1), failure: failure('BUDGET_EXHAUSTED', 'no money') }))).toEqual([]);
+  });
+
+  it('that its chart does not take is given back, and nobody claims it', () => {
+    const actor = new Actor({ chart: choosy, input: undefined, account: ACCOUNT });
+    const effect = actor.start();
+    const said = actor.tell('budget.granted', granted(effect));
+    expect(paid(said)).toEqual([['budget.release', grantId(effect.key, 1)]]);
+    expect(kinds(said)).toEqual(['send', 'start']);
+    expect(actor.effect).toMatchObject({ attempt: 1, phase: 'asked', input: { prompt: 'again' } });
   });
 
   it('is given back when its effect is stopped before anybody claimed it', () => {
@@ -344,7 +385,7 @@ describe('a timer (F5)', () => {
     actor.start();
     const [timer] = Object.values(actor.state.timers);
     actor.now = 1_234;
-    expect(kinds(actor.tell('timer.fired', { timer: timer!.key }))).toEqual(['stop']);
+    expect(kinds(actor.tell('timer.fired', { timer: timer!.key }))).toEqual(['send', 'stop']);
     expect(actor.heard).toEqual([1_234]);
     expect(actor.tell('timer.fired', { timer: timer!.key })).toEqual([]);
     expect(actor.heard).toEqual([1_234]);
