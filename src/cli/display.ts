@@ -3,7 +3,7 @@ import { Progress, type AgentLine } from '../observe/progress.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { Address } from '../protocols/ids.ts';
 import type { Observed } from '../runtime/host.ts';
-import { redact } from './redact.ts';
+import { oneLine, redact } from './redact.ts';
 
 export type Display = {
   see(seen: Observed): void;
@@ -20,7 +20,7 @@ export const openDisplay = (stream: NodeJS.WriteStream): Display => {
 
 const textOf = ({ who, doing, spentNanos }: AgentLine, spending: string): string => {
   const own = spentNanos > 0n ? `  ${formatDollars(spentNanos)}` : '';
-  return redact(`${who.padEnd(28)} ${doing}${own}${spending && own ? `  (run: ${spending})` : ''}`);
+  return oneLine(redact(`${who.padEnd(28)} ${doing}${own}${spending && own ? `  (run: ${spending})` : ''}`));
 };
 
 const lineByLine = (stream: NodeJS.WriteStream, progress: Progress): Display => {
@@ -34,7 +34,7 @@ const lineByLine = (stream: NodeJS.WriteStream, progress: Progress): Display => 
       const line = progress.see(seen);
       if (line) write(`${textOf(line, progress.spending)}\n`);
     },
-    note: (line) => write(`${redact(line)}\n`),
+    note: (line) => write(`${oneLine(redact(line))}\n`),
     begin: () => {
       stream.write((early ?? []).join(''));
       early = undefined;

@@ -1,6 +1,6 @@
 /** How the command ends: what its exit code says, and how a failure is told. */
 import { failureOf, type Failure } from '../protocols/failure.ts';
-import { redact, safeJson } from './redact.ts';
+import { oneLine, redact, safeJson } from './redact.ts';
 
 export const EXIT = {
   done: 0,
@@ -58,7 +58,7 @@ export const print = (text: string): void => void process.stdout.write(`${redact
 /** One value for a program to read. */
 export const printJson = (value: unknown): void => void process.stdout.write(`${safeJson(value)}\n`);
 
-export const tell = ({ code, message }: Failure): void => say(code === 'TEAM_FILE_INVALID' ? message : `troupe: ${message} (${code})`);
+export const tell = ({ code, message }: Failure): void => say(code === 'TEAM_FILE_INVALID' ? message : `troupe: ${oneLine(message)} (${code})`);
 
 /** As it is printed for programs: whether it may be tried again is for charts. */
 export const failureJson = ({ code, message, details }: Failure) => ({ code, message, details });

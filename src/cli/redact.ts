@@ -19,6 +19,9 @@ export const redact = (text: string): string => {
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
+/** In one line, whatever is in it: a name of a file may have line breaks. */
+export const oneLine = (text: string): string => text.replaceAll(/\r\n|[\n\r\u2028\u2029]/g, ' ');
+
 /** A value as JSON, its texts without secrets: cut out of the finished text, they would take its quotes along. */
 export const safeJson = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? redact(inner) : typeof inner === 'bigint' ? inner.toString() : inner));

@@ -6,23 +6,16 @@ import { formatDollars } from '../protocols/money.ts';
 import { formatProblem } from '../topology/problem.ts';
 import { loadTeam } from '../topology/load.ts';
 import { resolveTeam } from '../topology/resolve.ts';
-import {
-  standardCatalogue,
-  standardModels,
-  standardTools,
-  Troupe,
-  type Paused,
-  type Run,
-  type RunResult,
-  type Threshold,
-  type Waiting,
-} from '../topology/start.ts';
+import { Troupe, type Paused, type Run, type Threshold, type Waiting } from '../topology/start.ts';
+import { standardCatalogue, standardModels, standardTools } from '../topology/standard.ts';
+import type { RunResult } from '../topology/run-result.ts';
 import type { Team } from '../topology/team.ts';
 import { openDisplay } from './display.ts';
 import { EXIT, exitCodeOf, fail, failureJson, print, printJson, say, tell } from './exit.ts';
 import { logStep, openLog, type LogOptions } from './log.ts';
 import { busArgument, GONE, resumeCommand } from './next-command.ts';
 import { deadlineOf, questionJson } from './question.ts';
+import { oneLine } from './redact.ts';
 
 export type RunOptions = LogOptions & {
   readonly input?: Readonly<Record<string, string>>;
@@ -132,7 +125,7 @@ const left = (run: string | undefined, signal: Signal, { json, bus }: RunOptions
 };
 
 const sourceLines = (citations: readonly Citation[]): string[] =>
-  citations.map(({ file, line, quote }, index) => `[${index + 1}] ${file}:${line} ${JSON.stringify(quote)}`);
+  citations.map(({ file, line, quote }, index) => `[${index + 1}] ${oneLine(file)}:${line} ${JSON.stringify(quote)}`);
 
 const figures = ({ spending, durationMs }: RunResult, { id, team }: Run): string => {
   const limit = BigInt(spending?.limitNanos ?? team.budget.limitNanos);

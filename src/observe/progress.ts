@@ -3,6 +3,7 @@ import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
 import { formatDollars } from '../protocols/money.ts';
+import type { Failure } from '../protocols/failure.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import type { State } from '../runtime/fold.ts';
 import type { Observed } from '../runtime/host.ts';
@@ -11,7 +12,7 @@ export type AgentLine = {
   readonly address: Address;
   /** `searcher find-1`, `supervisor`. */
   readonly who: string;
-  /** `thinking`, `acting: search_files, read_file`. */
+  /** `thinking`, `acting: search_files, read_file`, `planning, waiting until 2026-11-21T10:45:00Z to try again: ...`. */
   readonly doing: string;
   /** Spent by this agent on this task. */
   readonly spentNanos: bigint;
@@ -58,7 +59,7 @@ const moneyOf = ({ book }: Desk) => {
   return { spent: BigInt(spentNanos), limit: BigInt(limitNanos) };
 };
 
-const doingOf = ({ snapshot, effects }: State): string => {
+const doingOf = ({ snapshot, effects, timers }: State): string => {
   const path: string[] = [];
   for (let value: unknown = snapshot.value; value !== undefined;) {
     if (typeof value === 'string') {
@@ -73,5 +74,23 @@ const doingOf = ({ snapshot, effects }: State): string => {
   const tools = Object.values(effects)
     .filter(({ src }) => src === 'tool')
     .map(({ input }) => (input as ToolRequest).call.name);
-  return tools.length > 0 ? `${state}: ${[...new Set(tools)].join(', ')}` : state;
+  if (tools.length > 0) return `${state}: ${[...new Set(tools)].join(', ')}`;
+  const last = path.at(-1)!;
+  const timer = Object.values(timers).find(({ sendId }) => sendId.startsWith(`xstate.after.${TIMERS[last]}.`));
+  if (timer === undefined) return state;
+  const until = new Date(timer.due).toISOString().replace(/\.\d+Z$/, 'Z');
+  return `${state === last ? '' : `${state}, `}${last} until ${until} ${whatFor(last, snapshot.context)}`;
+};
+
+/** States in which nothing is done but waiting, and the delay of the chart that ends each. */
+const TIMERS: Readonly<Record<string, string>> = { waiting: 'backoff', closing: 'closing' };
+
+/** A supervisor keeps what went wrong with a call apart from what the run fails for. */
+type Troubled = { readonly trouble?: Failure; readonly failure?: Failure };
+
+const whatFor = (state: string, context: unknown): string => {
+  if (state === 'closing') return 'at most, for the account to be settled';
+  const { trouble, failure } = context as Troubled;
+  const why = trouble ?? failure;
+  return why === undefined ? 'to try again' : `to try again: ${why.message}`;
 };

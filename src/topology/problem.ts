@@ -84,7 +84,7 @@ export const showPath = (path: Path): string =>
 
 /** `team.yaml:14:12 agents.writer.model: unknown model "gpt-x"; known: openai/*; did you mean "gpt"?` */
 export const formatProblem = ({ severity, file, line, column, path, message, hint }: Problem): string =>
-  `${file}:${line}:${column} ${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : `; ${hint}`}`;
+  `${file.replaceAll(/[\n\r]+/g, ' ')}:${line}:${column} ${severity === 'warning' ? 'warning: ' : ''}${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : `; ${hint}`}`;
 
 /** In the file's order. */
 export const sortProblems = (problems: readonly Problem[]): Problem[] => problems.toSorted((a, b) => a.line - b.line || a.column - b.column);

@@ -300,6 +300,16 @@ describe.concurrent('what programs read', () => {
   });
 });
 
+test('a name with a line break in it breaks no line', async ({ desk, troupe, expect }) => {
+  const name = 'the\nletter.md';
+  writeFileSync(join(desk.folder.path, 'docs', name), 'When a payment bounces thrice, a red letter with a stamp is sent to the customer.\n');
+  writeFileSync(join(desk.folder.path, 'no\nteam.yaml'), 'name: [');
+  const { stderr } = await troupe(brief('Who is sent a red letter with a stamp?'));
+  for (const line of stderr.trim().split('\n')) expect(line).toMatch(/^(r-|supervisor|searcher|checker|spent )/);
+  expect((await troupe(['validate', 'no\nteam.yaml'])).stderr).toMatch(/^no team\.yaml:1:\d+ .*\n$/);
+  expect((await troupe(['validate', 'not\nthere.yaml'])).stderr).toMatch(/^troupe: .*not there\.yaml.*\n$/);
+});
+
 describe.concurrent('what is wrong with the model', () => {
   test('nobody listens at the URL', async ({ provider: { server, ask }, expect }) => {
     await server.stop();
@@ -340,6 +350,9 @@ describe.concurrent('what is wrong with the model', () => {
     provider.server.next(busy, busy);
     const ended = await provider.ask(brief('--json', QUESTION));
     expect(JSON.parse(ended.stdout)).toMatchObject({ status: 'completed', answer: ANSWER, heldNanos: '0' });
+    const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;
+    expect(ended.stderr).toMatch(new RegExp(`^supervisor +planning, waiting until ${time} to try again: .* answered 429`, 'm'));
+    expect(ended.stderr).toMatch(new RegExp(`^supervisor +closing until ${time} at most, for the account to be settled`, 'm'));
     expect(provider.server.requests.map(({ status }) => status)).toEqual([429, 429, ...Array.from({ length: 10 }, () => 200)]);
   });
 
