@@ -24,7 +24,7 @@ export type SearchResult = {
 };
 
 const LOOKED_AT_MAX = 100;
-const CHUNK = 100;
+const PASSAGES_AT_ONCE = 100;
 const ALIKE = 0.7;
 
 /** The first `limit` passages of which none says what an earlier one said: copies of a file show up once. */
@@ -110,7 +110,7 @@ export class SearchIndex {
     }));
     for (const passage of passages) this.#passages.set(passage.id, passage);
     // A large file is thousands of passages: others run between some and the next.
-    await this.#index.addAllAsync(passages, { chunkSize: CHUNK });
+    await this.#index.addAllAsync(passages, { chunkSize: PASSAGES_AT_ONCE });
     return passages.map(({ id }) => id);
   }
 
