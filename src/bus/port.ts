@@ -97,6 +97,12 @@ export interface Bus {
   /** Resolves when everything that this process has been handed is durable. Rejects, with all later calls, if it will never be. */
   durable(): Promise<void>;
 
+  /**
+   * Removes the entries of a log before a position, for every reader from then on. Later entries keep their positions; an id that
+   * was removed may be appended again, and the log's bound counts what is left. Durable when it resolves.
+   */
+  cut(log: string, before: Position): Promise<void>;
+
   /** A position at or after that of every entry that was appended before the call, and before that of any appended after it resolves. */
   head(): Promise<Position>;
 

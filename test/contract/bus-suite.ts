@@ -232,6 +232,60 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         expect(read).toEqual(numbered(20));
       });
 
+      test('a log that was cut begins at the position, for every reader; what is left is what it was (B3)', async () => {
+        const [a, b] = await two();
+        const positions: Position[] = [];
+        for (const id of numbered(6)) {
+          positions.push(await a.append('r-1.a', envelope(id)));
+          await b.append('r-1.b', envelope(`beside-${id}`));
+        }
+        await Promise.all(numbered(20, 'more').map((id) => a.append('r-1.a', envelope(id))));
+        const before = await readAll(b, 'r-1.a');
+        await a.cut('r-1.a', positions[4]!);
+        for (const bus of [a, b]) {
+          expect(await readAll(bus, 'r-1.a')).toEqual(before.slice(4));
+          expect(await readAll(bus, 'r-1.a', positions[1])).toEqual(before.slice(4));
+          expect(await readAll(bus, 'r-1.a', positions[4])).toEqual(before.slice(5));
+          expect(idsOf(await readAll(bus, 'r-1.b'))).toEqual(numbered(6, 'beside-e'));
+          expect(idsOf(await readAll(bus, '>')).filter((id) => !id.startsWith('beside'))).toEqual(idsOf(before.slice(4)));
+          const { seen, caughtUp, stop } = following(bus, 'r-1.>');
+          await caughtUp;
+          stop();
+          expect(seen.filter(({ log }) => log === 'r-1.a')).toEqual(before.slice(4));
+        }
+      });
+
+      test('a log that was cut goes on: conditions hold, its bound counts what is left, and an id that was removed may come again (B2)', async () => {
+        const [a, b] = await two({ entriesPerLog: 6 });
+        const positions = await Promise.all(numbered(6).map((id) => a.append('r-1.a', envelope(id))));
+        await expect(b.append('r-1.a', envelope('x'))).rejects.toMatchObject({ code: 'BUS_LOG_FULL' });
+        await a.cut('r-1.a', positions[4]!);
+        const next = await a.append('r-1.a', envelope('next'), { expect: positions[5]! });
+        expect(await a.append('r-1.a', envelope('e4'))).toBe(positions[4]);
+        await eventually('the other process knows of the cut', async () => (await b.append('r-1.a', envelope('e0')).catch(() => 0)) > next);
+        expect(idsOf(await readAll(a, 'r-1.a'))).toEqual(['e4', 'e5', 'next', 'e0']);
+        await Promise.all([a.append('r-1.a', envelope('y')), b.append('r-1.a', envelope('z'))]);
+        for (const bus of [a, b]) await expect(bus.append('r-1.a', envelope('over'))).rejects.toMatchObject({ code: 'BUS_LOG_FULL' });
+      });
+
+      test('a log may be cut to nothing, again, before where it was cut, and when there is none', async () => {
+        const [a, b] = await two();
+        await a.cut('r-1.none', 100);
+        const positions = await Promise.all(numbered(4).map((id) => a.append('r-1.a', envelope(id))));
+        await b.cut('r-1.a', positions[2]!);
+        await a.cut('r-1.a', positions[1]!);
+        expect(idsOf(await readAll(b, 'r-1.a'))).toEqual(['e2', 'e3']);
+        const head = await a.head();
+        await Promise.all([a.cut('r-1.a', head + 1), b.cut('r-1.b', head + 1)]);
+        expect(await readAll(b, '>')).toEqual([]);
+        const { seen, caughtUp, stop } = following(b, 'r-1.a');
+        await caughtUp;
+        const position = await a.append('r-1.a', envelope('e0'));
+        await eventually('the follower has what came after', () => seen.length === 1);
+        stop();
+        expect(position).toBeGreaterThan(positions[3]!);
+      });
+
       test('reading an empty log gives nothing', async () => {
         const bus = await one();
         expect(await readAll(bus, 'r-1.a')).toEqual([]);

@@ -46,6 +46,7 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
     read: (pattern, from = 0) => journal.read(pattern, from),
     follow: (pattern, from, onEntry) => journal.follow(pattern, from, onEntry),
     durable: () => connection.durable(),
+    cut: (log, before) => durably(() => journal.cut(log, before)),
     head: async () => journal.head(),
     offer: (queue, id, data) => durably(() => queues.offer(queue, id, data)),
     take: (queue, options, onItem) => queues.take(queue, options, onItem),

@@ -35,6 +35,7 @@ export class Journal {
   readonly #after: StatementSync;
   readonly #positions: StatementSync;
   readonly #rows: StatementSync;
+  readonly #remove: StatementSync;
   readonly #bury: StatementSync;
   readonly #followers = new Set<Follower>();
   /** Valid while no other process has written. */
@@ -56,6 +57,7 @@ export class Journal {
     // The plus keeps SQLite from walking the whole table in order of position for the few entries of one run.
     this.#positions = connection.prepare('SELECT position FROM entry WHERE log >= ? AND log < ? AND position > ? AND position <= ? ORDER BY +position');
     this.#rows = connection.prepare('SELECT position, log, at, envelope FROM entry WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position');
+    this.#remove = connection.prepare('DELETE FROM entry WHERE log = ? AND position < ?');
     this.#bury = connection.prepare('INSERT INTO dead (at, source, reason, body, position) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING');
     this.#seen = this.#lastPosition();
     connection.onForeign(() => this.#catchUp());
@@ -88,6 +90,14 @@ export class Journal {
       this.#seen = position;
       this.#hand({ log, position, at, envelope });
       return position;
+    });
+  }
+
+  cut(log: string, before: Position): void {
+    checkName(log);
+    this.#connection.write(() => {
+      this.#remove.run(log, before);
+      this.#known.delete(log);
     });
   }
 

@@ -5,6 +5,7 @@
 import { TroupeError } from '../../protocols/failure.ts';
 import { MAX_LOG_ENTRIES, MAX_QUEUE_ITEMS, type Bus } from '../port.ts';
 import { closedError, Connection, Refused, type Security } from './connection.ts';
+import { Cuts } from './cuts.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Journal } from './journal.ts';
 import { Queues } from './queues.ts';
@@ -57,9 +58,9 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
   }
   const connection = await Connection.open({ servers, name, namespace, security, deadlineMs, requestMs, replicas });
   const deadLetters = new DeadLetters(connection);
-  const journal = new Journal(connection, { entriesPerLog, knownIds }, deadLetters);
-  const queues = new Queues(connection, queueItems, deadLetters);
   const store = new Store(connection);
+  const journal = new Journal(connection, { entriesPerLog, knownIds }, deadLetters, new Cuts(store));
+  const queues = new Queues(connection, queueItems, deadLetters);
   const talk = new Talk(connection);
 
   // For discovery: `nats micro ls` lists every process that is connected.
@@ -107,6 +108,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     },
     follow: (pattern, from, onEntry) => (open(), journal.follow(pattern, from, onEntry)),
     durable: async () => open(),
+    cut: (log, before) => during(() => journal.cut(log, before)),
     head: () => during(() => journal.head()),
     offer: (queue, id, data) => during(() => queues.offer(queue, id, data)),
     take: (queue, takeOptions, onItem) => (open(), queues.take(queue, takeOptions, onItem)),

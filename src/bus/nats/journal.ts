@@ -11,6 +11,9 @@
  *   - One consumer a process, however many followers: they are handed what the tail brings. What comes from the server is
  *     durable, so a follower never sees what may be lost. History is read by a consumer of its own that ends.
  *
+ * A cut is a mark (cuts.ts), then an empty message that says so to every process, then the deletion of each message that holds
+ * nothing else.
+ *
  * A process that follows or appends receives what all others append. A first append to a shard costs one reading of it.
  */
 import { randomUUID } from 'node:crypto';
@@ -21,12 +24,17 @@ import { checkName, matcher } from '../pattern.ts';
 import { MAX_ENTRY_BYTES, type Entry, type Following, type LogPattern, type Position } from '../port.ts';
 import { decodeLine, endOf, lineOf, linesOf, MAX_BATCH_ENTRIES, positionOf, seqOf, SHARDS, shardOf, textOf, type Line } from './batch.ts';
 import { accepted, closedError, isConflict, pause, Refused, Unanswered, type Connection } from './connection.ts';
+import type { Cuts } from './cuts.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { firstTokenOf, KnownLogs } from './known-logs.ts';
 import { StreamReader, type Stored } from './stream-reader.ts';
 
 const MAX_BATCH_BYTES = 500_000;
 const BATCH_HEADER = 'Troupe-Batch';
+/** `<log> <before>` */
+const CUT_HEADER = 'Troupe-Cut';
+/** Deletions that are asked for at once. */
+const DELETIONS = 64;
 const DEADLINE_CHECK_MS = 250;
 
 type Waiting = {
@@ -79,6 +87,7 @@ export class Journal {
   readonly #maxEntries: number;
   readonly #deadLetters: DeadLetters;
   readonly #known: KnownLogs;
+  readonly #cuts: Cuts;
   readonly #shards: readonly Shard[] = Array.from({ length: SHARDS }, (_, number) => ({
     number,
     queue: [],
@@ -100,11 +109,12 @@ export class Journal {
   #deadlines: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(connection: Connection, { entriesPerLog, knownIds }: { entriesPerLog: number; knownIds: number }, deadLetters: DeadLetters) {
+  constructor(connection: Connection, { entriesPerLog, knownIds }: { entriesPerLog: number; knownIds: number }, deadLetters: DeadLetters, cuts: Cuts) {
     this.#connection = connection;
     this.#maxEntries = entriesPerLog;
     this.#known = new KnownLogs(knownIds);
     this.#deadLetters = deadLetters;
+    this.#cuts = cuts;
   }
 
   // --- appending -----------------------------------------------------------------------------------------------------------
@@ -274,6 +284,39 @@ export class Journal {
     this.#deadlines = undefined;
   }
 
+  // --- cutting -------------------------------------------------------------------------------------------------------------
+
+  async cut(log: string, before: Position): Promise<void> {
+    checkName(log);
+    await this.#cuts.mark(log, before);
+    const shard = shardOf(log);
+    const head = headers();
+    head.set(CUT_HEADER, `${log} ${before}`);
+    // Before anything is deleted: whoever waits for the newest message to come by gets this one.
+    const notice = await this.#connection.insist(async () =>
+      accepted<{ seq: number }>(await this.#connection.request(this.#connection.names.shard(shard), '', head)),
+    );
+    this.#known.cut(log, before);
+    let deletions: Promise<unknown>[] = [];
+    for await (const { seq, data } of this.#messages(1, Math.min(seqOf(before), notice.seq - 1), shard)) {
+      if (!linesOf(data).every((line, index) => this.#cuts.hides(line.log, positionOf(seq, index)))) continue;
+      deletions.push(this.#delete(seq));
+      if (deletions.length < DELETIONS) continue;
+      await Promise.all(deletions);
+      deletions = [];
+    }
+    await Promise.all(deletions);
+  }
+
+  /** One that is gone was deleted by another cut. */
+  async #delete(seq: number): Promise<void> {
+    try {
+      await this.#connection.api(`STREAM.MSG.DELETE.${this.#connection.names.logStream}`, { seq, no_erase: true });
+    } catch (thrown) {
+      if (!(thrown instanceof Refused)) throw thrown;
+    }
+  }
+
   // --- knowing -------------------------------------------------------------------------------------------------------------
 
   /** Reads a shard for the first time. From then on the tail says what is new in it. */
@@ -291,10 +334,12 @@ export class Journal {
   }
 
   async #note(shard: Shard, wanted: (log: string) => boolean): Promise<void> {
+    await this.#cuts.load();
     for await (const message of this.#messages(1, this.#tailSeq, shard.number)) {
       for (const [index, line] of linesOf(message.data).entries()) {
         if (!wanted(line.log)) continue;
         const position = positionOf(message.seq, index);
+        if (this.#cuts.hides(line.log, position)) continue;
         const decoded = decodeLine(line);
         if (decoded.ok) this.#known.note(line.log, decoded.envelope.id, position);
         else this.#known.widen(line.log, position);
@@ -350,11 +395,19 @@ export class Journal {
     } else {
       for (const [index, line] of linesOf(message.data).entries()) this.#arriveLine(shard, line, positionOf(seq, index), at);
     }
+    const notice = message.header(CUT_HEADER);
+    if (notice !== '') this.#hearCut(notice);
     if (shard && seq > shard.last) shard.last = seq;
     this.#tailSeq = seq;
     for (let index = this.#reached.length - 1; index >= 0; index--) {
       if (this.#reached[index]!.seq <= seq) this.#reached.splice(index, 1)[0]!.then();
     }
+  }
+
+  #hearCut(notice: string): void {
+    const [log, before] = notice.split(' ');
+    this.#cuts.learn(log!, Number(before));
+    this.#known.cut(log!, Number(before));
   }
 
   #arriveLine(shard: Shard | undefined, line: Line, position: Position, at: number): void {
@@ -393,7 +446,7 @@ export class Journal {
 
   async *read(pattern: LogPattern, from: Position): AsyncGenerator<Entry> {
     const matches = matcher(pattern);
-    const until = await this.#headSeq();
+    const [until] = await Promise.all([this.#headSeq(), this.#cuts.load()]);
     yield* this.#entries(pattern, matches, from, until);
   }
 
@@ -411,7 +464,7 @@ export class Journal {
     for await (const { seq, at, data } of this.#messages(first, last, shard?.number)) {
       for (const [index, line] of linesOf(data).entries()) {
         const position = positionOf(seq, index);
-        if (position <= from || !matches(line.log)) continue;
+        if (position <= from || !matches(line.log) || this.#cuts.hides(line.log, position)) continue;
         const decoded = decodeLine(line);
         if (decoded.ok) yield { log: line.log, position, at, envelope: decoded.envelope };
         else this.#bury(line, position, decoded.reason);
@@ -481,6 +534,7 @@ export class Journal {
 
   async #catchUp(pattern: LogPattern, key: string, follower: Follower): Promise<void> {
     const head = await this.#reachable(() => this.#headSeq());
+    await this.#reachable(() => this.#cuts.load());
     await this.#reachable(() => this.#startTail());
     if (key !== '') await this.#learn(this.#shards[shardOf(key)]!);
     if (follower.stopped) return;

@@ -68,6 +68,18 @@ export class KnownLogs {
     if (known && !known.ids) Object.assign(known, { ids: new Map(), count: 0 });
   }
 
+  /** What is before a position is not there any more. */
+  cut(log: string, before: Position): void {
+    const known = this.#logs.get(log);
+    if (!known?.ids) return; // its ids are read again when they are needed
+    for (const [id, position] of known.ids) {
+      if (position >= before) continue;
+      known.ids.delete(id);
+      known.count -= 1;
+      this.#ids -= 1;
+    }
+  }
+
   /** Something lies there, be it an entry or not. */
   widen(log: string, position: Position): void {
     const firstToken = firstTokenOf(log);
