@@ -15,6 +15,13 @@ type OnBus = { readonly bus: string };
 type Shown = OnBus & { readonly json: boolean };
 type ByHand = Shown & { readonly account?: string; readonly why: string };
 
+/** For a file that was named beside a command. */
+const unusable =
+  (option: string, file: string) =>
+  (cause: Error): never => {
+    throw new TroupeError('LEDGER_FILE_UNUSABLE', `${option} ${file}: ${cause.message}`, { cause });
+  };
+
 const hand = (why: string) => ({ by: userInfo().username, why });
 
 const dollars = (text: string): bigint => {
@@ -104,7 +111,7 @@ export const exportLedger = (run: string, { bus, out }: OnBus & { readonly out?:
     const { lines } = await booksOf(open, run);
     const text = lines.map((line) => JSON.stringify(line)).join('\n');
     if (out === undefined) print(text);
-    else await writeFile(out, `${text}\n`);
+    else await writeFile(out, `${text}\n`).catch(unusable('--out', out));
     return EXIT.done;
   });
 
@@ -127,7 +134,7 @@ export const verify = async (run: string, { bus, file, json }: Shown & { readonl
 
 const compareFile = async (file: string, lines: readonly LedgerLine[]): Promise<string | undefined> => {
   const read: LedgerLine[] = [];
-  for (const [index, text] of (await readFile(file, 'utf8')).split('\n').filter(Boolean).entries()) {
+  for (const [index, text] of (await readFile(file, 'utf8').catch(unusable('--file', file))).split('\n').filter(Boolean).entries()) {
     const line = parseLine(text);
     if (typeof line === 'string') return `${file}:${index + 1}: expected a line of a ledger: ${line}`;
     read.push(line);

@@ -38,6 +38,7 @@ export const resolveInputs = async (
       texts.set(name, own ?? input.text!);
       continue;
     }
+    if (own?.trim() === '') throw new TroupeError('INPUT_INVALID', `input ${name}: expected a folder, found no name of one; . is where the command runs`);
     const path = resolve(own === undefined ? base : cwd, own ?? input.folder);
     const kind = await kindOf(path);
     if (kind === 'folder') {

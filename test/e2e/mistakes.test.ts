@@ -141,6 +141,11 @@ describe.concurrent('what is wrong with the command', () => {
       says: /expected a folder, found nothing at \S+papers.*\(INPUT_INVALID\)/,
     },
     { what: 'an input that nobody knows', args: ['run', BRIEF, '--input', 'dox=docs'], says: /no input "dox".*docs.*\(INPUT_UNKNOWN\)/ },
+    {
+      what: 'a folder without a name',
+      args: ['run', BRIEF, '--input', 'docs=', QUESTION],
+      says: /input docs: expected a folder, found no name of one.*\(INPUT_INVALID\)/,
+    },
     { what: 'an input without a value', args: ['run', BRIEF, '--input', 'docs'], says: 'expected name=value' },
     { what: 'a budget that is no amount', args: brief('--budget', 'lots'), says: /--budget lots: expected dollars such as 0\.05.*\(BUDGET_INVALID\)/ },
     {
@@ -263,6 +268,11 @@ describe.concurrent('what programs read', () => {
     expect(await json('freeze', 'org', '--why', 'too fast')).toEqual({ account: 'org', frozen: true, revoke: false });
     expect(await json('show', 'org')).toMatchObject({ account: 'org', accounts: [{ id: 'org', state: 'frozen', limits: [{ amount: '6000000000' }] }] });
     expect(await json('ledger', 'org')).toMatchObject({ account: 'org', lines: [{ kind: 'raise' }, { kind: 'freeze' }] });
+    for (const args of [
+      ['export', 'org', '--out', 'docs'],
+      ['verify', 'org', '--file', 'none.jsonl'],
+    ])
+      expect(await troupe(['budget', ...args])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(`${args[2]} ${args[3]}: `) as string });
     expect(await json('verify', 'org')).toEqual({ account: 'org', holds: true, lines: 2, anchors: 0 });
   });
 
