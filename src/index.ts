@@ -12,18 +12,9 @@ export { TroupeError, type Failure } from './protocols/failure.ts';
 export { loadTeam } from './topology/load.ts';
 export { resolveTeam } from './topology/resolve.ts';
 export { answerQuestion, booksOf, freezeBudget, listRuns, openQuestions, raiseBudget, verifyLedger } from './topology/remote.ts';
-export {
-  catalogueOf,
-  standardCatalogue,
-  standardModels,
-  standardTools,
-  Troupe,
-  type Paused,
-  type Run,
-  type RunResult,
-  type TroupeOptions,
-  type Waiting,
-} from './topology/start.ts';
+export { Troupe, type Paused, type Run, type TroupeOptions, type Waiting } from './topology/start.ts';
+export { catalogueOf, standardCatalogue, standardModels, standardTools } from './topology/standard.ts';
+export type { RunResult } from './topology/run-result.ts';
 export { TeamFileError, type Problem } from './topology/problem.ts';
 export type { Team } from './topology/team.ts';
 export type { ModelReply, ModelRequest } from './protocols/model.ts';

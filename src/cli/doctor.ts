@@ -1,7 +1,7 @@
 /** `troupe doctor`: what a run needs and what is there, a line each. Keys are said to be there or not, and never shown. */
 import { openBus } from '../bus/open.ts';
 import { failureOf } from '../protocols/failure.ts';
-import { standardModels, standardPrices } from '../topology/start.ts';
+import { standardModels, standardPrices } from '../topology/standard.ts';
 import { EXIT, print, printJson } from './exit.ts';
 import { version } from './version.ts';
 

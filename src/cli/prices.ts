@@ -4,7 +4,7 @@ import { TroupeError } from '../protocols/failure.ts';
 import { formatDollars, noUsage, type Rates } from '../protocols/money.ts';
 import { parseTeam } from '../topology/parse.ts';
 import { ratesOf } from '../topology/resolve.ts';
-import { standardPrices } from '../topology/start.ts';
+import { standardPrices } from '../topology/standard.ts';
 import { EXIT, print, printJson } from './exit.ts';
 
 type Prices = ReturnType<typeof standardPrices>;

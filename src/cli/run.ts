@@ -6,17 +6,9 @@ import { formatDollars } from '../protocols/money.ts';
 import { formatProblem } from '../topology/problem.ts';
 import { loadTeam } from '../topology/load.ts';
 import { resolveTeam } from '../topology/resolve.ts';
-import {
-  standardCatalogue,
-  standardModels,
-  standardTools,
-  Troupe,
-  type Paused,
-  type Run,
-  type RunResult,
-  type Threshold,
-  type Waiting,
-} from '../topology/start.ts';
+import { Troupe, type Paused, type Run, type Threshold, type Waiting } from '../topology/start.ts';
+import { standardCatalogue, standardModels, standardTools } from '../topology/standard.ts';
+import type { RunResult } from '../topology/run-result.ts';
 import type { Team } from '../topology/team.ts';
 import { openDisplay } from './display.ts';
 import { EXIT, exitCodeOf, fail, failureJson, print, printJson, say, tell } from './exit.ts';

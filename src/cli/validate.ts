@@ -3,7 +3,7 @@ import { formatDollars } from '../protocols/money.ts';
 import { formatProblem } from '../topology/problem.ts';
 import { loadTeam } from '../topology/load.ts';
 import { resolveTeam } from '../topology/resolve.ts';
-import { standardCatalogue } from '../topology/start.ts';
+import { standardCatalogue } from '../topology/standard.ts';
 import { EXIT, print, printJson, say } from './exit.ts';
 
 export type ValidateOptions = { readonly input?: Readonly<Record<string, string>>; readonly json: boolean };

@@ -1,7 +1,7 @@
 /**
  * Ids and addresses: what they look like and the one place where they are made.
  *
- *   run       r-<12 letters and digits>            r-1mfz0k3v9t2a
+ *   run       r-<17 letters and digits>            r-1mfz0k3v9t2abcdef
  *   address   <run>.<role>[.<agent>[.<key>]]       r-1mfz0k3v9t2a.worker.reader.s2-1
  *   effect    <address>/<position>/<child>         one effect of one transition
  *   grant     <effect>#<attempt>                   one physical attempt at that effect
@@ -31,12 +31,15 @@ export type Name = z.infer<typeof Name>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
-/** A new run's id: sorts by the time it was made (7 letters, to the second), ends in five random ones. `random` gives [0, 1). */
+/** Letters at the end of a run's id that are random: a thousand runs begun in one second are a thousand ids. */
+const RANDOM_LETTERS = 10;
+
+/** A new run's id: sorts by the time it was made (7 letters, to the second), then random ones. `random` gives [0, 1). */
 export const newRunId = (nowMs: number, random: () => number): RunId => {
   let stamp = '';
   for (let left = Math.floor(nowMs / 1000), i = 0; i < 7; i++, left = Math.floor(left / 32)) stamp = ALPHABET[left % 32]! + stamp;
   let tail = '';
-  for (let i = 0; i < 5; i++) tail += ALPHABET[Math.floor(random() * 32)]!;
+  for (let i = 0; i < RANDOM_LETTERS; i++) tail += ALPHABET[Math.floor(random() * 32)]!;
   return `r-${stamp}${tail}` as RunId;
 };
 

@@ -1,6 +1,6 @@
 /**
  * How the world is reached. A runner stands behind each effect that charts name; the host calls it and writes what it gives
- * into the actor's log. Only topology/start.ts knows which runners there are.
+ * into the actor's log. Only topology/workshop.ts knows which runners there are.
  */
 import type { Quote } from '../protocols/budget.ts';
 import type { Failure } from '../protocols/failure.ts';

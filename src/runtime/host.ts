@@ -21,6 +21,7 @@ import type { Clock } from './clock.ts';
 import type { EffectResult, Runners } from './effects.ts';
 import type { Definition, Effect, FoldEntry, Output, Timer } from './fold.ts';
 import { Instance, type Retired } from './instance.ts';
+import { SHARED_LEASE, type Lease } from './lease.ts';
 
 export type HostOptions = {
   readonly bus: Bus;
@@ -31,6 +32,10 @@ export type HostOptions = {
   /** Who lives at an address; `undefined`: nobody that is hosted. */
   readonly resolve: (address: Address) => Definition | undefined;
   readonly observe?: (seen: Observed) => void;
+  /** Sees what comes for actors that are not hosted here. */
+  readonly unowned?: (entry: Entry) => void;
+  /** Told when an actor that is hosted here has ended, also when history says so. */
+  readonly ended?: (address: Address) => void;
   /** Entries of one actor between two snapshots of it; 0: none are made. */
   readonly snapshotEvery?: number;
 };
@@ -38,13 +43,22 @@ export type HostOptions = {
 /** One step as it was taken, for progress, traces and charts. */
 export type Observed = { readonly instance: Instance; readonly entry: FoldEntry; readonly outputs: readonly Output[]; readonly replayed: boolean };
 
+type Adopting = { readonly fresh?: boolean; readonly history?: readonly Entry[]; readonly lease?: Lease };
+
+/** Between what was written and what is heard of it. */
+const HEARING_MS = 5;
+
 type Inbox = (entry: FoldEntry) => void;
 
 /** One adopted unit. While its history is folded nothing is performed and what comes live waits. */
 type Unit = {
   readonly prefix: string;
-  /** Whether its lease still runs, by this host's own clock: a host that slept must not act on what it once held. */
-  readonly holds: () => boolean;
+  /** A host that slept must not act on what it once had before it knows that it still has it. */
+  readonly lease: Lease;
+  /** About to be let go: what is under way ends, and nothing else begins. */
+  quiet: boolean;
+  /** Claims that were written and have not come back. */
+  readonly claims: Set<string>;
   /** What came live while history was read; `undefined` once the unit is live. */
   waiting: Entry[] | undefined;
   /** Where the host does not follow everything at once. */
@@ -84,16 +98,20 @@ export class Host {
     this.#following = bus.follow(scope, await bus.head(), (entry) => this.#receive(entry));
   }
 
-  /** Takes a unit over: folds what its logs hold, then takes up what was pending. `fresh`: its logs are known to be empty. */
-  async adopt(prefix: string, { fresh = false, holds = () => true }: { fresh?: boolean; holds?: () => boolean } = {}): Promise<void> {
+  /**
+   * Takes a unit over: folds what its logs hold, then takes up what was pending. `fresh`: its logs are known to be empty;
+   * `history`: all that they hold is known.
+   */
+  async adopt(prefix: string, { fresh = false, lease = SHARED_LEASE, history }: Adopting = {}): Promise<void> {
     const { bus } = this.#options;
-    const unit = newUnit(prefix, holds);
+    const unit = newUnit(prefix, lease);
     this.#units.set(prefix, unit);
+    if (history) unit.waiting!.push(...history);
     if (!this.#following) {
       const from = fresh ? 0 : await bus.head();
       unit.following = patternsOf(prefix).map((pattern) => bus.follow(pattern, from, (entry) => this.#receive(entry)));
     }
-    if (!fresh) {
+    if (!fresh && !history) {
       const snapshots = await this.#snapshots(prefix);
       for (const pattern of patternsOf(prefix)) {
         for await (const entry of bus.read(pattern)) {
@@ -121,6 +139,17 @@ export class Host {
     await Promise.race([settled(unit), this.failed.catch(() => {})]);
   }
 
+  /** Lets what is under way for a unit end, and begins nothing else for it: whoever adopts it next finds no call in flight. */
+  async quiesce(prefix: string): Promise<void> {
+    const unit = this.#units.get(prefix);
+    if (!unit) return;
+    unit.quiet = true;
+    while (unit.claims.size + unit.running.size + unit.appends.size > 0 && this.#units.get(prefix) === unit && !this.#stopped) {
+      await Promise.race([settled(unit), this.failed.catch(() => {})]);
+      if (unit.claims.size > 0) await new Promise<void>((resolve) => void this.#options.clock.after(HEARING_MS, resolve));
+    }
+  }
+
   /** Hands over the entries of an address at which no chart lives. */
   inbox(address: Address, onEntry: Inbox): void {
     const run = runOf(address);
@@ -129,6 +158,11 @@ export class Host {
 
   instance(address: Address): Instance | undefined {
     return this.#unitOf(address)?.instances.get(address);
+  }
+
+  /** The units that it has. */
+  get units(): Iterable<string> {
+    return this.#units.keys();
   }
 
   /** Every actor of a unit that has not ended. */
@@ -157,11 +191,23 @@ export class Host {
   // --- folding -------------------------------------------------------------------------------------------------------------
 
   #receive(entry: Entry): void {
+    if (this.#stopped) return;
     const unit = this.#unitOf(entry.log);
-    if (!unit || this.#stopped) return;
-    if (!unit.holds()) return void this.release(unit.prefix);
+    if (!unit) return this.#options.unowned?.(entry);
+    if (!unit.waiting && !unit.lease.holds()) void this.#doubt(unit);
     if (unit.waiting) unit.waiting.push(entry);
     else this.#fold(entry, unit, undefined);
+  }
+
+  /** The host slept, or the bus was away: what comes waits until it is known whether the unit is still its own. */
+  async #doubt(unit: Unit): Promise<void> {
+    unit.waiting = [];
+    const still = await unit.lease.confirm();
+    if (this.#units.get(unit.prefix) !== unit) return;
+    if (!still) return this.release(unit.prefix);
+    const waited = unit.waiting;
+    unit.waiting = undefined;
+    for (const entry of waited) this.#fold(entry, unit, undefined);
   }
 
   #unitOf(log: string): Unit | undefined {
@@ -180,6 +226,8 @@ export class Host {
     const address = raw.log as Address;
     const entry = this.#decode(raw, unit);
     if (!entry) return;
+    const { message } = entry;
+    if (message.type === 'effect.claimed' && message.data.host === this.#options.id) unit.claims.delete(grantId(message.data.effect, message.data.attempt));
     const inbox = this.#inboxes.get(runOf(address))?.get(address);
     if (inbox) return inbox(entry);
     const retired = unit.retired.get(address);
@@ -193,9 +241,12 @@ export class Host {
       return this.#bury(raw, unit, `${instance.definition.chart.name} could not take it: ${failureOf(thrown).message}`);
     }
     this.#options.observe?.({ instance, entry, outputs, replayed: unit.waiting !== undefined });
+    if (entry.message.type === 'budget.checkpoint') forgetUnheard(unit, address);
     this.#give(instance, entry, outputs, unit);
-    if (instance.ended) retire(instance, unit);
-    else if (!unit.waiting) this.#mayFreeze(instance, unit);
+    if (instance.ended) {
+      retire(instance, unit);
+      this.#options.ended?.(address);
+    } else if (!unit.waiting) this.#mayFreeze(instance, unit);
   }
 
   #begin(address: Address, entry: FoldEntry, unit: Unit, snapshots: ReadonlyMap<string, string> | undefined): Instance | undefined {
@@ -295,6 +346,7 @@ export class Host {
   }
 
   #start(unit: Unit, instance: Instance, effect: Effect): void {
+    if (unit.quiet) return;
     const runner = this.#options.runners[effect.src];
     if (!runner) return this.#refuse(unit, instance, effect, new TroupeError('EFFECT_UNKNOWN', `no runner stands behind the effect '${effect.src}'`));
     try {
@@ -314,8 +366,11 @@ export class Host {
   }
 
   #claim(unit: Unit, instance: Instance, effect: Effect): void {
+    if (unit.quiet) return;
     const { id: host } = this.#options;
-    this.#write(unit, instance.address, `${grantId(effect.key, effect.attempt)}/claim/${host}`, 'effect.claimed', {
+    const attempt = grantId(effect.key, effect.attempt);
+    unit.claims.add(attempt);
+    this.#write(unit, instance.address, `${attempt}/claim/${host}`, 'effect.claimed', {
       effect: effect.key,
       attempt: effect.attempt,
       host,
@@ -341,7 +396,7 @@ export class Host {
       const runner = this.#options.runners[effect.src]!;
       const looksOnly = !effect.grant && runner.readOnly?.(effect.input as never, address) === true;
       await (looksOnly ? undefined : this.#options.bus.durable()); // H1
-      if (signal.aborted || !unit.holds()) return stopped(effect);
+      if (signal.aborted || !(unit.lease.holds() || (await unit.lease.confirm())) || signal.aborted) return stopped(effect);
       if (!effect.grant) return await runner.run(effect.input as never, { address, signal }, undefined);
       const stopExtending = this.#keepGranted(unit, address, effect.grant);
       try {
@@ -474,9 +529,11 @@ export class Host {
 /** The logs of a unit: those below its prefix, and its own where the prefix is an address. */
 const patternsOf = (prefix: string): readonly LogPattern[] => (prefix.includes('.') ? [prefix, `${prefix}.>`] : [`${prefix}.>`]);
 
-const newUnit = (prefix: string, holds: () => boolean): Unit => ({
+const newUnit = (prefix: string, lease: Lease): Unit => ({
   prefix,
-  holds,
+  lease,
+  quiet: false,
+  claims: new Set(),
   waiting: [],
   unheard: new Map(),
   following: [],
@@ -493,6 +550,11 @@ const retire = (instance: Instance, { instances, retired, sinceSnapshot }: Unit)
   instances.delete(address);
   sinceSnapshot.delete(address);
   retired.set(address, instance.retire());
+};
+
+/** Whoever appended a checkpoint made sure that everything said before it was heard. */
+const forgetUnheard = ({ unheard }: Unit, from: Address): void => {
+  for (const [id, said] of unheard) if (said.from === from) unheard.delete(id);
 };
 
 /** Nothing more is heard, timed or called for the unit. */

@@ -4,7 +4,13 @@ import { TroupeError } from '../protocols/failure.ts';
 import { mismatches } from '../protocols/mismatch.ts';
 import { Team } from './team.ts';
 
-export const RunRecord = z.object({ team: Team, models: z.record(z.string(), z.string()), startedAt: z.number() });
+export const RunRecord = z.object({
+  team: Team,
+  models: z.record(z.string(), z.string()),
+  startedAt: z.number(),
+  /** `together`: by one process; `apart`: each agent by those that play it. */
+  hosting: z.enum(['together', 'apart']).default('together'),
+});
 export type RunRecord = z.infer<typeof RunRecord>;
 
 /** What was stored. Error: RUN_UNREADABLE. */

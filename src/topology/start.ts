@@ -1,51 +1,35 @@
 /**
- * The only composition root: puts bus, host, charts, models and tools together, and starts, resumes and ends runs.
+ * Runs that one process hosts whole: starts, resumes and ends them. Where each agent is a process of its own: service.ts.
  *
  *   R1  What a run needs to go on is on the bus before its first message: the team, the models, the question.
  *   R2  A run is hosted by one process at a time, which holds its lease.
  */
 import type { Bus } from '../bus/port.ts';
-import { createModelGateway, type ModelGateway } from '../capabilities/model/gateway.ts';
-import type { ModelAdapter } from '../capabilities/model/port.ts';
-import { createExtractiveAdapter } from '../capabilities/model/extractive/adapter.ts';
-import { createOpenAIAdapter } from '../capabilities/model/openai/adapter.ts';
-import { createPrices, type Prices } from '../capabilities/model/prices.ts';
-import { createFileTools } from '../capabilities/tool/file-tools.ts';
-import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
-import type { Tool } from '../capabilities/tool/port.ts';
-import { fewestTokens } from '../actors/conversation.ts';
 import type { ApproverContext } from '../actors/approver/machine.ts';
 import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
-import type { Quote } from '../protocols/budget.ts';
 import type { PayloadOf } from '../protocols/catalogue.ts';
-import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
-import type { Citation } from '../protocols/formats.ts';
-import type { Grant } from '../protocols/grant.ts';
+import { TroupeError, type Failure } from '../protocols/failure.ts';
 import { newRunId, RunId, runOf, type Address } from '../protocols/ids.ts';
-import type { Spending, StepOutcome } from '../protocols/lifecycle.ts';
-import type { ModelRequest } from '../protocols/model.ts';
-import { noUsage, tokensCost } from '../protocols/money.ts';
-import type { ToolRequest } from '../protocols/tool.ts';
+import type { Spending } from '../protocols/lifecycle.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
-import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
-import type { Definition, FoldEntry } from '../runtime/fold.ts';
+import type { Definition } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
-import { takeLease, type Lease } from '../runtime/lease.ts';
+import { takeLease } from '../runtime/lease.ts';
+import { Presence } from '../runtime/presence.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
-import type { Catalogue } from './check.ts';
+import { newHostId } from './host-id.ts';
 import { checkedTask } from './resolve.ts';
 import { readRecord, type RunRecord } from './run-record.ts';
+import { resultOf, type RunResult } from './run-result.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 import type { Team } from './team.ts';
+import { Workshop, type WorkshopOptions } from './workshop.ts';
 
-export type TroupeOptions = {
+export type TroupeOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
   readonly bus: Bus;
-  /** Every model that teams may name, by provider. */
-  readonly models: readonly ModelAdapter[];
-  readonly tools: readonly Tool[];
   readonly clock?: Clock;
   /** Sees every step of every run that this process hosts, also those of a history that is read again (`replayed`). */
   readonly observe?: (seen: Observed) => void;
@@ -55,18 +39,6 @@ export type TroupeOptions = {
   readonly snapshotEvery?: number;
   /** Many runs at once: one consumer of the whole bus instead of one for each run. */
   readonly manyRuns?: boolean;
-};
-
-export type RunResult = {
-  readonly run: RunId;
-  readonly status: 'completed' | 'failed';
-  readonly answer?: string;
-  readonly citations: readonly Citation[];
-  readonly failure?: Failure;
-  readonly steps: readonly StepOutcome[];
-  /** Absent when the account did not answer in time. */
-  readonly spending?: Spending;
-  readonly durationMs: number;
 };
 
 export type Threshold = PayloadOf<'budget.threshold'>;
@@ -90,19 +62,15 @@ export type Run = {
   leave(): Promise<void>;
 };
 
-type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox };
-type Hosted = Parts & { readonly countsTools: boolean; readonly definitionOf: (at: Address) => Definition | undefined };
-
-/** Teams whose parts are kept. */
-const PARTS_MAX = 32;
+type Hosted = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
 export class Troupe {
   readonly #options: TroupeOptions;
   readonly #clock: Clock;
-  readonly #id: string;
+  readonly #workshop: Workshop;
+  readonly #presence: Presence;
   readonly #host: Host;
   readonly #hosted = new Map<RunId, Hosted>();
-  readonly #parts = new Map<string, Parts>();
   /** Accounts that runs of this process share with others, by unit. */
   readonly #shared = new Map<string, Definition>();
   /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
@@ -110,24 +78,29 @@ export class Troupe {
   readonly #waiters = new Map<RunId, () => void>();
   readonly #open = new Map<RunId, Run>();
 
-  private constructor(options: TroupeOptions) {
+  private constructor(options: TroupeOptions, clock: Clock, presence: Presence) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#id = `h-${crypto.randomUUID()}`;
+    this.#clock = clock;
+    this.#presence = presence;
+    this.#workshop = new Workshop({ models: options.models, tools: options.tools, clock });
     this.#host = new Host({
       bus: options.bus,
-      id: this.#id,
-      clock: this.#clock,
-      runners: this.#runners(),
+      id: presence.id,
+      clock,
+      runners: this.#workshop.runners((at) => this.#teamAt(at)),
       resolve: (at) => this.#shared.get(runOf(at)) ?? this.#hosted.get(runOf(at))?.definitionOf(at),
       observe: (seen) => this.#observe(seen),
       snapshotEvery: options.snapshotEvery ?? 50,
     });
     this.#host.failed.catch((why: unknown) => this.#rejects.forEach((reject) => reject(why)));
+    presence.onFenced(() => this.#lose());
   }
 
+  /** Errors: BUS_*. */
   static async open(options: TroupeOptions): Promise<Troupe> {
-    const troupe = new Troupe(options);
+    const clock = options.clock ?? systemClock;
+    const presence = await Presence.open({ bus: options.bus, clock, id: newHostId() });
+    const troupe = new Troupe(options, clock, presence);
     if (options.manyRuns) await troupe.#host.start('>');
     return troupe;
   }
@@ -136,19 +109,24 @@ export class Troupe {
   async start(team: Team): Promise<Run> {
     const goal = checkedTask(team.name, team.task);
     const id = newRunId(this.#clock.now(), Math.random);
-    const record: RunRecord = { team, models: this.#chooseModels(team), startedAt: this.#clock.now() };
+    const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together' };
     const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
     const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]);
     await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', { goal });
     return run;
   }
 
-  /** Goes on with a run, wherever it stands; one that has ended gives its result again. Errors: RUN_UNKNOWN, RUN_HOSTED. */
+  /** Goes on with a run, wherever it stands; one that has ended gives its result again. Errors: RUN_UNKNOWN, RUN_HOSTED, RUN_APART. */
   async resume(id: string, { wait = true }: { wait?: boolean } = {}): Promise<Run> {
     const parsed = RunId.safeParse(id);
     const stored = parsed.success ? await this.#options.bus.get(`run.${id}`) : undefined;
     if (!stored) throw unknownRun(this.#options.bus, id);
     const record = readRecord(id, stored.value);
+    if (record.hosting === 'apart')
+      throw new TroupeError(
+        'RUN_APART',
+        `${id} is hosted by agent processes, each its part: start those with troupe up or troupe agent, and follow it with troupe tail ${id}`,
+      );
     const run = await this.#take(id as RunId, record, { fresh: false, wait });
     // Whoever started it may have died before it said so; under the same id it is said once.
     await this.#host.tell(supervisorOf(run.id), clientOf(run.id), `${run.id}/start`, 'run.start', { goal: record.team.task });
@@ -159,22 +137,21 @@ export class Troupe {
   async close(): Promise<void> {
     await Promise.all([...this.#open.values()].map((run) => run.leave()));
     await this.#host.stop();
+    await this.#presence.close();
   }
 
   async #take(id: RunId, record: RunRecord, { fresh, wait = true }: { fresh: boolean; wait?: boolean }): Promise<Run> {
     const { team, models, startedAt } = record;
     const { bus } = this.#options;
-    const lease = await takeLease(id, { bus, clock: this.#clock, id: this.#id }, { fresh, wait });
-    this.#hosted.set(id, this.#hostedOf(id, team, models));
+    const lease = await takeLease(id, { bus, clock: this.#clock, presence: this.#presence }, { fresh, wait });
+    this.#hosted.set(id, { team, definitionOf: castTeam(id, team, models) });
     const { promise: result, resolve, reject } = Promise.withResolvers<RunResult>();
     const { promise: idle, resolve: nowIdle } = Promise.withResolvers<Waiting | Paused>();
     result.catch(() => {});
     this.#rejects.set(id, reject);
 
-    let unguard = (): void => {};
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(id)) return;
-      unguard();
       this.#waiters.delete(id);
       this.#rejects.delete(id);
       await this.#host.release(id);
@@ -204,9 +181,8 @@ export class Troupe {
       void leave().then(() => this.#forgetSnapshots(id));
     });
     this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
-    unguard = this.#guard(run, lease, reject);
     if (team.budget.account !== undefined) await this.#serve(team.budget.account);
-    await this.#host.adopt(id, { fresh, holds: lease.holds });
+    await this.#host.adopt(id, { fresh, lease });
     if (team.budget.account !== undefined) await this.#openAccounts(id, team, opened);
     live = true;
     this.#waiters.get(id)?.();
@@ -228,19 +204,19 @@ export class Troupe {
     if (refused) throw new TroupeError(refused.code, refused.message, { details: refused.details });
   }
 
-  /** Tells when the lease is lost, so that nobody waits for a result that comes elsewhere. */
-  #guard(run: Run, lease: Lease, reject: (why: unknown) => void): () => void {
-    let stop = (): void => {};
-    const look = (): void => {
-      if (lease.holds()) {
-        stop = this.#clock.after(1_000, look);
-        return;
-      }
-      reject(new TroupeError('RUN_LOST', `another process has taken ${run.id} over, or this one was stopped for too long`, { retryable: true }));
-      void run.leave();
-    };
-    look();
-    return () => stop();
+  /** Others have fenced this host, and have what it had: nobody is to wait for results that come elsewhere. */
+  #lose(): void {
+    for (const [run, reject] of this.#rejects) {
+      reject(new TroupeError('RUN_LOST', `this process was silent for too long, and another one has taken ${run} over`, { retryable: true }));
+    }
+    const left = [...this.#open.values()].map((run) => run.leave());
+    void Promise.all(left).then(() => this.#presence.rejoin().catch(() => {})); // a bus that is away is noticed by whoever uses it
+  }
+
+  #teamAt(at: Address): Team {
+    const hosted = this.#hosted.get(runOf(at));
+    if (!hosted) throw new TroupeError('RUN_LEFT', `${runOf(at)} is not hosted here any more`);
+    return hosted.team;
   }
 
   #observe(seen: Observed): void {
@@ -287,133 +263,4 @@ export class Troupe {
       // A cache: what stays behind is in nobody's way.
     }
   }
-
-  #hostedOf(id: RunId, team: Team, models: Models): Hosted {
-    return { definitionOf: castTeam(id, team, models), countsTools: countsTools(team), ...this.#partsOf(team) };
-  }
-
-  /** What all runs of one team share. */
-  #partsOf(team: Team): Parts {
-    const known = this.#parts.get(team.hash);
-    if (known) return known;
-    const toolbox = createToolbox({
-      tools: this.#options.tools,
-      folders: team.folders,
-      allowed: Object.fromEntries(Object.values(team.agents).map(({ name, tools }) => [name, tools])),
-      now: () => this.#clock.now(),
-    });
-    const gateway = createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
-    if (this.#parts.size >= PARTS_MAX) this.#parts.delete(this.#parts.keys().next().value!);
-    this.#parts.set(team.hash, { toolbox, gateway });
-    return { toolbox, gateway };
-  }
-
-  /** The first of each agent's models that can be called as things stand. Errors: MODEL_NOT_READY, MODEL_SETTING_INVALID. */
-  #chooseModels(team: Team): Models {
-    const { gateway } = this.#partsOf(team);
-    return Object.fromEntries(
-      Object.values(team.agents).map(({ name, models }) => {
-        const reasons = models.map((model) => ({ model, failure: gateway.check(model) }));
-        const chosen = reasons.find(({ failure }) => failure === undefined || failure.code === 'MODEL_SETTING_INVALID');
-        if (chosen?.failure) throw new TroupeError(chosen.failure.code, chosen.failure.message, { details: { agent: name, model: chosen.model } });
-        if (chosen) return [name, chosen.model];
-        const said = reasons.map(({ model, failure }) => `${model}: ${failure!.message}`).join('; ');
-        throw new TroupeError('MODEL_NOT_READY', `no model of agent ${name} can be called. ${said}`, { details: { agent: name, models } });
-      }),
-    );
-  }
-
-  #runners(): Runners {
-    const hostedAt = (at: Address): Hosted => {
-      const hosted = this.#hosted.get(runOf(at));
-      if (!hosted) throw new TroupeError('RUN_LEFT', `${runOf(at)} is not hosted here any more`);
-      return hosted;
-    };
-    return {
-      model: {
-        quote: (request: ModelRequest, at: Address) => hostedAt(at).gateway.quote(request),
-        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) =>
-          callModel(hostedAt(address).gateway, request, grant!, signal),
-      },
-      tool: {
-        quote: ({ call }: ToolRequest, at: Address) => (hostedAt(at).countsTools ? toolQuote(call.name) : undefined),
-        readOnly: (request: ToolRequest, at: Address) => this.#hosted.get(runOf(at))?.toolbox.isReadOnly(request) ?? false,
-        run: async (request: ToolRequest, { address, signal }: EffectContext, grant: Grant | undefined): Promise<EffectResult> => {
-          const { toolbox } = hostedAt(address);
-          grant?.use(this.#clock.now());
-          const output = await toolbox.run(request, signal);
-          return {
-            ok: true,
-            output,
-            ...(grant && { bill: { grant: grant.id, spentNanos: '0', usage: noUsage, model: `tool:${request.call.name}`, kind: 'tool' as const } }),
-          };
-        },
-      },
-    };
-  }
 }
-
-/** A tool costs no money of its own; its grant is for the limits that count calls. */
-const toolQuote = (name: string): Quote => ({
-  model: `tool:${name}`,
-  fixedNanos: '0',
-  outputNanosPerMtok: '0',
-  maxTokens: 0,
-  minTokens: 0,
-  inputTokens: 0,
-  priceHash: '',
-  kind: 'tool',
-});
-
-/** Whether a limit of the team counts tool calls. */
-const countsTools = ({ budget, agents }: Team): boolean =>
-  [...budget.limits, ...Object.values(agents).flatMap((agent) => agent.budget?.limits ?? [])].some(({ measure }) => measure === 'tool_calls');
-
-const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
-  try {
-    const { reply, spentNanos } = await gateway.call(request, grant, { signal });
-    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model } };
-  } catch (thrown) {
-    const failure = failureOf(thrown);
-    const cost = gateway.costOf(thrown, request, grant);
-    if (cost === 'unused') return { ok: false, failure, unused: true };
-    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
-  }
-};
-
-const resultOf = (run: RunId, { message, at }: FoldEntry, startedAt: number): RunResult | undefined => {
-  if (message.type !== 'run.completed' && message.type !== 'run.failed') return undefined;
-  const { steps, spending } = message.data;
-  const shared = { run, steps, durationMs: Math.max(0, at - startedAt), ...(spending && { spending }) };
-  if (message.type === 'run.completed') return { ...shared, status: 'completed', answer: message.data.answer, citations: message.data.citations };
-  const { failure, answer, citations } = message.data;
-  return { ...shared, status: 'failed', ...(answer !== undefined && { answer }), citations, failure };
-};
-
-// --- what is there without asking --------------------------------------------------------------------------------------------
-
-export const standardModels = (): ModelAdapter[] => [createOpenAIAdapter(), createExtractiveAdapter({ now: Date.now })];
-export const standardTools = (): Tool[] => createFileTools();
-export const standardPrices = (): Prices => createPrices();
-
-/** As team files may name it. */
-export const standardCatalogue = (): Catalogue => catalogueOf(standardModels(), standardTools());
-
-export const catalogueOf = (models: readonly ModelAdapter[], tools: readonly Tool[]): Catalogue => {
-  const prices = createPrices();
-  return {
-    tools: tools.map(({ name, needsFolder = false }) => ({ name, needsFolder })),
-    providers: models.map(({ provider }) => provider),
-    models: (provider) => models.find((adapter) => adapter.provider === provider)?.models,
-    price: (model) => prices.find(model)?.rates,
-    cheapestCall: (model, rates, maxTokens) => {
-      const adapter = models.find(({ provider }) => model.startsWith(`${provider}/`));
-      const minTokens = fewestTokens(maxTokens);
-      const request: ModelRequest = { model, messages: [], tools: [], maxTokens, minTokens, timeoutMs: 1 };
-      const inputTokens = adapter?.inputTokenBound(request, []) ?? 0;
-      return (
-        tokensCost(inputTokens, BigInt(rates.inputNanosPerMtok)) + tokensCost(minTokens, BigInt(rates.outputNanosPerMtok)) + BigInt(rates.perCallNanos ?? '0')
-      );
-    },
-  };
-};

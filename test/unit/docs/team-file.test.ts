@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { teamJsonSchema } from '../../../src/topology/json-schema.ts';
 import { loadTeam } from '../../../src/topology/load.ts';
 import { resolveTeam } from '../../../src/topology/resolve.ts';
-import { standardCatalogue } from '../../../src/topology/start.ts';
+import { standardCatalogue } from '../../../src/topology/standard.ts';
 import { blocksOf, namesIn, pages, readPage, rowsOf } from './pages.ts';
 
 const page = readPage('docs/team-file.md');

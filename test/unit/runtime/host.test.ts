@@ -307,7 +307,7 @@ describe('a unit that is let go', () => {
     let holds = true;
     const model = new HeldModel();
     const host = hostOf('h1', { runners: model.runners });
-    await host.adopt(run, { fresh: true, holds: () => holds });
+    await host.adopt(run, { fresh: true, lease: { holds: () => holds, confirm: async () => holds, release: async () => {} } });
     await bus.append(worker, said('assign', 'task.assign', assignment, lead));
     await eventually('it is called', () => model.calls.length === 1);
     holds = false;

@@ -1,0 +1,317 @@
+/**
+ * Who hosts what, where many processes could: each process that plays a part sees every entry for it, and all of them choose
+ * alike which one takes an actor on. The lease decides; the choice only keeps them from asking for it all at once.
+ *
+ *   P1  An actor for which an entry came is hosted, as long as some process that plays its part has room.
+ *   P2  What a host had is free when the host is fenced (presence.ts); whoever plays the part takes it on and folds its log.
+ *   P3  An actor that has ended is let go; an entry that comes late is folded by whoever takes it on then.
+ *   P4  A host that drains takes nothing on, and hands over what it has when what is under way has ended.
+ */
+import type { Bus, Entry } from '../bus/port.ts';
+import type { Address } from '../protocols/ids.ts';
+import type { Clock } from './clock.ts';
+import type { Host } from './host.ts';
+import { LEASE_PREFIX, SHARED_LEASE, takeLeaseAt, type Lease } from './lease.ts';
+import { fence, isKnownDead, watchHosts, type Peer, type Presence } from './presence.ts';
+
+/** What an actor is to those who could host it. */
+export type Part = {
+  readonly team: string;
+  readonly agent: string;
+  /** Any number of hosts have it at once, and all of them decide alike. */
+  readonly shared: boolean;
+};
+
+export type PlacementOptions = {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly host: Host;
+  readonly presence: Presence;
+  /** Which part it is; `undefined`: none that is placed. Whatever is needed to host it is at hand when it resolves. */
+  readonly partOf: (address: Address) => Promise<Part | undefined>;
+  /** The parts that this process plays. */
+  readonly plays: (part: Part) => boolean;
+  /** Actors at once. */
+  readonly concurrency: number;
+  /** Whether an entry of this type is the first that its actor ever gets. */
+  readonly isBirth: (type: string) => boolean;
+  readonly onChange?: (change: PlacementChange) => void;
+};
+
+export type PlacementChange =
+  | { readonly kind: 'taken'; readonly unit: Address; readonly from?: string }
+  | { readonly kind: 'let go'; readonly unit: Address }
+  | { readonly kind: 'silent'; readonly host: string };
+
+type Waiting = {
+  readonly unit: Address;
+  readonly part: Part;
+  /** All that its log holds, if its first entry was seen. */
+  readonly entries: Entry[] | undefined;
+  stop: () => void;
+};
+
+/** For the one that was chosen to take an actor on, before the next one does. */
+const TURN_MS = 150;
+
+export class Placement {
+  readonly #options: PlacementOptions;
+  readonly #leases = new Map<string, { readonly host: string; readonly revision: number }>();
+  readonly #loads = new Map<string, number>();
+  readonly #peers = new Map<string, Peer>();
+  /** Entries came, and nobody is known to host it. */
+  readonly #waiting = new Map<Address, Waiting>();
+  /** Entries for actors of which it is not known yet whether they are played here. */
+  readonly #asking = new Map<Address, Entry[]>();
+  readonly #mine = new Map<Address, { readonly lease: Lease; readonly shared: boolean }>();
+  readonly #taking = new Set<Address>();
+  readonly #watches: { stop(): void }[] = [];
+  #stopLooking = (): void => {};
+  /** Until then nobody is fenced: this host was away itself. */
+  #mercyUntil = 0;
+  #draining = false;
+  #closed = false;
+
+  constructor(options: PlacementOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { bus, clock } = this.#options;
+    this.#watches.push(
+      watchHosts(bus, clock, (id, peer) => this.#hears(id, peer)),
+      bus.watchStore(LEASE_PREFIX, ({ key, value, revision }) => this.#sees(key.slice(LEASE_PREFIX.length), value, revision)),
+    );
+    this.#look();
+  }
+
+  /** Actors that it hosts alone, or is about to. */
+  get load(): number {
+    let load = this.#taking.size;
+    for (const [unit, { shared }] of this.#mine) if (!shared && !this.#taking.has(unit)) load++;
+    return load;
+  }
+
+  /** An entry came for an actor that is not hosted here. */
+  receive(entry: Entry): void {
+    if (this.#closed) return;
+    const unit = entry.log as Address;
+    const waiting = this.#waiting.get(unit);
+    if (waiting) return void waiting.entries?.push(entry);
+    const asking = this.#asking.get(unit);
+    if (asking) return void asking.push(entry);
+    this.#asking.set(unit, [entry]);
+    void this.#consider(unit);
+  }
+
+  /** An actor may be without a host: what came for it came before this process looked. */
+  find(unit: Address): void {
+    if (!this.#asking.has(unit) && !this.#waiting.has(unit) && !this.#mine.has(unit)) void this.#consider(unit);
+  }
+
+  /** An actor that is hosted here has ended. */
+  async ended(unit: Address): Promise<void> {
+    const { host } = this.#options;
+    if (this.#taking.has(unit)) return; // history says so: there may be something to say again
+    await host.settled(unit);
+    await this.letGo(unit);
+  }
+
+  async letGo(unit: Address): Promise<void> {
+    const { host, onChange } = this.#options;
+    const mine = this.#mine.get(unit);
+    if (!mine) return;
+    this.#mine.delete(unit);
+    await host.release(unit);
+    await mine.lease.release();
+    onChange?.({ kind: 'let go', unit });
+    this.#placeWaiting();
+  }
+
+  async letGoWhere(isMeant: (unit: Address) => boolean): Promise<void> {
+    for (const waiting of [...this.#waiting.values()]) if (isMeant(waiting.unit)) this.#forget(waiting);
+    await Promise.all([...this.#mine.keys()].filter(isMeant).map((unit) => this.letGo(unit)));
+  }
+
+  letAllGo(): Promise<void> {
+    return this.letGoWhere(() => true);
+  }
+
+  /** Takes nothing on from now on, and hands over what it has: what is under way may end until `deadlineMs` from now. */
+  async drain(deadlineMs: number): Promise<void> {
+    const { host, clock, presence } = this.#options;
+    this.#draining = true;
+    for (const { stop } of this.#waiting.values()) stop();
+    this.#waiting.clear();
+    await presence.say({ draining: true }).catch(() => {});
+    let stop = (): void => {};
+    const late = new Promise<void>((resolve) => (stop = clock.after(deadlineMs, resolve)));
+    await Promise.all(
+      [...this.#mine.keys()].map(async (unit) => {
+        await Promise.race([host.quiesce(unit), late]);
+        await this.letGo(unit);
+      }),
+    );
+    stop();
+  }
+
+  /** Stops taking part. What it has is free when its presence ends. */
+  close(): void {
+    this.#closed = true;
+    this.#stopLooking();
+    for (const { stop } of [...this.#watches, ...this.#waiting.values()]) stop();
+    this.#waiting.clear();
+  }
+
+  // --- what is known of the others -----------------------------------------------------------------------------------------
+
+  #hears(id: string, peer: Peer | undefined): void {
+    if (this.#closed) return;
+    if (peer) this.#peers.set(id, peer);
+    else this.#gone(id);
+    this.#placeWaiting();
+  }
+
+  /** P2 */
+  #gone(id: string): void {
+    this.#peers.delete(id);
+    for (const [unit, { host }] of this.#leases) if (host === id) this.find(unit as Address);
+  }
+
+  #sees(unit: string, host: string | undefined, revision: number): void {
+    if (this.#closed) return;
+    const before = this.#leases.get(unit);
+    if (before) this.#count(before.host, -1);
+    if (host === undefined) {
+      this.#leases.delete(unit);
+      this.#placeWaiting();
+      return;
+    }
+    this.#leases.set(unit, { host, revision });
+    this.#count(host, 1);
+    const waiting = this.#waiting.get(unit as Address);
+    if (waiting && this.#isAlive(host)) this.#forget(waiting);
+    else if (!this.#isAlive(host)) this.find(unit as Address);
+  }
+
+  #count(host: string, by: number): void {
+    this.#loads.set(host, (this.#loads.get(host) ?? 0) + by);
+  }
+
+  #isAlive(host: string): boolean {
+    return host === this.#options.presence.id || this.#peers.has(host);
+  }
+
+  /** Once a second: who is silent is fenced, by whoever notices. */
+  #look(): void {
+    const { bus, clock, presence } = this.#options;
+    this.#stopLooking = clock.after(Math.min(1_000, presence.leaseMs / 4), () => this.#look());
+    const now = clock.now();
+    if (!presence.holds()) {
+      // Who was away itself cannot tell who was silent meanwhile.
+      this.#mercyUntil = now + presence.leaseMs;
+      for (const [id, peer] of this.#peers) this.#peers.set(id, { ...peer, heardAt: now });
+      return;
+    }
+    if (now < this.#mercyUntil) return;
+    for (const peer of this.#peers.values()) {
+      const { id } = peer.record;
+      if (id === presence.id || (now - peer.heardAt < presence.leaseMs && !isKnownDead(peer.record))) continue;
+      fence(bus, peer).then(
+        (fenced) => {
+          if (!fenced || this.#closed) return;
+          this.#options.onChange?.({ kind: 'silent', host: id });
+          this.#gone(id);
+          this.#placeWaiting();
+        },
+        () => {}, // the bus is away; it is tried again
+      );
+    }
+  }
+
+  // --- taking on -----------------------------------------------------------------------------------------------------------
+
+  async #consider(unit: Address): Promise<void> {
+    const { partOf, plays, isBirth } = this.#options;
+    const part = await partOf(unit).catch(() => undefined);
+    const entries = this.#asking.get(unit);
+    this.#asking.delete(unit);
+    if (!part || !plays(part) || this.#draining || this.#closed || this.#mine.has(unit) || this.#taking.has(unit)) return;
+    const isWhole = entries !== undefined && isBirth(entries[0]!.envelope.type);
+    const waiting: Waiting = { unit, part, entries: isWhole ? entries : undefined, stop: () => {} };
+    const { host } = this.#leases.get(unit) ?? {};
+    if (host !== undefined && this.#isAlive(host) && !part.shared) return;
+    this.#waiting.set(unit, waiting);
+    this.#place(waiting);
+  }
+
+  #forget(waiting: Waiting): void {
+    waiting.stop();
+    this.#waiting.delete(waiting.unit);
+  }
+
+  #placeWaiting(): void {
+    if (this.#draining || this.#closed) return;
+    for (const waiting of [...this.#waiting.values()]) this.#place(waiting);
+  }
+
+  #place(waiting: Waiting): void {
+    const { clock, concurrency } = this.#options;
+    waiting.stop();
+    if (waiting.part.shared) return void this.#take(waiting);
+    if (this.load >= concurrency) return; // P1: when something ends, or somebody else takes it
+    const turn = this.#turn(waiting);
+    if (turn === 0) return void this.#take(waiting);
+    waiting.stop = clock.after(turn * TURN_MS, () => {
+      if (this.#waiting.get(waiting.unit) === waiting && this.load < concurrency) void this.#take(waiting);
+    });
+  }
+
+  /** Whose turn it is, and how many come before this host: the least busy first, and among equals by lot, alike for all. */
+  #turn({ unit, part }: Waiting): number {
+    const { presence, concurrency } = this.#options;
+    const busy = (load: number, room: number): number => Math.floor((load * 8) / room);
+    const own = [busy(this.load, concurrency), lot(unit, presence.id)] as const;
+    let turn = 0;
+    for (const { record } of this.#peers.values()) {
+      const { id, serves, draining } = record;
+      if (id === presence.id || draining || serves?.team !== part.team || !serves.agents.includes(part.agent)) continue;
+      const load = this.#loads.get(id) ?? 0;
+      if (load >= serves.concurrency) continue;
+      const theirs = busy(load, serves.concurrency);
+      if (theirs < own[0] || (theirs === own[0] && lot(unit, id) < own[1])) turn++;
+    }
+    return turn;
+  }
+
+  async #take(waiting: Waiting): Promise<void> {
+    const { bus, clock, host, presence, onChange } = this.#options;
+    const { unit, part, entries } = waiting;
+    if (this.#taking.has(unit)) return;
+    this.#taking.add(unit);
+    const known = this.#leases.get(unit);
+    try {
+      const lease = part.shared ? SHARED_LEASE : await takeLeaseAt(unit, known?.revision ?? 0, { bus, clock, presence });
+      if (!lease) return; // somebody else was first: its lease is on its way here
+      if (this.#draining || this.#closed) return await lease.release();
+      // From here on the host takes what comes; nothing comes between what was kept and that.
+      if (this.#waiting.get(unit) === waiting) this.#forget(waiting);
+      this.#mine.set(unit, { lease, shared: part.shared });
+      await host.adopt(unit, { lease, ...(entries && { history: entries }) });
+      onChange?.({ kind: 'taken', unit, ...(known && { from: known.host }) });
+      if (!host.instance(unit)) queueMicrotask(() => void this.ended(unit));
+    } catch {
+      // The bus is away: when it is back, what waits is looked at again.
+      waiting.stop = clock.after(TURN_MS * 4, () => this.#place(waiting));
+    } finally {
+      this.#taking.delete(unit);
+    }
+  }
+}
+
+/** A number for a unit and a host, the same everywhere (FNV-1a). */
+const lot = (unit: string, host: string): number => {
+  let hash = 0x811c9dc5;
+  for (const char of `${unit}/${host}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
+  return hash >>> 0;
+};

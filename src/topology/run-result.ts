@@ -1,0 +1,28 @@
+/** How a run ended, as its client hears it. */
+import type { Failure } from '../protocols/failure.ts';
+import type { Citation } from '../protocols/formats.ts';
+import type { RunId } from '../protocols/ids.ts';
+import type { Spending, StepOutcome } from '../protocols/lifecycle.ts';
+import type { FoldEntry } from '../runtime/fold.ts';
+
+export type RunResult = {
+  readonly run: RunId;
+  readonly status: 'completed' | 'failed';
+  readonly answer?: string;
+  readonly citations: readonly Citation[];
+  readonly failure?: Failure;
+  readonly steps: readonly StepOutcome[];
+  /** Absent when the account did not answer in time. */
+  readonly spending?: Spending;
+  readonly durationMs: number;
+};
+
+/** What an entry of the client's log says of the end; `undefined`: it says something else. */
+export const resultOf = (run: RunId, { message, at }: Pick<FoldEntry, 'message' | 'at'>, startedAt: number): RunResult | undefined => {
+  if (message.type !== 'run.completed' && message.type !== 'run.failed') return undefined;
+  const { steps, spending } = message.data;
+  const shared = { run, steps, durationMs: Math.max(0, at - startedAt), ...(spending && { spending }) };
+  if (message.type === 'run.completed') return { ...shared, status: 'completed', answer: message.data.answer, citations: message.data.citations };
+  const { failure, answer, citations } = message.data;
+  return { ...shared, status: 'failed', ...(answer !== undefined && { answer }), citations, failure };
+};

@@ -1,0 +1,235 @@
+/**
+ * Agents as a process of their own: it plays some parts of a team, in whatever run of the team needs them, beside any number of
+ * processes that play the same parts or the others (runtime/placement.ts). Runs that are hosted apart are started by whoever
+ * writes their record and their first message (start.ts).
+ */
+import type { Bus } from '../bus/port.ts';
+import { decode } from '../protocols/catalogue.ts';
+import { TroupeError } from '../protocols/failure.ts';
+import { parseAddress, runOf, type Address, type RunId } from '../protocols/ids.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import type { Definition } from '../runtime/fold.ts';
+import { Host, type Observed } from '../runtime/host.ts';
+import { Placement, type Part, type PlacementChange } from '../runtime/placement.ts';
+import { Presence } from '../runtime/presence.ts';
+import { castTeam, clientOf, SHARED } from './cast.ts';
+import { newHostId } from './host-id.ts';
+import { readRecord } from './run-record.ts';
+import { resultOf } from './run-result.ts';
+import { sharedDefinition } from './shared-account.ts';
+import type { Team } from './team.ts';
+import { Workshop, type WorkshopOptions } from './workshop.ts';
+
+/** How the part that grants a team's money is named beside its agents'. */
+export const BUDGET_PART = 'budget/server';
+
+export type ServiceOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
+  readonly bus: Bus;
+  readonly team: Team;
+  /** Agents of the team, and `BUDGET_PART`. */
+  readonly plays: readonly string[];
+  /** Actors at once. */
+  readonly concurrency: number;
+  readonly version?: string;
+  readonly clock?: Clock;
+  readonly leaseMs?: number;
+  readonly snapshotEvery?: number;
+  readonly observe?: (seen: Observed) => void;
+  readonly onChange?: (change: ServiceChange) => void;
+  /** Only this run; without it, every run of the team. */
+  readonly run?: RunId;
+};
+
+export type ServiceChange = PlacementChange | { readonly kind: 'fenced' } | { readonly kind: 'run ended'; readonly run: RunId };
+
+type Known = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
+
+/** Messages with which the life of an actor begins. */
+const BIRTHS = new Set(['run.start', 'task.assign', 'review.request']);
+
+/** Under `open.<run>`, as long as a run that is hosted apart has not ended. */
+export const openKey = (run: RunId): string => `open.${run}`;
+
+export class Service {
+  readonly #options: ServiceOptions;
+  readonly #host: Host;
+  readonly #presence: Presence;
+  readonly #placement: Placement;
+  /** Runs that concern it, or not (`undefined`). */
+  readonly #runs = new Map<RunId, Promise<Known | undefined>>();
+  readonly #known = new Map<RunId, Known>();
+  readonly #accounts = new Map<string, Definition>();
+  #closing: Promise<void> | undefined;
+  /** Rejects when the bus is lost for good. */
+  readonly failed: Promise<never>;
+
+  private constructor(options: ServiceOptions, clock: Clock, presence: Presence) {
+    const { bus, observe, snapshotEvery = 50, plays, concurrency, onChange } = options;
+    this.#options = options;
+    this.#presence = presence;
+    const workshop = new Workshop({ models: options.models, tools: options.tools, clock });
+    this.#host = new Host({
+      bus,
+      id: presence.id,
+      clock,
+      runners: workshop.runners((at) => this.#teamAt(at)),
+      resolve: (at) => this.#accounts.get(runOf(at)) ?? this.#known.get(runOf(at))?.definitionOf(at),
+      unowned: (entry) => {
+        if (entry.envelope.type.startsWith('run.') && entry.log === clientOf(runOf(entry.log as Address))) this.#seeEnd(entry.log as Address, entry);
+        else this.#placement.receive(entry);
+      },
+      ended: (at) => void this.#placement.ended(at),
+      snapshotEvery,
+      ...(observe && { observe }),
+    });
+    this.failed = this.#host.failed;
+    const played = new Set(plays);
+    this.#placement = new Placement({
+      bus,
+      clock,
+      host: this.#host,
+      presence,
+      partOf: (at) => this.#partOf(at),
+      plays: ({ team, agent }) => team === options.team.name && played.has(agent),
+      concurrency,
+      isBirth: (type) => BIRTHS.has(type),
+      onChange: (change) => onChange?.(change),
+    });
+    presence.onFenced(() => void this.#comeBack());
+  }
+
+  /** Joins the bus and takes on what waits. Errors: MODEL_NOT_READY (a model of an agent it plays cannot be called), ACCOUNT_UNKNOWN, BUS_*. */
+  static async open(options: ServiceOptions): Promise<Service> {
+    const { bus, team, plays, concurrency, version, clock = systemClock, leaseMs } = options;
+    const workshop = new Workshop({ models: options.models, tools: options.tools, clock });
+    const models = workshop.chooseModels({ ...team, agents: Object.fromEntries(Object.entries(team.agents).filter(([name]) => plays.includes(name))) });
+    const presence = await Presence.open({
+      bus,
+      clock,
+      id: newHostId(),
+      ...(leaseMs !== undefined && { leaseMs }),
+      about: { serves: { team: team.name, hash: team.hash, agents: [...plays], concurrency, models }, ...(version !== undefined && { version }) },
+    });
+    const service = new Service(options, clock, presence);
+    await service.#begin();
+    return service;
+  }
+
+  get id(): string {
+    return this.#presence.id;
+  }
+
+  /** Actors that it hosts and that have not ended. */
+  get load(): number {
+    return this.#placement.load;
+  }
+
+  /** Takes nothing on any more, lets what is under way end for `deadlineMs`, hands the rest over, and leaves the bus. */
+  close(deadlineMs = 0): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#placement.drain(deadlineMs);
+      this.#placement.close();
+      await this.#host.stop();
+      await this.#presence.close();
+    })();
+    return this.#closing;
+  }
+
+  async #begin(): Promise<void> {
+    const { bus, plays, team } = this.#options;
+    await this.#host.start('>');
+    this.#placement.start();
+    const account = team.budget.account;
+    if (account !== undefined && plays.includes(BUDGET_PART)) {
+      this.#accounts.set(`${SHARED}${account}`, await sharedDefinition(bus, account));
+      await this.#host.adopt(`${SHARED}${account}`);
+    }
+    await this.#findOpen();
+  }
+
+  /** What is under way already. */
+  async #findOpen(): Promise<void> {
+    const { bus, run: only } = this.#options;
+    for (const key of await bus.keys('open.')) {
+      const run = key.slice('open.'.length) as RunId;
+      if ((only !== undefined && run !== only) || !(await this.#knownRun(run))) continue;
+      const logs = new Set<string>();
+      for await (const entry of bus.read(`${run}.>`)) {
+        logs.add(entry.log);
+        if (entry.log === clientOf(run)) this.#seeEnd(entry.log as Address, entry);
+      }
+      for (const log of logs) this.#placement.find(log as Address);
+    }
+  }
+
+  /** Others took it for dead, and have what it had: it lets go, and takes part anew. */
+  async #comeBack(): Promise<void> {
+    this.#options.onChange?.({ kind: 'fenced' });
+    await this.#placement.letAllGo();
+    await this.#presence.rejoin();
+    await this.#findOpen();
+  }
+
+  async #partOf(at: Address): Promise<Part | undefined> {
+    const { run, role, agent } = parseAddress(at);
+    const known = await this.#knownRun(run);
+    if (!known) return undefined;
+    const { name: team, topology, budget } = known.team;
+    switch (role) {
+      case 'supervisor':
+        return { team, agent: topology.supervisor, shared: false };
+      case 'approver':
+        return { team, agent: topology.supervisor, shared: true };
+      case 'budget':
+        return budget.account === undefined ? { team, agent: BUDGET_PART, shared: true } : undefined;
+      default:
+        return agent === undefined ? undefined : { team, agent, shared: false };
+    }
+  }
+
+  #knownRun(run: RunId): Promise<Known | undefined> {
+    let known = this.#runs.get(run);
+    if (!known) {
+      known = this.#lookUp(run);
+      this.#runs.set(run, known);
+      known.catch(() => this.#runs.delete(run)); // the bus is away; it is asked again
+    }
+    return known;
+  }
+
+  async #lookUp(run: RunId): Promise<Known | undefined> {
+    const { bus, team: own, run: only } = this.#options;
+    if (only !== undefined && run !== only) return undefined;
+    const stored = await bus.get(`run.${run}`);
+    if (!stored) return undefined;
+    const record = readRecord(run, stored.value);
+    const { team, models, hosting } = record;
+    if (hosting !== 'apart' || team.name !== own.name) return undefined;
+    const known: Known = { team, definitionOf: castTeam(run, team, models) };
+    this.#known.set(run, known);
+    return known;
+  }
+
+  #teamAt(at: Address): Team {
+    const known = this.#known.get(runOf(at));
+    if (!known) throw new TroupeError('RUN_LEFT', `${runOf(at)} is not hosted here any more`);
+    return known.team;
+  }
+
+  #seeEnd(log: Address, { envelope, at }: { readonly envelope: { readonly type: string }; readonly at: number }): void {
+    const run = runOf(log);
+    const decoded = decode(envelope as Parameters<typeof decode>[0]);
+    if (!decoded.ok || !resultOf(run, { message: decoded.message, at }, at)) return;
+    void this.#forget(run);
+  }
+
+  async #forget(run: RunId): Promise<void> {
+    const { bus, onChange } = this.#options;
+    if (!this.#known.has(run)) return void this.#runs.delete(run);
+    await this.#placement.letGoWhere((unit) => runOf(unit) === run);
+    this.#known.delete(run);
+    this.#runs.delete(run);
+    onChange?.({ kind: 'run ended', run });
+    await bus.delete(openKey(run)).catch(() => {});
+  }
+}

@@ -1,0 +1,124 @@
+/** What agents work with: the models and tools of each team, and the runners that stand behind the effects of their charts. */
+import { createModelGateway, type ModelGateway } from '../capabilities/model/gateway.ts';
+import type { ModelAdapter } from '../capabilities/model/port.ts';
+import { createPrices } from '../capabilities/model/prices.ts';
+import type { Tool } from '../capabilities/tool/port.ts';
+import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
+import type { Quote } from '../protocols/budget.ts';
+import { failureOf, TroupeError } from '../protocols/failure.ts';
+import type { Grant } from '../protocols/grant.ts';
+import type { Address } from '../protocols/ids.ts';
+import type { ModelRequest } from '../protocols/model.ts';
+import { noUsage } from '../protocols/money.ts';
+import type { ToolRequest } from '../protocols/tool.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
+import type { Models } from './cast.ts';
+import type { Team } from './team.ts';
+
+type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox; readonly countsTools: boolean };
+
+/** Teams whose parts are kept. */
+const PARTS_MAX = 32;
+
+export type WorkshopOptions = {
+  /** Every model that teams may name, by provider. */
+  readonly models: readonly ModelAdapter[];
+  readonly tools: readonly Tool[];
+  readonly clock: Clock;
+};
+
+export class Workshop {
+  readonly #options: WorkshopOptions;
+  readonly #parts = new Map<string, Parts>();
+
+  constructor(options: WorkshopOptions) {
+    this.#options = options;
+  }
+
+  /** What all runs of one team share. */
+  #partsOf(team: Team): Parts {
+    const known = this.#parts.get(team.hash);
+    if (known) return known;
+    const toolbox = createToolbox({
+      tools: this.#options.tools,
+      folders: team.folders,
+      allowed: Object.fromEntries(Object.values(team.agents).map(({ name, tools }) => [name, tools])),
+      now: () => this.#options.clock.now(),
+    });
+    const gateway = createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
+    if (this.#parts.size >= PARTS_MAX) this.#parts.delete(this.#parts.keys().next().value!);
+    const parts = { toolbox, gateway, countsTools: countsTools(team) };
+    this.#parts.set(team.hash, parts);
+    return parts;
+  }
+
+  /** The first of each agent's models that can be called as things stand. Errors: MODEL_NOT_READY, MODEL_SETTING_INVALID. */
+  chooseModels(team: Team): Models {
+    const { gateway } = this.#partsOf(team);
+    return Object.fromEntries(
+      Object.values(team.agents).map(({ name, models }) => {
+        const reasons = models.map((model) => ({ model, failure: gateway.check(model) }));
+        const chosen = reasons.find(({ failure }) => failure === undefined || failure.code === 'MODEL_SETTING_INVALID');
+        if (chosen?.failure) throw new TroupeError(chosen.failure.code, chosen.failure.message, { details: { agent: name, model: chosen.model } });
+        if (chosen) return [name, chosen.model];
+        const said = reasons.map(({ model, failure }) => `${model}: ${failure!.message}`).join('; ');
+        throw new TroupeError('MODEL_NOT_READY', `no model of agent ${name} can be called. ${said}`, { details: { agent: name, models } });
+      }),
+    );
+  }
+
+  /** What stands behind the effects of the charts; `teamAt` throws where no run is hosted. */
+  runners(teamAt: (at: Address) => Team): Runners {
+    const partsAt = (at: Address): Parts => this.#partsOf(teamAt(at));
+    return {
+      model: {
+        quote: (request: ModelRequest, at: Address) => partsAt(at).gateway.quote(request),
+        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) =>
+          callModel(partsAt(address).gateway, request, grant!, signal),
+      },
+      tool: {
+        quote: ({ call }: ToolRequest, at: Address) => (partsAt(at).countsTools ? toolQuote(call.name) : undefined),
+        readOnly: (request: ToolRequest, at: Address) => partsAt(at).toolbox.isReadOnly(request),
+        run: async (request: ToolRequest, { address, signal }: EffectContext, grant: Grant | undefined): Promise<EffectResult> => {
+          const { toolbox } = partsAt(address);
+          grant?.use(this.#options.clock.now());
+          const output = await toolbox.run(request, signal);
+          return {
+            ok: true,
+            output,
+            ...(grant && { bill: { grant: grant.id, spentNanos: '0', usage: noUsage, model: `tool:${request.call.name}`, kind: 'tool' as const } }),
+          };
+        },
+      },
+    };
+  }
+}
+
+/** A tool costs no money of its own; its grant is for the limits that count calls. */
+const toolQuote = (name: string): Quote => ({
+  model: `tool:${name}`,
+  fixedNanos: '0',
+  outputNanosPerMtok: '0',
+  maxTokens: 0,
+  minTokens: 0,
+  inputTokens: 0,
+  priceHash: '',
+  kind: 'tool',
+});
+
+/** Whether a limit of the team counts tool calls. */
+const countsTools = ({ budget, agents }: Team): boolean =>
+  [...budget.limits, ...Object.values(agents).flatMap((agent) => agent.budget?.limits ?? [])].some(({ measure }) => measure === 'tool_calls');
+
+const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
+  try {
+    const { reply, spentNanos } = await gateway.call(request, grant, { signal });
+    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model } };
+  } catch (thrown) {
+    const failure = failureOf(thrown);
+    const cost = gateway.costOf(thrown, request, grant);
+    if (cost === 'unused') return { ok: false, failure, unused: true };
+    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
+  }
+};
