@@ -3,10 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { TroupeError } from '../protocols/failure.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
-import { breakdown, firstBreak, parseLine, type LedgerLine } from '../protocols/ledger.ts';
+import { BEGINNING, breakdown, firstBreak, parseLine, type LedgerLine } from '../protocols/ledger.ts';
 import { formatDollars, parseDollars } from '../protocols/money.ts';
 import { openSharedAccount } from '../topology/shared-account.ts';
-import { accountsIn, booksOf, freezeBudget, raiseBudget, verifyLedger } from '../topology/remote.ts';
+import { accountsIn, booksOf, cutAccount, freezeBudget, raiseBudget, verifyLedger, type Books } from '../topology/remote.ts';
 import { EXIT, print, printJson, say } from './exit.ts';
 import { resumeCommand } from './next-command.ts';
 import { withBus } from './with-bus.ts';
@@ -67,6 +67,7 @@ export const show = (run: string, { bus, json }: Shown): Promise<number> =>
         );
       }
     }
+    if (books.before.seq > 0) print(`since the log was cut, behind line ${books.before.seq}`);
     tellShares('by agent', books.lines, ({ holder }) => agentOf(holder));
     tellShares('by step', books.lines, ({ holder }) => stepOf(holder));
     tellShares('by model', books.lines, ({ model = 'unknown' }) => model);
@@ -115,35 +116,52 @@ export const exportLedger = (run: string, { bus, out }: OnBus & { readonly out?:
     return EXIT.done;
   });
 
+export const cut = (run: string, { bus, out, json }: Shown & { readonly out?: string }): Promise<number> =>
+  withBus(bus, async (open) => {
+    if (out !== undefined) await exportLedger(run, { bus, out });
+    const { after, entries } = await cutAccount(open, run);
+    if (json) printJson({ account: run, entries, after: after.seq });
+    else
+      say(`${run}: ${entries} entries are cut away; the ledger goes on behind line ${after.seq}${out === undefined ? '' : `, what was before is in ${out}`}`);
+    return EXIT.done;
+  });
+
 export const verify = async (run: string, { bus, file, json }: Shown & { readonly file?: string }): Promise<number> =>
   withBus(bus, async (open) => {
-    const { lines, anchors, broken } = await verifyLedger(open, run);
+    const { lines, anchors, cut: gone, broken } = await verifyLedger(open, run);
     const problem = broken
       ? `the ledger of ${run} cannot be trusted: ${broken.why} (lines up to ${broken.trustedUpTo} hold)`
       : file === undefined
         ? undefined
-        : await compareFile(file, (await booksOf(open, run)).lines);
-    if (json) printJson({ account: run, holds: problem === undefined, lines, anchors, ...(problem !== undefined && { problem }) });
+        : await compareFile(file, await booksOf(open, run));
+    if (json) printJson({ account: run, holds: problem === undefined, lines, anchors, cut: gone, ...(problem !== undefined && { problem }) });
     if (problem !== undefined) {
       say(`troupe: ${problem}`);
       return EXIT.failed;
     }
-    if (!json) print(`${run}: ${lines} lines hold, against ${anchors} hashes in other logs${file === undefined ? '' : `; ${file} has the same`}`);
+    if (!json)
+      print(
+        `${run}: ${lines} lines hold, against ${anchors} hashes in other logs${gone === 0 ? '' : `; ${gone} more are of lines that were cut away`}${file === undefined ? '' : `; ${file} has the same`}`,
+      );
     return EXIT.done;
   });
 
-const compareFile = async (file: string, lines: readonly LedgerLine[]): Promise<string | undefined> => {
+const compareFile = async (file: string, { lines, before }: Books): Promise<string | undefined> => {
   const read: LedgerLine[] = [];
   for (const [index, text] of (await readFile(file, 'utf8').catch(unusable('--file', file))).split('\n').filter(Boolean).entries()) {
     const line = parseLine(text);
     if (typeof line === 'string') return `${file}:${index + 1}: expected a line of a ledger: ${line}`;
     read.push(line);
   }
-  const broken = firstBreak(read);
+  const first = read[0];
+  const broken = firstBreak(read, first && first.seq > 1 ? { seq: first.seq - 1, hash: first.previous } : BEGINNING);
   if (broken) return `${file}:${broken.index + 1}: ${broken.why}`;
-  const different = read.findIndex((line, index) => lines[index]?.hash !== line.hash);
+  // What was cut away since it was exported can be compared at its end only.
+  const known = new Map([before, ...lines].map(({ seq, hash }) => [seq, hash]));
+  const different = read.findIndex(({ seq, hash }) => (known.has(seq) || seq > before.seq) && known.get(seq) !== hash);
   if (different >= 0) return `${file}:${different + 1}: this line is not in the run's ledger`;
-  return read.length < lines.length ? `${file} ends after ${read.length} lines, the run's ledger has ${lines.length}` : undefined;
+  const [last, end] = [read.at(-1)?.seq ?? 0, lines.at(-1)?.seq ?? before.seq];
+  return last < end ? `${file} ends after line ${last}, the run's ledger has ${end}` : undefined;
 };
 
 export const raise = (run: string, amount: string, { bus, account, why, json }: ByHand): Promise<number> =>

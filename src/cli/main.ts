@@ -104,6 +104,13 @@ ofRun('export', 'the ledger as JSON lines, each with the hash of the one before'
     const { exportLedger } = await import('./budget.ts');
     await endWith(() => exportLedger(run, options), options);
   });
+ofRun('cut', 'replace the log of an account by its state: what is before is gone')
+  .option('--out <file>', 'the ledger as it was, as export writes it')
+  .addOption(jsonOption())
+  .action(async (run: string, options) => {
+    const { cut } = await import('./budget.ts');
+    await endWith(() => cut(run, options), options);
+  });
 ofRun('verify', 'find a line that was changed, dropped or slipped in')
   .option('--file <file>', 'an exported ledger to compare')
   .addOption(jsonOption())

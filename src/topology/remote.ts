@@ -4,6 +4,7 @@
  */
 import type { ApproverContext } from '../actors/approver/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
+import { checkpointOf } from '../actors/budget/checkpoint.ts';
 import type { Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import { raise, type Book } from '../actors/budget/policy.ts';
@@ -11,7 +12,7 @@ import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { address, RunId, runOf, type Address } from '../protocols/ids.ts';
-import type { LedgerLine } from '../protocols/ledger.ts';
+import { BEGINNING, type Chain, type LedgerLine } from '../protocols/ledger.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { Definition } from '../runtime/fold.ts';
 import { Instance } from '../runtime/instance.ts';
@@ -112,7 +113,12 @@ export const answerQuestion = async (bus: Bus, run: string, answer: PayloadOf<'a
 
 // --- money -------------------------------------------------------------------------------------------------------------------
 
-export type Books = { readonly desk: Desk; readonly lines: readonly LedgerLine[] };
+export type Books = {
+  readonly desk: Desk;
+  readonly lines: readonly LedgerLine[];
+  /** What the first line follows from: the last line that was cut away, if the log was cut. */
+  readonly before: Chain;
+};
 
 /** Whose books: where they are kept, and what they were begun with. */
 type Account = { readonly at: Address; readonly definition: Definition; readonly root: string; /** Who speaks for it. */ readonly from: Address };
@@ -132,17 +138,25 @@ const accountNamed = async (bus: Bus, name: string): Promise<Account> => {
 /** The accounts and the ledger of a run, or of a shared account, from the account's log. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
 export const booksOf = async (bus: Bus, name: string): Promise<Books> => {
   const { at, definition } = await accountNamed(bus, name);
-  const lines: LedgerLine[] = [];
+  let lines: LedgerLine[] = [];
+  let before = BEGINNING;
   const begin = (time: number): Instance => Instance.begin(at, definition, time)[0];
-  const deskOf = (instance: Instance): Desk => (instance.state.snapshot.context as BudgetContext).desk;
   let seq = 0;
   const account = await foldActor(bus, at, begin, (instance) => {
     const { chain, lines: fresh } = deskOf(instance);
-    if (chain.seq > seq) lines.push(...fresh);
+    if (chain.seq === seq) return;
+    const checkpoint = fresh.find(({ kind }) => kind === 'checkpoint');
+    if (checkpoint) {
+      lines = [];
+      before = { seq: checkpoint.seq - 1, hash: checkpoint.previous };
+    }
+    lines.push(...fresh);
     seq = chain.seq;
   });
-  return { desk: deskOf(account ?? begin(0)), lines };
+  return { desk: deskOf(account ?? begin(0)), lines, before };
 };
+
+const deskOf = ({ state }: Instance): Desk => (state.snapshot.context as BudgetContext).desk;
 
 export type AccountFigures = {
   readonly id: string;
@@ -218,32 +232,84 @@ const accountBelow = async (bus: Bus, name: string, below: string | undefined): 
   return { ...account, account: below ?? account.root, book };
 };
 
+/** The line of the ledger behind which it goes on, and how many entries of the log are gone. */
+export type AccountCut = { readonly after: Chain; readonly entries: number };
+
+/** Others may write between reading the log and appending to it. */
+const CUT_TRIES = 200;
+
+/**
+ * Puts the account's whole state into its log and removes everything before it. What the account said until then is said again
+ * first, under the same ids, because no host will do so any more. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN, BUS_CONFLICT (others
+ * kept writing), BUS_ENTRY_TOO_LARGE (the state does not fit an entry).
+ */
+export const cutAccount = async (bus: Bus, name: string): Promise<AccountCut> => {
+  const { at, definition, from } = await accountNamed(bus, name);
+  let instance: Instance | undefined;
+  let entries = 0;
+  for (let tries = 1; ; tries++) {
+    const saying: Promise<unknown>[] = [];
+    for await (const { position, at: time, envelope } of bus.read(at, instance?.state.position)) {
+      entries++;
+      const decoded = decode(envelope);
+      if (!decoded.ok) continue;
+      instance ??= Instance.begin(at, definition, time)[0];
+      for (const output of instance.apply({ position, at: time, id: envelope.id, from: envelope.from, message: decoded.message })) {
+        if (output.kind !== 'send') continue;
+        const { id, to, type, data } = output;
+        saying.push(bus.append(to, { id, type, v: versionOf(type), from: at, causation: envelope.id, correlation: runOf(at), time, data }));
+      }
+    }
+    await Promise.all(saying);
+    if (!instance) return { after: BEGINNING, entries };
+    const upTo = instance.state.position;
+    const data = checkpointOf(deskOf(instance), upTo);
+    try {
+      const envelope = { id: `${at}/checkpoint/${upTo}`, type: 'budget.checkpoint', v: versionOf('budget.checkpoint'), from, correlation: runOf(at) };
+      const checkpoint = await bus.append(at, { ...envelope, time: Date.now(), data }, { expect: upTo });
+      await bus.cut(at, checkpoint);
+      return { after: data.ledger, entries };
+    } catch (thrown) {
+      if (tries === CUT_TRIES || !(thrown instanceof TroupeError && thrown.code === 'BUS_CONFLICT')) throw thrown;
+    }
+  }
+};
+
 /** What is wrong with a ledger: the first line that cannot be trusted, and the last one that can. */
 export type LedgerBreak = { readonly why: string; readonly seq: number; readonly trustedUpTo: number };
 
 /**
  * Compares the ledger, as it follows from the account's log, with the hashes that grants, vetoes and the account's end carried
- * into other logs. An entry of the account's log that was changed, dropped or slipped in breaks every later one.
+ * into other logs. An entry of the account's log that was changed, dropped or slipped in breaks every later one. `cut`: hashes
+ * of lines that were cut away, which nothing can be compared with.
  */
-export const verifyLedger = async (bus: Bus, run: string): Promise<{ readonly lines: number; readonly anchors: number; readonly broken?: LedgerBreak }> => {
-  const { lines } = await booksOf(bus, run);
+export const verifyLedger = async (
+  bus: Bus,
+  run: string,
+): Promise<{ readonly lines: number; readonly anchors: number; readonly cut: number; readonly broken?: LedgerBreak }> => {
+  const { lines, before } = await booksOf(bus, run);
   const { at: account } = await accountNamed(bus, run);
   let anchors = 0;
-  let trustedUpTo = 0;
+  let cut = 0;
+  let trustedUpTo = before.seq;
   for await (const { log, envelope } of bus.read(RunId.safeParse(run).success ? `${run}.>` : '>')) {
     if (log === account || envelope.from !== account) continue;
     const decoded = decode(envelope);
     const anchor = decoded.ok && 'ledger' in decoded.message.data ? decoded.message.data.ledger : undefined;
     if (!anchor || anchor.seq === 0) continue;
+    if (anchor.seq < before.seq) {
+      cut++;
+      continue;
+    }
     anchors++;
-    const line = lines[anchor.seq - 1];
+    const line = anchor.seq === before.seq ? before : lines[anchor.seq - before.seq - 1];
     if (line?.hash !== anchor.hash) {
       const why = line
         ? `line ${anchor.seq} is not what it was when ${envelope.type} was said to ${log}: an entry after line ${trustedUpTo} was changed, dropped or slipped in`
         : `line ${anchor.seq} is gone: ${envelope.type} was said to ${log} when it was there`;
-      return { lines: lines.length, anchors, broken: { why, seq: anchor.seq, trustedUpTo } };
+      return { lines: lines.length, anchors, cut, broken: { why, seq: anchor.seq, trustedUpTo } };
     }
     trustedUpTo = Math.max(trustedUpTo, anchor.seq);
   }
-  return { lines: lines.length, anchors };
+  return { lines: lines.length, anchors, cut };
 };

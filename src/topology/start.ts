@@ -183,7 +183,8 @@ export class Troupe {
     this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
     if (team.budget.account !== undefined) await this.#serve(team.budget.account);
     await this.#host.adopt(id, { fresh, lease });
-    if (team.budget.account !== undefined) await this.#openAccounts(id, team, opened);
+    // A run that has ended opens none: its account may be closed and forgotten.
+    if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
     live = true;
     this.#waiters.get(id)?.();
     return run;
