@@ -72,6 +72,4 @@ export const BudgetCheckpoint = message('budget.checkpoint', {
   /** When those who paused are told of a new window. */
   again: z.number().optional(),
   closing: z.array(z.object({ account: z.string(), closer: Address, deadline: z.number() })),
-  /** No deadline comes before it. */
-  due: z.number().optional(),
 });

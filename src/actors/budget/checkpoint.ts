@@ -31,7 +31,7 @@ type InText = Checkpoint['accounts'][number]['spent'];
 
 /** Closed accounts are left out: what was spent there is in the accounts above. `upTo`: the position of the last entry folded. */
 export const checkpointOf = (state: State, upTo: number): Checkpoint => {
-  const { chain, paused, wanted, lastVeto, again, closing, due } = state;
+  const { chain, paused, wanted, lastVeto, again, closing } = state;
   const { tree, holds, queue, ended, forgottenUpTo, forgotRuns, overrun } = forgetClosed(state.book, 0);
   return {
     upTo,
@@ -48,13 +48,12 @@ export const checkpointOf = (state: State, upTo: number): Checkpoint => {
     ...(lastVeto && { lastVeto }),
     ...(again !== undefined && { again }),
     closing: [...closing],
-    ...(due !== undefined && { due }),
   };
 };
 
 /** The same for who has folded what the checkpoint stands for and for who begins with it. */
-export const stateFrom = (checkpoint: Checkpoint, keptBack: bigint): State => {
-  const { upTo, ledger, accounts, grants, waiting, ended, forgottenUpTo, forgotRuns, overrunNanos, paused, wanted, lastVeto, again, closing, due } = checkpoint;
+export const stateFrom = (checkpoint: Checkpoint, keptBack: bigint): Omit<State, 'due'> => {
+  const { upTo, ledger, accounts, grants, waiting, ended, forgottenUpTo, forgotRuns, overrunNanos, paused, wanted, lastVeto, again, closing } = checkpoint;
   const tree: Tree = Object.fromEntries(accounts.map((account) => [account.id, accountFrom(account)]));
   const book: Book = {
     root: accounts[0]!.id,
@@ -71,7 +70,7 @@ export const stateFrom = (checkpoint: Checkpoint, keptBack: bigint): State => {
     keptBack,
     overrun: BigInt(overrunNanos),
   };
-  return { book, chain: ledger, paused, wanted, lastVeto, again, closing, due };
+  return { book, chain: ledger, paused, wanted, lastVeto, again, closing };
 };
 
 /** Of the whole checkpoint: it stands in the ledger, so that nobody changes one unseen. */

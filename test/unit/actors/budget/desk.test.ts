@@ -438,6 +438,18 @@ describe('a call that would fit now', () => {
   });
 });
 
+describe('a veto of a call for which there is a cheaper model', () => {
+  it('pauses nobody: it is asked for again; a freeze pauses all the same', () => {
+    const told = new Told({ onExhausted: 'pause', thresholds: [] });
+    expect(told.reserve('dear', ANN, { fixedNanos: '5000', hasCheaper: true })).toEqual([`vetoed dear > ${ANN}`]);
+    expect(told.last).toMatchObject({ failure: { code: 'BUDGET_EXHAUSTED', details: { measure: 'money' } } });
+    expect(told.desk.paused).toEqual([]);
+    told.freeze(true);
+    told.reserve('frozen', ANN, { hasCheaper: true });
+    expect(told.desk.paused).toContain(ANN);
+  });
+});
+
 describe('a release', () => {
   it('of a grant that is waited for ends the wait: nobody is answered, nobody pauses', () => {
     const told = new Told({ onExhausted: 'pause', thresholds: [] });
@@ -489,6 +501,15 @@ describe('a checkpoint', () => {
     after.settle('open', 100, BOB);
     after.settle('lost', 50);
     expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 150n }, held: { money: 0n } });
+  });
+
+  it('watches for the first deadline of what is open, and for none where nothing is', () => {
+    const told = new Told();
+    expect(cut(told).desk.due).toBeUndefined();
+    for (const each of ['one', 'two', 'three']) told.reserve(each);
+    const after = cut(told);
+    expect(after.desk.due).toBe(NOON + 400);
+    expect(after.tick(400)).toEqual([`vetoed three > ${ANN}`]);
   });
 
   it('leaves closed accounts out: what was charged there is the account above it from then on', () => {
