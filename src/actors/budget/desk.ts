@@ -441,7 +441,8 @@ export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned
 /** The state is what the checkpoint says, for who has read what came before it and for who has not. */
 export const goOnFrom = (desk: Desk, checkpoint: Received<typeof BudgetCheckpoint>): Desk => {
   const { type: _, from, at, ...state } = checkpoint;
-  const sitting = new Sitting({ ...desk, ...stateFrom(state, desk.book.keptBack) }, at);
+  const read = stateFrom(state, desk.book.keptBack);
+  const sitting = new Sitting({ ...desk, ...read, due: nextDeadline(read) }, at);
   sitting.write({ kind: 'checkpoint', account: sitting.book.root, holder: from, amounts: NOTHING, note: sealOf(state) });
   return sitting.end();
 };
