@@ -13,3 +13,6 @@ export const charts = {
   budget: defineChart('budget', 3, budgetMachine),
   approver: defineChart('approver', 1, approverMachine),
 } as const;
+
+/** Of each chart: a run goes on with those that it began with. */
+export const chartVersions: Readonly<Record<string, number>> = Object.fromEntries(Object.values(charts).map(({ name, version }) => [name, version]));

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { TroupeError } from '../protocols/failure.ts';
 import { mismatches } from '../protocols/mismatch.ts';
+import { chartVersions } from './charts.ts';
 import { Team } from './team.ts';
 
 export const RunRecord = z.object({
@@ -10,10 +11,12 @@ export const RunRecord = z.object({
   startedAt: z.number(),
   /** `together`: by one process; `apart`: each agent by those that play it. */
   hosting: z.enum(['together', 'apart']).default('together'),
+  /** Versions of the charts that it began with. */
+  charts: z.record(z.string(), z.number()).default(chartVersions),
 });
 export type RunRecord = z.infer<typeof RunRecord>;
 
-/** What was stored. Error: RUN_UNREADABLE. */
+/** What was stored. Errors: RUN_UNREADABLE, RUN_VERSION (it began with charts of another version). */
 export const readRecord = (run: string, stored: string): RunRecord => {
   const unreadable = (why: string): TroupeError =>
     new TroupeError('RUN_UNREADABLE', `what the bus has of ${run} cannot be read: ${why}; use the troupe that wrote it, or a copy of the bus from before`);
@@ -25,5 +28,14 @@ export const readRecord = (run: string, stored: string): RunRecord => {
   }
   const parsed = RunRecord.safeParse(value);
   if (!parsed.success) throw unreadable(mismatches(parsed.error, value, 'record'));
+  const other = Object.entries(parsed.data.charts).find(([chart, version]) => chartVersions[chart] !== version);
+  if (other) {
+    const [chart, version] = other;
+    throw new TroupeError(
+      'RUN_VERSION',
+      `${run} began with version ${version} of the chart ${chart}, and this troupe has ${chartVersions[chart] ?? 'none'}: end it with the troupe that started it`,
+      { details: { run, chart, began: version, here: chartVersions[chart] } },
+    );
+  }
   return parsed.data;
 };

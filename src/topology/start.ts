@@ -20,6 +20,7 @@ import { takeLease } from '../runtime/lease.ts';
 import { Presence } from '../runtime/presence.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
+import { chartVersions } from './charts.ts';
 import { checkedTask } from './resolve.ts';
 import { readRecord, type RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
@@ -109,7 +110,7 @@ export class Troupe {
   async start(team: Team): Promise<Run> {
     const goal = checkedTask(team.name, team.task);
     const id = newRunId(this.#clock.now(), Math.random);
-    const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together' };
+    const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together', charts: chartVersions };
     const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
     const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]);
     await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', { goal });

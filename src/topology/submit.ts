@@ -5,6 +5,7 @@ import type { Address, RunId } from '../protocols/ids.ts';
 import { newRunId } from '../protocols/ids.ts';
 import { listHosts, type HostRecord } from '../runtime/presence.ts';
 import { accountOf, accountsOf, clientOf, supervisorOf, type Models } from './cast.ts';
+import { chartVersions } from './charts.ts';
 import { checkedTask } from './resolve.ts';
 import type { RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
@@ -27,7 +28,7 @@ export const submitRun = async (bus: Bus, team: Team, chooseModels: (team: Team)
   const hosts = (await listHosts(bus, now)).map(({ record }) => record);
   const models = modelsFor(team, hosts, chooseModels);
   const run = newRunId(now, Math.random);
-  const record: RunRecord = { team, models, startedAt: now, hosting: 'apart' };
+  const record: RunRecord = { team, models, startedAt: now, hosting: 'apart', charts: chartVersions };
   await Promise.all([bus.put(`run.${run}`, JSON.stringify(record), { expect: 0 }), bus.put(openKey(run), team.name, { expect: 0 })]);
   if (team.budget.account !== undefined) await say(bus, run, accountOf(run, team), 'open', 'budget.open', { accounts: accountsOf(run, team) }, now);
   await say(bus, run, supervisorOf(run), 'start', 'run.start', { goal }, now);
