@@ -118,6 +118,13 @@ ofRun('verify', 'find a line that was changed, dropped or slipped in')
     const { verify } = await import('./budget.ts');
     await endWith(() => verify(run, options), options);
   });
+ofRun('reconcile', "compare the ledger with a provider's usage report")
+  .requiredOption('--report <file>', 'CSV, or JSON where it is called so')
+  .addOption(jsonOption())
+  .action(async (run: string, options) => {
+    const { reconcile } = await import('./reconcile.ts');
+    await endWith(() => reconcile(run, options), options);
+  });
 byHand(ofRun('raise', 'more money; a run that paused goes on').argument('<dollars>', 'how much more')).action(async (run: string, amount: string, options) => {
   const { raise } = await import('./budget.ts');
   await endWith(() => raise(run, amount, options), options);
@@ -138,6 +145,19 @@ program
   .action(async (options) => {
     const { runs } = await import('./runs.ts');
     await endWith(() => runs(options), options);
+  });
+
+program
+  .command('replay')
+  .description('fold a recorded run again, without a call, and compare it with what happened')
+  .argument('<run>', 'the run, or a file that --save wrote')
+  .option('--at <position>', 'only up to this entry')
+  .option('--save <file>', 'write the run to a file')
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (run: string, options) => {
+    const { replay } = await import('./replay.ts');
+    await endWith(() => replay(run, options), options);
   });
 
 program

@@ -43,6 +43,8 @@ export const BudgetSettle = message('budget.settle', {
   usage: Usage,
   model: z.string(),
   kind: z.enum(['model', 'tool']).optional(),
+  /** The provider's own id of its answer. */
+  response: z.string().max(200).optional(),
 });
 
 /** The call goes on longer than its grant was made for. */

@@ -17,6 +17,8 @@ export type NewLine = {
   readonly holder?: string;
   readonly model?: string;
   readonly note?: string;
+  /** The provider's own id of its answer. */
+  readonly response?: string;
 };
 
 export type LedgerLine = Omit<NewLine, 'amounts'> & {
@@ -68,7 +70,7 @@ export const digestOf = (data: unknown): string =>
     ),
   );
 
-const HASHED = ['account', 'amounts', 'at', 'grant', 'heldNanos', 'holder', 'kind', 'model', 'note', 'previous', 'seq', 'spentNanos'] as const;
+const HASHED = ['account', 'amounts', 'at', 'grant', 'heldNanos', 'holder', 'kind', 'model', 'note', 'previous', 'response', 'seq', 'spentNanos'] as const;
 
 const textOfAmounts = (amounts: LedgerLine['amounts']): string => {
   let text = '';
@@ -114,6 +116,7 @@ const Line = z.strictObject({
   holder: z.string().optional(),
   model: z.string().optional(),
   note: z.string().optional(),
+  response: z.string().optional(),
   spentNanos: z.string(),
   heldNanos: z.string(),
   previous: z.string(),

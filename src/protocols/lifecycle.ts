@@ -57,7 +57,15 @@ export const EffectLost = message('effect.lost', {
 });
 
 /** What a paid attempt cost; absent for effects that cost nothing. */
-export const Bill = z.object({ grant: z.string(), spentNanos: Nanos, usage: Usage, model: z.string(), kind: z.enum(['model', 'tool']).optional() });
+export const Bill = z.object({
+  grant: z.string(),
+  spentNanos: Nanos,
+  usage: Usage,
+  model: z.string(),
+  kind: z.enum(['model', 'tool']).optional(),
+  /** The provider's own id of its answer, as it stands in the provider's reports. */
+  response: z.string().max(200).optional(),
+});
 export type Bill = z.infer<typeof Bill>;
 
 export const EffectCompleted = message('effect.completed', {

@@ -48,5 +48,7 @@ export const ModelReply = z.object({
   usage: Usage,
   /** The model that answered, as its provider names it. */
   model: z.string(),
+  /** The provider's own id of the answer. */
+  id: z.string().optional(),
 });
 export type ModelReply = z.infer<typeof ModelReply>;

@@ -114,7 +114,8 @@ const countsTools = ({ budget, agents }: Team): boolean =>
 const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
   try {
     const { reply, spentNanos } = await gateway.call(request, grant, { signal });
-    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage: reply.usage, model: reply.model } };
+    const { usage, model, id } = reply;
+    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage, model, ...(id !== undefined && { response: id }) } };
   } catch (thrown) {
     const failure = failureOf(thrown);
     const cost = gateway.costOf(thrown, request, grant);

@@ -59,6 +59,7 @@ describe('the chat-completions adapter', () => {
       finish: 'stop',
       usage: { inputTokens: billed.inputTokens, outputTokens: billed.outputTokens, cachedInputTokens: 4, reasoningTokens: 7 },
       model: 'gpt-4o-mini-served',
+      id: 'chatcmpl-0',
     });
     expect(billed.inputTokens).toBeGreaterThan(0);
   });

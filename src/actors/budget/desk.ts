@@ -316,7 +316,7 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
   return sitting.end();
 };
 
-export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from, at }: Received<typeof BudgetSettle>): Desk => {
+export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, response, from, at }: Received<typeof BudgetSettle>): Desk => {
   const sitting = new Sitting(desk, at);
   const asked = accountOf(desk, from);
   const account = get(desk.book.holds, grant)?.account ?? (desk.book.tree[asked] ? asked : desk.book.root);
@@ -332,6 +332,7 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, from
       holder: from,
       model,
       amounts: { ...NOTHING, money: bill.spentNanos, tokens },
+      ...(response !== undefined && { response }),
       ...(over && { note: 'above its hold: the account is frozen' }),
     });
     sitting.announce(account, from);

@@ -17,6 +17,7 @@ export class Reply {
   #refused = false;
   #usage: Usage | undefined;
   #model: string | undefined;
+  #id: string | undefined;
   /** Of everything that came, hidden thoughts included where they are shown. */
   #bytes = 0;
   /** Whether anything came that this protocol knows. */
@@ -36,6 +37,7 @@ export class Reply {
     const usage = usageOf(chunk.usage);
     if (usage) this.#usage = usage;
     if (chunk.model) this.#model = chunk.model;
+    if (chunk.id) this.#id = chunk.id;
     const choice = chunk.choices?.[0];
     if (!choice) return '';
     this.begun = true;
@@ -78,10 +80,14 @@ export class Reply {
       finish,
       usage,
       model: this.#model ?? model,
+      ...(this.#id !== undefined && this.#id.length <= ID_MAX && { id: this.#id }),
       ...(!this.#usage && { estimated: true as const }),
     };
   }
 }
+
+/** Of a provider's id: what a bill carries. */
+const ID_MAX = 200;
 
 /** Tokens that begin and end a text or a call. */
 const FRAME = 16;
