@@ -5,11 +5,13 @@
  *   C1  The account's silence is no permission: the wait for a grant ends.
  *   C2  A failure that may pass is tried again, `attempts` times in all, each time later.
  *   C3  A reply without its form is followed by what is wrong with it, while the chart's guard `canRepair` lets it.
- *   C4  Who could not be paid, and may be later, leaves for the chart's pause; what was said is kept.
+ *   C4  Near the end of the money calls go to the profile's cheaper model, and to its own again after a raise.
+ *   C5  Who could not be paid, and may be later, leaves for the chart's pause; what was said is kept.
  */
 import { assign, type ActionFunction, type ParameterizedObject } from 'xstate';
 import type { AgentProfile } from '../protocols/agent.ts';
 import type { BudgetGranted } from '../protocols/budget.ts';
+import type { PayloadOf } from '../protocols/catalogue.ts';
 import type { Failure } from '../protocols/failure.ts';
 import type { Parsed } from '../protocols/formats.ts';
 import type { Received } from '../protocols/message.ts';
@@ -31,14 +33,22 @@ export type Calling = {
   readonly trouble: Failure | undefined;
   /** What the account said when it last granted a call. */
   readonly granted: { readonly leftNanos: string; readonly maxTokens: number } | undefined;
+  /** Whether calls go to the cheaper model. */
+  readonly saves: boolean;
   /** Why the chart's own work failed. */
   readonly failure: Failure | undefined;
 };
 
-export const notCalled = { messages: [], turn: 0, attempt: 1, repairs: 0, trouble: undefined, granted: undefined, failure: undefined } satisfies Omit<
-  Calling,
-  'profile'
->;
+export const notCalled = {
+  messages: [],
+  turn: 0,
+  attempt: 1,
+  repairs: 0,
+  trouble: undefined,
+  granted: undefined,
+  saves: false,
+  failure: undefined,
+} satisfies Omit<Calling, 'profile'>;
 
 /** Replies that do not have the form may be asked for again so often. */
 export const REPAIRS_MAX = 1;
@@ -59,11 +69,15 @@ export const callDelays = {
 
 export const callGuards = {
   pauses: (_: unknown, error: Failure) => pauses(error),
+  nearsEnd: ({ context }: { context: Calling }, grant: Received<typeof BudgetGranted>) => canSave(context) && nearsEnd(context.profile, grant),
+  saves: ({ context }: { context: Calling }, { code, details }: Failure) => canSave(context) && code === 'BUDGET_EXHAUSTED' && details['measure'] === 'money',
   canRetry: ({ context: { attempt, profile } }: { context: Calling }, error: Failure) => error.retryable && attempt < profile.limits.attempts,
 };
 
 export const callActions = {
   rememberGrant: change((_, { leftNanos, maxTokens }: Received<typeof BudgetGranted>) => ({ granted: { leftNanos, maxTokens } })),
+  save: change(({ profile }) => ({ saves: profile.cheaper !== undefined })),
+  spendAgain: change(() => ({ saves: false })),
   rememberTrouble: change((_, trouble: Failure) => ({ trouble })),
   countAttempt: change(({ attempt }) => ({ attempt: attempt + 1 })),
   askForForm: change(({ messages, turn, repairs }, { reply, problem }: Misfit) => ({
@@ -75,6 +89,19 @@ export const callActions = {
   fail: change((_, failure: Failure) => ({ failure })),
   failForm: change(({ profile, granted }, { reply, problem }: Misfit) => ({ failure: badReply(profile, granted?.maxTokens, reply, problem) })),
   failUnanswered: change(({ profile }) => ({ failure: unanswered(profile) })),
+};
+
+const canSave = ({ profile, saves }: Calling): boolean => profile.cheaper !== undefined && !saves;
+
+/** Whether no more was left, before the call that is granted, than the cheaper model is for. */
+const nearsEnd = ({ cheaper }: AgentProfile, { leftNanos, amountNanos }: PayloadOf<'budget.granted'>): boolean =>
+  BigInt(leftNanos) + BigInt(amountNanos) <= BigInt(cheaper!.fromLeftNanos);
+
+/** The request, to the model that the money is for (C4). */
+export const toModel = (calling: Calling, request: ModelRequest): ModelRequest => {
+  const { cheaper } = calling.profile;
+  if (!cheaper) return request;
+  return calling.saves ? { ...request, model: cheaper.model } : { ...request, hasCheaper: true };
 };
 
 /** A reply that is not what was asked for, and why. */
@@ -113,7 +140,7 @@ type Story<Context, Id extends string, Reply, Fallen> = {
 };
 
 /** The state that makes the call: it asks for the money, calls, and waits before it tries again. */
-export const modelCall = <Context, const Id extends string, Reply, Fallen = never>({
+export const modelCall = <Context extends Calling, const Id extends string, Reply, Fallen = never>({
   at,
   id,
   request,
@@ -131,13 +158,14 @@ export const modelCall = <Context, const Id extends string, Reply, Fallen = neve
     invoke: {
       id,
       src: 'model',
-      input: ({ context }: { context: Context }) => request(context),
+      input: ({ context }: { context: Context }) => toModel(context, request(context)),
       onDone: [
         ...replies,
         { guard: { type: 'canRepair', params: replyOf }, target: at, reenter: true, actions: { type: 'askForForm', params: misfitOf } },
         { target: failed, actions: { type: 'failForm', params: misfitOf } },
       ],
       onError: [
+        { guard: { type: 'saves', params: errorOf }, target: at, reenter: true, actions: 'save' },
         { guard: { type: 'pauses', params: errorOf }, target: paused },
         { guard: { type: 'canRetry', params: errorOf }, target: '.waiting', actions: { type: 'rememberTrouble', params: errorOf } },
         ...failures,
@@ -147,7 +175,12 @@ export const modelCall = <Context, const Id extends string, Reply, Fallen = neve
     initial: 'reserving',
     states: {
       reserving: {
-        on: { 'budget.granted': { target: 'calling', actions: { type: 'rememberGrant', params: grantOf } } },
+        on: {
+          'budget.granted': [
+            { guard: { type: 'nearsEnd', params: grantOf }, target: at, reenter: true, actions: [{ type: 'rememberGrant', params: grantOf }, 'save'] },
+            { target: 'calling', actions: { type: 'rememberGrant', params: grantOf } },
+          ],
+        },
         after: { unanswered: { target: failed, actions: 'failUnanswered' } },
       },
       calling: {},

@@ -1,6 +1,7 @@
 /** An agent as its chart knows it: who it is for a model, and its bounds. Resolved from the team file, so nothing here is optional by accident. */
 import { z } from 'zod';
 import { Name } from './ids.ts';
+import { Nanos } from './money.ts';
 
 export const AgentProfile = z.object({
   name: Name,
@@ -9,6 +10,8 @@ export const AgentProfile = z.object({
   backstory: z.string(),
   /** `provider/name`. */
   model: z.string(),
+  /** The model of its calls once no more than so much is left for it. */
+  cheaper: z.object({ model: z.string(), fromLeftNanos: Nanos }).optional(),
   tools: z.array(z.string()),
   limits: z.object({
     /** Model calls for one task, repairs and retries included. */

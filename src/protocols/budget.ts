@@ -32,6 +32,8 @@ export const Quote = z.object({
   timeoutMs: z.number().int().nonnegative().optional(),
   /** Money that is kept back is only for a closing answer. */
   purpose: z.enum(['work', 'closing']).optional(),
+  /** Whoever asks has a cheaper model for this call: a veto for want of money pauses nobody. */
+  hasCheaper: z.boolean().optional(),
 });
 export type Quote = z.infer<typeof Quote>;
 

@@ -35,6 +35,8 @@ export const ModelRequest = z.object({
   timeoutMs: z.number().int().positive().default(120_000),
   /** A closing answer may use the money that is kept back for it. */
   purpose: z.enum(['work', 'closing']).optional(),
+  /** Whoever asks has a cheaper model for this call: for want of money it asks again, and does not pause. */
+  hasCheaper: z.boolean().optional(),
 });
 export type ModelRequest = z.infer<typeof ModelRequest>;
 

@@ -14,8 +14,11 @@ import type { WorkerInput } from '../actors/worker/machine.ts';
 import { charts } from './charts.ts';
 import type { Team, TeamAgent, Topology } from './team.ts';
 
-/** The model of each agent, chosen once for a run. */
+/** The model of each agent by its name, and its cheaper one by `cheaperOf` that: chosen once for a run. */
 export type Models = Readonly<Record<string, string>>;
+
+/** No agent is called so. */
+export const cheaperOf = (agent: string): string => `${agent}/cheaper`;
 
 /** Grants that are still open when a run ends are waited for so long before they count as spent. */
 const DRAIN_MS = 30_000;
@@ -42,6 +45,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
     goal: agent.goal,
     backstory: agent.backstory,
     model: models[agent.name]!,
+    ...cheaperFor(team, agent, models[cheaperOf(agent.name)]),
     tools: agent.tools,
     limits: agent.limits,
   });
@@ -70,6 +74,13 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
         return undefined;
     }
   };
+};
+
+/** Near the end is where no more is left than `cheaperFrom` leaves of what the agent may spend. */
+const cheaperFor = ({ budget }: Team, { budget: own }: TeamAgent, model: string | undefined): Pick<AgentProfile, 'cheaper'> => {
+  if (model === undefined) return {};
+  const limit = own?.sliceNanos ?? own?.limits.find(({ measure }) => measure === 'money')?.amount ?? budget.limitNanos;
+  return { cheaper: { model, fromLeftNanos: ((BigInt(limit) * BigInt(100 - (budget.cheaperFrom ?? 100))) / 100n).toString() } };
 };
 
 const supervisorInput = (run: RunId, team: Team, profile: (agent: TeamAgent) => AgentProfile): SupervisorInput => {

@@ -31,7 +31,7 @@ export const checkTeam = (file: TeamFile, catalogue: Catalogue): Issue[] => [
   ...orElse(roleIssues(file), () => unusedAgentIssues(file)),
   ...stepIssues(file),
   ...toolIssues(file, catalogue),
-  ...modelIssues(file, catalogue),
+  ...orElse(modelIssues(file, catalogue), () => cheaperIssues(file, catalogue)),
   ...budgetIssues(file, catalogue),
   ...grantIssues(file),
   ...orElse(placeholderIssues(file), () => unusedInputIssues(file, catalogue)),
@@ -204,16 +204,23 @@ type ModelUse = { readonly path: Path; readonly model: string };
 /** Each place where the file names a model, and not another place. */
 const modelUses = (file: TeamFile): ModelUse[] => [
   ...Object.entries(file.models).flatMap(([alias, candidates]) => candidates.map((model, index) => ({ path: ['models', alias, index], model }))),
-  ...Object.entries(file.agents).flatMap(([name, { model }]) => (model.includes('/') ? [{ path: ['agents', name, 'model'], model }] : [])),
+  ...modelKeys(file).filter(({ model }) => model.includes('/')),
 ];
+
+/** Each place where an agent names a model, by what stands there. */
+const modelKeys = ({ agents }: TeamFile): ModelUse[] =>
+  Object.entries(agents).flatMap(([name, { model, cheaper_model: cheaper }]) => [
+    { path: ['agents', name, 'model'], model },
+    ...(cheaper === undefined ? [] : [{ path: ['agents', name, 'cheaper_model'], model: cheaper }]),
+  ]);
 
 const modelIssues = (file: TeamFile, { providers, models, price }: Catalogue): Issue[] => {
   const known = [...Object.keys(file.models), ...providers.map((provider) => `${provider}/*`)];
-  const unknownNames = Object.entries(file.agents)
-    .filter(([, { model }]) => candidatesOf(file, model).length === 0)
-    .map(([name, { model }]): Issue => ({
+  const unknownNames = modelKeys(file)
+    .filter(({ model }) => candidatesOf(file, model).length === 0)
+    .map(({ path, model }): Issue => ({
       code: 'MODEL_UNKNOWN',
-      path: ['agents', name, 'model'],
+      path,
       message: `unknown model "${model}"`,
       hint: knownHint(model, known),
     }));
@@ -242,14 +249,45 @@ const modelIssues = (file: TeamFile, { providers, models, price }: Catalogue): I
 
 type Call = { readonly agent: string; readonly model: string; readonly nanos: bigint };
 
+const ratesFor = (file: TeamFile, model: string, { price }: Catalogue): Rates | undefined => {
+  const own = lookUp(file.prices, model);
+  return own ? ratesOf(own) : price(model);
+};
+
+/** A cheaper model has to cost less than one, at least, of the models that it stands in for. */
+const cheaperIssues = (file: TeamFile, catalogue: Catalogue): Issue[] =>
+  Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
+    if (agent.cheaper_model === undefined) return [];
+    const ratesOfAll = (model: string) => candidatesOf(file, model).flatMap((one) => ratesFor(file, one, catalogue) ?? []);
+    const own = ratesOfAll(agent.model);
+    if (own.length === 0 || ratesOfAll(agent.cheaper_model).every((rates) => own.some((dearer) => costsLess(rates, dearer)))) return [];
+    return [
+      {
+        code: 'MODEL_NOT_CHEAPER',
+        severity: 'warning',
+        path: ['agents', name, 'cheaper_model'],
+        message: `"${agent.cheaper_model}" does not cost less than "${agent.model}"`,
+        hint: '`troupe prices` says what models cost',
+      },
+    ];
+  });
+
+const costsLess = (one: Rates, other: Rates): boolean => {
+  const pairs = [
+    [one.inputNanosPerMtok, other.inputNanosPerMtok],
+    [one.outputNanosPerMtok, other.outputNanosPerMtok],
+    [one.perCallNanos ?? '0', other.perCallNanos ?? '0'],
+  ].map(([a, b]) => [BigInt(a!), BigInt(b!)] as const);
+  return pairs.every(([a, b]) => a <= b) && pairs.some(([a, b]) => a < b);
+};
+
 /** The least that a call of an agent can be granted for, by the cheapest of its models; none if no price is known. */
-const cheapestOf = (file: TeamFile, name: string, { price, cheapestCall }: Catalogue): Call[] => {
+const cheapestOf = (file: TeamFile, name: string, catalogue: Catalogue): Call[] => {
   const agent = lookUp(file.agents, name);
   if (!agent) return [];
   const calls = candidatesOf(file, agent.model).flatMap((model): Call[] => {
-    const own = lookUp(file.prices, model);
-    const rates = own ? ratesOf(own) : price(model);
-    return rates ? [{ agent: name, model, nanos: cheapestCall(model, rates, agent.limits.max_tokens) }] : [];
+    const rates = ratesFor(file, model, catalogue);
+    return rates ? [{ agent: name, model, nanos: catalogue.cheapestCall(model, rates, agent.limits.max_tokens) }] : [];
   });
   return cheapest(calls);
 };

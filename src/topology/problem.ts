@@ -32,6 +32,7 @@ export type ProblemCode =
   | 'TOOL_UNUSED'
   | 'TOOL_NEEDS_FOLDER'
   | 'MODEL_UNKNOWN'
+  | 'MODEL_NOT_CHEAPER'
   | 'PRICE_UNKNOWN'
   | 'STEP_UNKNOWN'
   | 'STEP_DUPLICATE'

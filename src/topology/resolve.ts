@@ -66,6 +66,7 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
     goal: filled(agent.goal),
     backstory: filled(agent.backstory),
     models: [...candidatesOf(file, agent.model)],
+    ...(agent.cheaper_model !== undefined && { cheaperModels: [...candidatesOf(file, agent.cheaper_model)] }),
     ...(agent.budget && { budget: resolveAgentBudget(agent.budget) }),
   };
   // Only a worker's chart counts turns.
@@ -98,6 +99,7 @@ const resolveBudget = (budget: TeamFile['budget']): Team['budget'] => ({
   limits: countedLimits(budget),
   onExhausted: budget.on_exhausted,
   keptBackNanos: dollars(budget.keep_back).toString(),
+  cheaperFrom: budget.cheaper_from,
   orphans: budget.orphans,
   thresholds: [...budget.thresholds].sort((a, b) => a - b),
   grantMs: budget.grant_timeout_s * 1_000,

@@ -62,6 +62,9 @@ const persona = {
   goal: z.string().default('').describe('What the agent is after, as its model is told.'),
   backstory: z.string().default('').describe('What else its model should know, said before the duties of its kind.'),
   model: text().default('default').describe('A name from `models`, or a model itself as provider/name.'),
+  cheaper_model: text()
+    .optional()
+    .describe('What its calls go to once `budget.cheaper_from` of the money is used: a name from `models`, or a model itself as provider/name.'),
   budget: AgentBudget.optional().describe('What of the budget is for this agent, or how much of it at most.'),
 };
 
@@ -186,6 +189,15 @@ export const TeamFile = z
           .default('pause')
           .describe('What happens when the limit is reached: the run waits until someone raises it, gives the answer that its results allow, or fails.'),
         keep_back: Dollars.default('0').describe('With on_exhausted: answer, what only the closing answer may use, in dollars.'),
+        cheaper_from: z
+          .number()
+          .int()
+          .min(1)
+          .max(99)
+          .default(80)
+          .describe(
+            "Share of the limit, in percent, from which the calls of agents with a cheaper_model go to it; of an agent's own slice or limit if it has one.",
+          ),
         orphans: z
           .enum(['charge', 'release', 'ask'])
           .default('charge')

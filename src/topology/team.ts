@@ -9,10 +9,12 @@ import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { Nanos, Rates } from '../protocols/money.ts';
 
-const Profile = AgentProfile.omit({ model: true }).extend({
+const Profile = AgentProfile.omit({ model: true, cheaper: true }).extend({
   budget: z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) }).optional(),
   /** `provider/name`; the first whose provider is ready is used. */
   models: z.array(z.string()).min(1),
+  /** The same for the calls near the end of the money. */
+  cheaperModels: z.array(z.string()).min(1).optional(),
 });
 
 export const TeamAgent = z.discriminatedUnion('kind', [
@@ -61,6 +63,8 @@ export const Team = z.object({
     limits: z.array(LimitSpec),
     onExhausted: z.enum(['pause', 'answer', 'fail']),
     keptBackNanos: Nanos,
+    /** The share, in percent, from which cheaper models are called. */
+    cheaperFrom: z.number().int().optional(),
     orphans: z.enum(['charge', 'release', 'ask']),
     thresholds: z.array(z.number()),
     grantMs: z.number().int().positive(),

@@ -13,7 +13,7 @@ import { noUsage } from '../protocols/money.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
-import type { Models } from './cast.ts';
+import { cheaperOf, type Models } from './cast.ts';
 import type { Team } from './team.ts';
 
 type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox; readonly countsTools: boolean };
@@ -53,11 +53,15 @@ export class Workshop {
     return parts;
   }
 
-  /** The first of each agent's models that can be called as things stand. Errors: MODEL_NOT_READY, MODEL_SETTING_INVALID. */
+  /** The first of each agent's models that can be called as things stand, and of its cheaper ones. Errors: MODEL_NOT_READY, MODEL_SETTING_INVALID. */
   chooseModels(team: Team): Models {
     const { gateway } = this.#partsOf(team);
+    const wanted = Object.values(team.agents).flatMap(({ name, models, cheaperModels }) => [
+      { name, models },
+      ...(cheaperModels ? [{ name: cheaperOf(name), models: cheaperModels }] : []),
+    ]);
     return Object.fromEntries(
-      Object.values(team.agents).map(({ name, models }) => {
+      wanted.map(({ name, models }) => {
         const reasons = models.map((model) => ({ model, failure: gateway.check(model) }));
         const chosen = reasons.find(({ failure }) => failure === undefined || failure.code === 'MODEL_SETTING_INVALID');
         if (chosen?.failure) throw new TroupeError(chosen.failure.code, chosen.failure.message, { details: { agent: name, model: chosen.model } });

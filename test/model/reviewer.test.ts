@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { ReviewerContext } from '../../src/actors/reviewer/machine.ts';
 import type { Verdict } from '../../src/protocols/formats.ts';
+import type { AgentProfile } from '../../src/protocols/agent.ts';
 import type { Address } from '../../src/protocols/ids.ts';
-import type { ModelReply } from '../../src/protocols/model.ts';
+import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
 import type { ToolRecord } from '../../src/protocols/tool.ts';
 import { charts } from '../../src/topology/charts.ts';
 import {
@@ -12,6 +13,7 @@ import {
   happened,
   hasEnded,
   hears,
+  NEAR_END_NANOS,
   leftAlone,
   pathsOf,
   raised,
@@ -48,7 +50,7 @@ const contextOf = (moment: Moment): ReviewerContext => moment.state.snapshot.con
 
 const { chart, untaken } = watched(charts.reviewer);
 
-const walk: Walk = {
+const walkOf = (more: Partial<AgentProfile>): Walk => ({
   address: 'r-model.reviewer.checker.s1-1' as Address,
   definition: {
     chart,
@@ -61,6 +63,7 @@ const walk: Walk = {
         model: 'p/m',
         tools: ['check_quotes'],
         limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+        ...more,
       },
       approver: APPROVER,
       askBelow: ASK_BELOW,
@@ -82,12 +85,16 @@ const walk: Walk = {
   },
   results: ({ src }) => (src === 'model' ? replies : { evidence }),
   counters: (moment) => {
-    const { attempt, repairs, work, verdict } = contextOf(moment);
-    return [attempt, repairs, work.citations.length, verdict?.verdict];
+    const { attempt, repairs, saves, work, verdict } = contextOf(moment);
+    return [attempt, repairs, saves, work.citations.length, verdict?.verdict];
   },
-};
+});
 
-const paths = pathsOf(walk);
+const walk = walkOf({});
+const savingPaths = pathsOf(walkOf({ cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } }));
+const paths = [...pathsOf(walk), ...savingPaths];
+/** The call was not made; the same one is asked for again, of another model or after a raise. */
+const notMade = ['model is vetoed until a raise', 'model is granted near the end', 'model is too dear'];
 
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 const asked = (moment: Moment): boolean => moment.state.snapshot.value !== 'dismissed' && happened(moment, 'review.request');
@@ -120,7 +127,7 @@ describe('the reviewer on every path', () => {
         .flatMap(({ outputs }) => outputs)
         .filter((output) => output.kind === 'start' && output.effect.child === 'model' && output.effect.attempt === 1).length;
       expect(answers).toBeLessThanOrEqual(2);
-      const pauses = moment.taken.filter(({ happening }) => happening === 'model is vetoed until a raise').length;
+      const pauses = moment.taken.filter(({ happening }) => notMade.includes(happening)).length;
       expect(tries).toBeLessThanOrEqual(2 * ATTEMPTS + pauses);
     });
   });
@@ -174,10 +181,19 @@ describe('the reviewer on every path', () => {
       const inputs = going.taken
         .flatMap(({ outputs }) => outputs)
         .flatMap((output) => (output.kind === 'start' && output.effect.child === 'model' ? [output.effect.input] : []));
-      expect(inputs.at(-1)).toEqual(inputs.at(-2));
+      expect((inputs.at(-1) as ModelRequest).messages).toEqual((inputs.at(-2) as ModelRequest).messages);
       expect(
         going.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.child === 'evidence').length,
       ).toBeLessThanOrEqual(1);
+    });
+  });
+
+  it('judges with its cheaper model, once, when the money nears its end', () => {
+    everyPath(savingPaths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      if (happening !== 'model is granted near the end' && happening !== 'model is too dear') return;
+      const asked = outputs.flatMap((output) => (output.kind === 'start' ? [(output.effect.input as ModelRequest).model] : []));
+      expect(asked).toEqual(['p/cheap']);
     });
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SupervisorContext, SupervisorInput } from '../../src/actors/supervisor/machine.ts';
 import type { OnFailure, PlannedStep } from '../../src/actors/supervisor/plan.ts';
+import type { AgentProfile } from '../../src/protocols/agent.ts';
 import { failure } from '../../src/protocols/failure.ts';
 import type { Address, RunId } from '../../src/protocols/ids.ts';
 import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
@@ -12,6 +13,7 @@ import {
   happened,
   hasEnded,
   hears,
+  NEAR_END_NANOS,
   leftAlone,
   pathsOf,
   raised,
@@ -93,21 +95,23 @@ const NO_MONEY = failure('BUDGET_EXHAUSTED', 'no money', { details: { pause: tru
 
 const planned = (id: string, onFailure: OnFailure, ...needs: string[]): PlannedStep => ({ id, agent: 'reader', task: `do ${id}`, needs, onFailure });
 
+const lead: AgentProfile = {
+  name: 'lead',
+  role: 'a lead',
+  goal: '',
+  backstory: '',
+  model: 'p/m',
+  tools: [],
+  limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+};
+
 const walkOf = (team: Partial<SupervisorInput>): Walk => ({
   address: 'r-model.supervisor' as Address,
   definition: {
     chart,
     input: {
       run: 'r-model' as RunId,
-      profile: {
-        name: 'lead',
-        role: 'a lead',
-        goal: '',
-        backstory: '',
-        model: 'p/m',
-        tools: [],
-        limits: { turns: 3, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
-      },
+      profile: lead,
       agents: [{ name: 'reader', description: 'reads' }],
       reviewer: undefined,
       plan: undefined,
@@ -134,13 +138,14 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
   ],
   results: ({ child }) => (child === 'plan' ? drafts : answers),
   counters: (moment) => {
-    const { steps, attempt, repairs, failure: why, answer } = contextOf(moment);
-    return [attempt, repairs, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code])];
+    const { steps, attempt, repairs, saves, failure: why, answer } = contextOf(moment);
+    return [attempt, repairs, saves, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code])];
   },
 });
 
 const teams = {
   'that plans by itself': walkOf({}),
+  'that has a cheaper model': walkOf({ profile: { ...lead, cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } }, concurrency: 1 }),
   'with one step that is reviewed': walkOf({ plan: [planned('only', 'fail')], reviewer: 'checker' }),
   'with reviewed steps that takes work with a note': walkOf({
     plan: [planned('left', 'continue'), planned('right', 'continue', 'left')],
@@ -271,13 +276,14 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const going = follow(walk, moment, raised(ACCOUNT));
       expect(isPaused(going)).toBe(false);
       const { steps } = contextOf(going);
+      expect(JSON.stringify(going.state.snapshot.value)).not.toContain('calling'); // it waits for a grant first, and not for ever
       const vetoed = moment.taken
         .findLast(({ happening }) => happening.endsWith('is vetoed until a raise') || happening === 'budget.paused')!
         .happening.split(' ')[0];
       const calls = going.taken
         .flatMap(({ outputs }) => outputs)
         .flatMap((output) => (output.kind === 'start' && output.effect.child === vetoed ? [output.effect.input] : []));
-      expect(calls.at(-1)).toEqual(calls.at(-2));
+      expect((calls.at(-1) as ModelRequest | undefined)?.messages).toEqual((calls.at(-2) as ModelRequest | undefined)?.messages);
       for (const step of before.steps) {
         if (step.status !== 'pending') expect(steps.find(({ id }) => id === step.id)).toEqual(step);
       }
@@ -302,6 +308,27 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       if (!said) return;
       expect(said.type).toBe(whole ? 'run.completed' : 'run.failed'); // what is missing is said, whatever was answered
       expect([said.data['answer'] !== undefined, said.data['citations']]).toEqual([answered, answered ? [brought] : []]);
+    });
+  });
+
+  it('makes its calls with its cheaper model once the money nears its end, and with its own after a raise', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      const asked = outputs.flatMap((output) =>
+        output.kind === 'start' && output.effect.src === 'model' ? [(output.effect.input as ModelRequest).model] : [],
+      );
+      if (happening.endsWith('is granted near the end') || happening.endsWith('is too dear')) expect(asked).toEqual(['p/cheap']);
+      if (happening === 'budget.raised') expect(asked).not.toContain('p/cheap');
+    });
+  });
+
+  it('says of a plan that could not be carried out what is wrong with it', () => {
+    everyPath(paths, (moment) => {
+      const why = contextOf(moment).failure;
+      if (why?.code !== 'MODEL_BAD_REPLY' || !moment.taken.some(({ happening }) => happening === 'plan gives a plan for nobody')) return;
+      if (contextOf(moment).steps.length > 0) return; // what could not be used was the answer
+      expect(why.message).toContain('no agent is called "ghost"; there are reader');
+      expect(why.details['problem']).toContain('no agent is called "ghost"');
     });
   });
 

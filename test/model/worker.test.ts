@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { WorkerContext } from '../../src/actors/worker/machine.ts';
+import type { AgentProfile } from '../../src/protocols/agent.ts';
 import type { Address } from '../../src/protocols/ids.ts';
 import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
 import type { ToolRecord } from '../../src/protocols/tool.ts';
@@ -11,6 +12,7 @@ import {
   happened,
   hasEnded,
   hears,
+  NEAR_END_NANOS,
   leftAlone,
   pathsOf,
   raised,
@@ -45,7 +47,7 @@ const contextOf = (moment: Moment): WorkerContext => moment.state.snapshot.conte
 
 const { chart, untaken } = watched(charts.worker);
 
-const walk: Walk = {
+const walkOf = (more: Partial<AgentProfile>): Walk => ({
   address: 'r-model.worker.reader.s1-1' as Address,
   definition: {
     chart,
@@ -58,6 +60,7 @@ const walk: Walk = {
         model: 'p/m',
         tools: ['left', 'right'],
         limits: { turns: TURNS, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+        ...more,
       },
     },
     account: ACCOUNT,
@@ -69,21 +72,27 @@ const walk: Walk = {
   ],
   results: ({ src }) => (src === 'model' ? replies : { 'a record': record }),
   counters: (moment) => {
-    const { turn, attempt, repairs, records } = contextOf(moment);
-    return [turn, attempt, repairs, records.length];
+    const { turn, attempt, repairs, saves, records } = contextOf(moment);
+    return [turn, attempt, repairs, saves, records.length];
   },
-};
+});
 
-const paths = pathsOf(walk);
+const walk = walkOf({});
+/** Follows also the paths of the other one: what follows from an entry is in the state. */
+const saving = walkOf({ cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } });
+const savingPaths = pathsOf(saving);
+const paths = [...pathsOf(walk), ...savingPaths];
 
 const modelStarts = (moment: Moment) =>
   moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
+/** The call was not made; the same one is asked for again, of another model or after a raise. */
+const notMade = ['model is vetoed until a raise', 'model is granted near the end', 'model is too dear'];
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 const asked = (moment: Moment): boolean => happened(moment, 'task.assign') && moment.taken[0]!.entry.message.type === 'task.assign';
 
-/** A request without the note on what is left, which may have changed since. */
-const withoutBudget = (input: unknown): unknown => {
-  const request = input as ModelRequest;
+/** A request without what follows from the money: the note on what is left, and the model. */
+const conversationIn = (input: unknown): unknown => {
+  const { model: _, hasCheaper: __, ...request } = input as ModelRequest;
   return { ...request, messages: request.messages.filter(({ text }) => !text.startsWith('# Budget')) };
 };
 
@@ -120,7 +129,7 @@ describe('the worker on every path', () => {
   it('makes at most so many tries at one model call as it has attempts (W2)', () => {
     everyPath(paths, (moment) => {
       expect(contextOf(moment).attempt).toBeLessThanOrEqual(ATTEMPTS);
-      const pauses = moment.taken.filter(({ happening }) => happening === 'model is vetoed until a raise').length;
+      const pauses = moment.taken.filter(({ happening }) => notMade.includes(happening)).length;
       expect(modelStarts(moment).filter((output) => output.kind === 'start' && output.effect.attempt === 1).length).toBeLessThanOrEqual(
         TURNS * ATTEMPTS + pauses,
       );
@@ -174,10 +183,34 @@ describe('the worker on every path', () => {
       if (!isPaused(moment)) return;
       const going = follow(walk, moment, raised(ACCOUNT));
       expect(going.state.snapshot.value).toEqual({ working: { thinking: 'reserving' } });
-      expect(contextOf(going)).toEqual(contextOf(moment));
+      expect(contextOf(going)).toEqual({ ...contextOf(moment), saves: false });
       const calls = modelStarts(going).map((output) => (output.kind === 'start' ? output.effect : undefined)!);
-      expect(withoutBudget(calls.at(-1)!.input)).toEqual(withoutBudget(calls.at(-2)!.input));
+      expect(conversationIn(calls.at(-1)!.input)).toEqual(conversationIn(calls.at(-2)!.input));
       expect(calls.at(-1)!.key).not.toBe(calls.at(-2)!.key);
+    });
+  });
+
+  it('has each call made by its cheaper model from the grant or the veto on that says the money nears its end, until a raise', () => {
+    everyPath(savingPaths, (moment) => {
+      let saves = false;
+      for (const { happening, outputs } of moment.taken) {
+        const asked = outputs.flatMap((output) => (output.kind === 'start' && output.effect.src === 'model' ? [output.effect.input as ModelRequest] : []));
+        if (happening === 'model is granted near the end' || happening === 'model is too dear') {
+          saves = true;
+          expect(asked.length).toBe(1);
+        }
+        if (happening === 'budget.raised') saves &&= asked.length === 0;
+        for (const { model, hasCheaper } of asked) expect([model, hasCheaper]).toEqual(saves ? ['p/cheap', undefined] : ['p/m', true]);
+      }
+    });
+  });
+
+  it('gives back the grant of a call that it has made by its cheaper model instead', () => {
+    everyPath(savingPaths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      if (happening !== 'model is granted near the end') return;
+      expect(outputs.map(({ kind }) => kind)).not.toContain('claim');
+      expect(outputs.filter((output) => output.kind === 'send').map(({ type }) => type)).toEqual(['budget.release']);
     });
   });
 

@@ -10,6 +10,7 @@ import { createActor, createMachine, type ActorLogic, type AnyActorScope, type A
 import type { Decoded, MessageName, PayloadOf } from '../../src/protocols/catalogue.ts';
 import { failure, type Failure } from '../../src/protocols/failure.ts';
 import { grantId, type Address } from '../../src/protocols/ids.ts';
+import type { ModelRequest } from '../../src/protocols/model.ts';
 import { nodesOf, type Chart } from '../../src/runtime/chart.ts';
 import { begin, step, type Definition, type Effect, type FoldEntry, type Output, type State } from '../../src/runtime/fold.ts';
 
@@ -40,6 +41,8 @@ export type Walk = {
 };
 
 const BEGIN = 1_000_000;
+/** Less than what is left at any other grant of a walk. */
+export const NEAR_END_NANOS = 5;
 const PAID = 'model';
 
 export const message = <T extends MessageName>(type: T, data: PayloadOf<T>): Decoded => ({ type, data }) as Decoded;
@@ -95,7 +98,7 @@ export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => 
   ];
 };
 
-const effectHappenings = (walk: Walk, { child, src, phase, attempt }: Effect, moment: Moment): Happening[] => {
+const effectHappenings = (walk: Walk, { child, src, phase, attempt, input }: Effect, moment: Moment): Happening[] => {
   const now = (what: string, said: (effect: Effect) => Decoded): Happening => ({
     type: `${child} ${what}`,
     entry: ({ state }) => ({ from: walk.address, message: said(state.effects[child]!) }),
@@ -112,6 +115,25 @@ const effectHappenings = (walk: Walk, { child, src, phase, attempt }: Effect, mo
           leftNanos: '0',
         }),
       ),
+      ...((input as ModelRequest).hasCheaper && attempt === 1 // another attempt is at the same call, whose result may still come
+        ? [
+            now('is granted near the end', (effect) =>
+              message('budget.granted', {
+                grant: grantId(effect.key, effect.attempt),
+                amountNanos: '2',
+                maxTokens: 100,
+                deadline: Number.MAX_SAFE_INTEGER,
+                leftNanos: String(NEAR_END_NANOS - 2),
+              }),
+            ),
+            now('is too dear', (effect) =>
+              message('budget.vetoed', {
+                grant: grantId(effect.key, effect.attempt),
+                failure: failure('BUDGET_EXHAUSTED', 'no money', { details: { measure: 'money' } }),
+              }),
+            ),
+          ]
+        : []),
       now('is vetoed', (effect) => message('budget.vetoed', { grant: grantId(effect.key, effect.attempt), failure: failure('BUDGET_EXHAUSTED', 'no money') })),
       now('is vetoed until a raise', (effect) =>
         message('budget.vetoed', {

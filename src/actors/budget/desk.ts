@@ -155,7 +155,8 @@ class Sitting {
   }
 
   veto(grant: string, account: string, holder: Address, quote: Quote, why: Failure): void {
-    const pauses = this.desk.rules.onExhausted === 'pause' && quote.purpose !== 'closing' && quote.kind !== 'tool' && canBeLifted(why);
+    const goesOn = quote.purpose === 'closing' || quote.kind === 'tool' || (quote.hasCheaper === true && why.code === 'BUDGET_EXHAUSTED');
+    const pauses = this.desk.rules.onExhausted === 'pause' && !goesOn && canBeLifted(why);
     const said = pauses ? asPause(why) : why;
     this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
     this.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: said, ledger: this.chain });

@@ -179,7 +179,7 @@ export const reviewerMachine = setup({
       /** The money is used up: no time runs. */
       paused: {
         on: {
-          'budget.raised': 'working.judging',
+          'budget.raised': { target: 'working.judging', actions: 'spendAgain' },
           'task.cancel': { target: 'failed', actions: { type: 'failCancelled', params: ({ event }) => event } },
         },
       },

@@ -21,7 +21,7 @@ import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import { accepted, readReply, request } from '../conversation.ts';
-import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, REPAIRS_MAX, type Calling } from '../model-call.ts';
+import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, REPAIRS_MAX, toModel, type Calling } from '../model-call.ts';
 import { allEnded, completed, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
@@ -170,7 +170,7 @@ export const supervisorMachine = setup({
         initial: 'executing',
         states: {
           /** Where it was when the money ran out. */
-          before: { type: 'history', history: 'deep' },
+          before: { type: 'history' },
           planning: modelCall({
             at: '#supervisor.working.planning',
             id: 'plan',
@@ -192,7 +192,7 @@ export const supervisorMachine = setup({
               'budget.paused': '#supervisor.paused',
             },
             always: [
-              { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise'] },
+              { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise', 'save'] },
               { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
               { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
               { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
@@ -213,7 +213,7 @@ export const supervisorMachine = setup({
       /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
       paused: {
         on: {
-          'budget.raised': 'working.before',
+          'budget.raised': { target: 'working.before', actions: 'spendAgain' },
           'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
           'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
           'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
@@ -233,7 +233,7 @@ export const supervisorMachine = setup({
         invoke: {
           id: 'closing',
           src: 'model',
-          input: ({ context }) => request(context.profile, context.messages, 'report', { purpose: 'closing' }),
+          input: ({ context }) => toModel(context, request(context.profile, context.messages, 'report', { purpose: 'closing' })),
           onDone: [
             {
               guard: { type: 'isAnswer', params: ({ event }) => event.output },

@@ -169,7 +169,7 @@ export const workerMachine = setup({
       /** The money is used up: everything that was paid is kept, and no time runs. */
       paused: {
         on: {
-          'budget.raised': 'working.thinking',
+          'budget.raised': { target: 'working.thinking', actions: 'spendAgain' },
           'task.cancel': { target: 'failed', actions: { type: 'failCancelled', params: ({ event }) => event } },
         },
       },

@@ -68,6 +68,7 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
         priceHash: prices.hash,
         timeoutMs: request.timeoutMs,
         ...(request.purpose && { purpose: request.purpose }),
+        ...(request.hasCheaper && { hasCheaper: true }),
       };
     },
 

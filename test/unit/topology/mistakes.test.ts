@@ -86,17 +86,17 @@ const shape: Mistake[] = [
   [
     'a mistyped key of an agent',
     edited(workflow, '    tools: [search', '    tool: [search'),
-    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, role, goal, backstory, model, budget, tools, limits; did you mean "tools"?',
+    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, role, goal, backstory, model, cheaper_model, budget, tools, limits; did you mean "tools"?',
   ],
   [
     'a key that belongs to another kind',
     edited(workflow, '    role: an editor', '    role: an editor\n    tools: [read_file]'),
-    'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, budget, limits',
+    'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, cheaper_model, budget, limits',
   ],
   [
     'a mistyped kind key',
     edited(workflow, 'kind: worker', 'knid: worker'),
-    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, budget, limits, tools, accept_from; did you mean "kind"?',
+    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, limits, tools, accept_from; did you mean "kind"?',
   ],
   ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer'],
   [
@@ -188,8 +188,8 @@ const shape: Mistake[] = [
       '  second:\n    <<: *base\n    role: another\n  checker:',
     ),
     [
-      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, budget, tools, limits; did you mean "role"?',
-      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, budget, tools, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, cheaper_model, budget, tools, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, role, goal, backstory, model, cheaper_model, budget, tools, limits; did you mean "role"?',
     ].join('\n'),
   ],
 ];
@@ -281,6 +281,29 @@ const meaning: Mistake[] = [
     'a model without a price, named twice',
     edited(workflow, '[openai/gpt-4.1-mini]', '[openai/my-model]\n  other: [openai/my-model]'),
     'team.yaml:7:13 models.default[0]: no price is known for openai/my-model; write it under prices: { openai/my-model: { input: , output: } }, in dollars per million tokens',
+  ],
+  [
+    'an unknown cheaper model',
+    edited(workflow, 'role: an editor', 'role: an editor\n    cheaper_model: defualt'),
+    'team.yaml:12:20 agents.lead.cheaper_model: unknown model "defualt"; known: default, openai/*, extractive/*; did you mean "default"?',
+  ],
+  [
+    'a cheaper model without a price',
+    edited(workflow, 'role: an editor', 'role: an editor\n    cheaper_model: openai/my-model'),
+    'team.yaml:12:20 agents.lead.cheaper_model: no price is known for openai/my-model; write it under prices: { openai/my-model: { input: , output: } }, in dollars per million tokens',
+  ],
+  [
+    'a cheaper model that costs as much',
+    edited(workflow, 'role: an editor', 'role: an editor\n    cheaper_model: default'),
+    'team.yaml:12:20 warning: agents.lead.cheaper_model: "default" does not cost less than "default"; `troupe prices` says what models cost',
+  ],
+  [
+    'a cheaper model with cheaper input and dearer output',
+    edited(workflow, 'role: an editor', 'role: an editor\n    cheaper_model: openai/odd').replace(
+      'agents:\n',
+      'prices:\n  openai/odd: { input: 0.1, output: 9 }\nagents:\n',
+    ),
+    'team.yaml:14:20 warning: agents.lead.cheaper_model: "openai/odd" does not cost less than "default"; `troupe prices` says what models cost',
   ],
   [
     'a name that every object has',

@@ -55,6 +55,7 @@ test('inputs are filled into the texts, and defaults are written out', async () 
     limits: [],
     onExhausted: 'pause',
     keptBackNanos: '0',
+    cheaperFrom: 80,
     orphans: 'charge',
     thresholds: [50, 80, 95],
     grantMs: 180_000,
@@ -160,4 +161,13 @@ test('the first model whose provider is ready is taken', () => {
   expect(resolveModel(candidates, () => true)).toBe('openai/gpt-4.1-mini');
   expect(resolveModel(candidates, (provider) => provider === 'extractive')).toBe('extractive/classic');
   expect(resolveModel(candidates, () => false)).toBeUndefined();
+});
+
+test('a cheaper model is a name or a model itself, as the other one is', async () => {
+  const team = await teamOf(edited(workflow, 'role: a researcher', 'role: a researcher\n    cheaper_model: extractive/classic'));
+  expect(team.agents['reader']).toMatchObject({ models: ['openai/gpt-4.1-mini'], cheaperModels: ['extractive/classic'] });
+  const named = edited(workflow, '[openai/gpt-4.1-mini]', '[openai/gpt-4.1-mini]\n  small: [extractive/classic]');
+  expect((await teamOf(edited(named, 'role: a researcher', 'role: a researcher\n    cheaper_model: small'))).agents['reader']).toMatchObject({
+    cheaperModels: ['extractive/classic'],
+  });
 });
