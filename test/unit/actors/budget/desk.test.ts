@@ -438,9 +438,6 @@ describe('a call that would fit now', () => {
   });
 });
 
-describe('a veto of a call for which there is a cheaper model', () => {
-});
-
 describe('a release', () => {
   it('of a grant that is waited for ends the wait: nobody is answered, nobody pauses', () => {
     const told = new Told({ onExhausted: 'pause', thresholds: [] });
