@@ -148,6 +148,19 @@ program
   });
 
 program
+  .command('replay')
+  .description('fold a recorded run again, without a call, and compare it with what happened')
+  .argument('<run>', 'the run, or a file that --save wrote')
+  .option('--at <position>', 'only up to this entry')
+  .option('--save <file>', 'write the run to a file')
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (run: string, options) => {
+    const { replay } = await import('./replay.ts');
+    await endWith(() => replay(run, options), options);
+  });
+
+program
   .command('chart')
   .description('print the state chart of an actor as Mermaid')
   .argument('[actor]', 'supervisor, worker, reviewer, budget or approver; without one, their names')

@@ -47,6 +47,9 @@ type Known = { readonly team: Team; readonly definitionOf: (at: Address) => Defi
 /** Messages with which the life of an actor begins. */
 const BIRTHS = new Set(['run.start', 'task.assign', 'review.request']);
 
+/** What comes late for a run that has ended is folded; its actors are kept so long for more of it. */
+const LATE_MS = 30_000;
+
 /** Under `open.<run>`, as long as a run that is hosted apart has not ended. */
 export const openKey = (run: RunId): string => `open.${run}`;
 
@@ -93,7 +96,10 @@ export class Service {
       plays: ({ team, agent }) => team === options.team.name && played.has(agent),
       concurrency,
       isBirth: (type) => BIRTHS.has(type),
-      onChange: (change) => onChange?.(change),
+      onChange: (change) => {
+        if (change.kind === 'taken') void this.#letGoIfLate(change.unit, clock);
+        onChange?.(change);
+      },
     });
     presence.onFenced(() => void this.#comeBack());
   }
@@ -221,6 +227,12 @@ export class Service {
     const decoded = decode(envelope as Parameters<typeof decode>[0]);
     if (!decoded.ok || !resultOf(run, { message: decoded.message, at }, at)) return;
     void this.#forget(run);
+  }
+
+  async #letGoIfLate(unit: Address, clock: Clock): Promise<void> {
+    const open = await this.#options.bus.get(openKey(runOf(unit))).catch(() => true);
+    if (open) return;
+    clock.after(LATE_MS, () => void this.#forget(runOf(unit)));
   }
 
   async #forget(run: RunId): Promise<void> {
