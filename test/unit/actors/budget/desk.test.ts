@@ -438,6 +438,18 @@ describe('a call that would fit now', () => {
   });
 });
 
+describe('a veto of a call for which there is a cheaper model', () => {
+  it('pauses nobody: it is asked for again; a freeze pauses all the same', () => {
+    const told = new Told({ onExhausted: 'pause', thresholds: [] });
+    expect(told.reserve('dear', ANN, { fixedNanos: '5000', hasCheaper: true })).toEqual([`vetoed dear > ${ANN}`]);
+    expect(told.last).toMatchObject({ failure: { code: 'BUDGET_EXHAUSTED', details: { measure: 'money' } } });
+    expect(told.desk.paused).toEqual([]);
+    told.freeze(true);
+    told.reserve('frozen', ANN, { hasCheaper: true });
+    expect(told.desk.paused).toContain(ANN);
+  });
+});
+
 describe('a release', () => {
   it('of a grant that is waited for ends the wait: nobody is answered, nobody pauses', () => {
     const told = new Told({ onExhausted: 'pause', thresholds: [] });
