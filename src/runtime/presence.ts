@@ -64,6 +64,7 @@ export class Presence {
   #record: HostRecord;
   #revision = 0;
   #sureUntil = 0;
+  #isOpen = false;
   #fenced = false;
   #closed = false;
   #renewing: Promise<void> | undefined;
@@ -82,6 +83,7 @@ export class Presence {
   static async open(options: PresenceOptions): Promise<Presence> {
     const presence = new Presence(options);
     await presence.#renew();
+    presence.#isOpen = true;
     return presence;
   }
 
@@ -114,15 +116,15 @@ export class Presence {
   async say(about: Partial<Pick<HostRecord, 'draining'>>): Promise<void> {
     this.#record = { ...this.#record, ...about };
     await this.#renewing;
-    await this.#renew();
+    if (!this.#fenced) await this.#renew();
   }
 
-  /** After a fence, when nothing is left of what it had: takes part again. */
+  /** After a fence, when nothing is left of what it had: takes part again, as soon as the bus is there. */
   async rejoin(): Promise<void> {
     if (!this.#fenced || this.#closed) return;
     this.#revision = 0;
     this.#fenced = false;
-    await this.#renew();
+    await this.confirm();
   }
 
   /** Takes itself off the record. What it still has is anybody's from then on. */
@@ -150,7 +152,7 @@ export class Presence {
       this.#revision = revision;
       this.#sureUntil = asked + (this.leaseMs * 2) / 3;
     } catch (thrown) {
-      if (this.#revision === 0 || isClosed(thrown)) throw thrown; // it was never there, or the bus is gone for good
+      if (!this.#isOpen || isClosed(thrown)) throw thrown; // it was never there, or the bus is gone for good
     }
     if (!this.#closed) this.#stopTimer = this.#clock.after(this.leaseMs / 3, () => void this.#renew().catch(() => {}));
   }
