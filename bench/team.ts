@@ -48,6 +48,7 @@ export const benchTeam: Team = withHash({
   folders: [],
   texts: {},
   prices: { 'instant/*': { inputNanosPerMtok: '20000000', outputNanosPerMtok: '80000000' } },
+  rateLimits: {},
   agents: { lead: { kind: 'supervisor', name: 'lead', tools: [], ...agent }, worker: { kind: 'worker', name: 'worker', tools: ['nothing'], ...agent } },
   topology: {
     kind: 'workflow',

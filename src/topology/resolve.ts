@@ -23,6 +23,9 @@ export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: s
     folders: [...folders],
     texts: Object.fromEntries(texts),
     prices: Object.fromEntries(Object.entries(file.prices).map(([model, prices]) => [model, ratesOf(prices)])),
+    rateLimits: Object.fromEntries(
+      Object.entries(file.rate_limits).map(([model, { max_parallel: maxParallel, rpm, tpm }]) => [model, defined({ maxParallel, rpm, tpm })]),
+    ),
     agents: Object.fromEntries(Object.entries(file.agents).map(([name, agent]) => [name, resolveAgent(file, name, agent, filled)])),
     topology: resolveTopology(file.topology, filled),
     budget: resolveBudget(file.budget),
@@ -57,6 +60,10 @@ export const ratesOf = ({ input, output, cached_input: cached, per_call: perCall
   ...(cached !== undefined && { cachedInputNanosPerMtok: dollars(cached).toString() }),
   ...(perCall !== undefined && { perCallNanos: dollars(perCall).toString() }),
 });
+
+/** Without what is not set: a team is compared by its text. */
+const defined = (limits: Record<string, number | undefined>): Record<string, number> =>
+  Object.fromEntries(Object.entries(limits).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 
 const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fill): TeamAgent => {
   const { max_tokens: maxTokens, attempts, timeout_s: timeoutS } = agent.limits;

@@ -122,6 +122,12 @@ const Reviewer = z.strictObject({
 export const AgentFile = z.discriminatedUnion('kind', [Supervisor, Worker, Reviewer]);
 export type AgentFile = z.infer<typeof AgentFile>;
 
+const RateLimitFile = z.strictObject({
+  max_parallel: z.number().int().min(1).max(10_000).optional().describe('Calls under way at once.'),
+  rpm: z.number().int().min(1).optional().describe('Calls a minute.'),
+  tpm: z.number().int().min(1).optional().describe('Tokens a minute: input, and the most that may be answered.'),
+});
+
 const carryingOut = {
   supervisor: Name.describe('The agent of kind supervisor.'),
   concurrency: z.number().int().min(1).max(64).default(4).describe('Steps that may run at the same time.'),
@@ -175,6 +181,10 @@ export const TeamFile = z
       .default({})
       .describe('Names for models. An agent that names none uses `default`.'),
     prices: z.record(ModelRef, PricesFile).default({}).describe('Prices of models that Troupe does not know, or that cost something else here.'),
+    rate_limits: z
+      .record(ModelRef, RateLimitFile)
+      .default({})
+      .describe('How fast models are asked, by all processes on the bus together; openai/* is all models of a provider.'),
     agents: z.record(Name, AgentFile).describe('Who is in the team.'),
     topology: z.discriminatedUnion('kind', [Centralised, Workflow]).describe('Who works for whom, and who makes the plan.'),
     budget: z

@@ -10,6 +10,7 @@ import { parseAddress, runOf, type Address, type RunId } from '../protocols/ids.
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Definition } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
+import { Pace } from '../runtime/pace.ts';
 import { Placement, type Part, type PlacementChange } from '../runtime/placement.ts';
 import { Presence } from '../runtime/presence.ts';
 import { castTeam, clientOf, SHARED } from './cast.ts';
@@ -57,6 +58,7 @@ export class Service {
   readonly #options: ServiceOptions;
   readonly #host: Host;
   readonly #presence: Presence;
+  readonly #pace: Pace;
   readonly #placement: Placement;
   /** Runs that concern it, or not (`undefined`). */
   readonly #runs = new Map<RunId, Promise<Known | undefined>>();
@@ -70,7 +72,8 @@ export class Service {
     const { bus, observe, snapshotEvery = 50, plays, concurrency, onChange } = options;
     this.#options = options;
     this.#presence = presence;
-    const workshop = new Workshop({ models: options.models, tools: options.tools, clock });
+    this.#pace = new Pace({ bus, clock, hostId: presence.id });
+    const workshop = new Workshop({ models: options.models, tools: options.tools, clock, pace: this.#pace });
     this.#host = new Host({
       bus,
       id: presence.id,
@@ -136,6 +139,7 @@ export class Service {
       await this.#placement.drain(deadlineMs);
       this.#placement.close();
       await this.#host.stop();
+      this.#pace.close();
       await this.#presence.close();
     })();
     return this.#closing;

@@ -17,6 +17,7 @@ import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Definition } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
 import { takeLease } from '../runtime/lease.ts';
+import { Pace } from '../runtime/pace.ts';
 import { Presence } from '../runtime/presence.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
@@ -70,6 +71,7 @@ export class Troupe {
   readonly #clock: Clock;
   readonly #workshop: Workshop;
   readonly #presence: Presence;
+  readonly #pace: Pace;
   readonly #host: Host;
   readonly #hosted = new Map<RunId, Hosted>();
   /** Accounts that runs of this process share with others, by unit. */
@@ -83,7 +85,8 @@ export class Troupe {
     this.#options = options;
     this.#clock = clock;
     this.#presence = presence;
-    this.#workshop = new Workshop({ models: options.models, tools: options.tools, clock });
+    this.#pace = new Pace({ bus: options.bus, clock, hostId: presence.id });
+    this.#workshop = new Workshop({ models: options.models, tools: options.tools, clock, pace: this.#pace });
     this.#host = new Host({
       bus: options.bus,
       id: presence.id,
@@ -138,6 +141,7 @@ export class Troupe {
   async close(): Promise<void> {
     await Promise.all([...this.#open.values()].map((run) => run.leave()));
     await this.#host.stop();
+    this.#pace.close();
     await this.#presence.close();
   }
 

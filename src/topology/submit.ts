@@ -4,7 +4,7 @@ import { decode, versionOf, type MessageName, type PayloadOf } from '../protocol
 import type { Address, RunId } from '../protocols/ids.ts';
 import { newRunId } from '../protocols/ids.ts';
 import { listHosts, type HostRecord } from '../runtime/presence.ts';
-import { accountOf, accountsOf, clientOf, supervisorOf, type Models } from './cast.ts';
+import { accountOf, accountsOf, cheaperOf, clientOf, supervisorOf, type Models } from './cast.ts';
 import { chartVersions } from './charts.ts';
 import { checkedTask } from './resolve.ts';
 import type { RunRecord } from './run-record.ts';
@@ -44,11 +44,17 @@ const modelsFor = (team: Team, hosts: readonly HostRecord[], chooseModels: (team
   const called: Record<string, string> = {};
   for (const { serves } of hosts) {
     if (serves?.team !== team.name) continue;
-    for (const [agent, model] of Object.entries(serves.models)) if (team.agents[agent]?.models.includes(model)) called[agent] ??= model;
+    for (const [name, model] of Object.entries(serves.models)) if (mayCall(team, name, model)) called[name] ??= model;
   }
   const unplayed = Object.entries(team.agents).filter(([name]) => !Object.hasOwn(called, name));
-  return unplayed.length === 0 ? called : { ...called, ...chooseModels({ ...team, agents: Object.fromEntries(unplayed) }) };
+  return unplayed.length === 0 ? called : { ...chooseModels({ ...team, agents: Object.fromEntries(unplayed) }), ...called };
 };
+
+/** Whether the team lets an agent call it: those that play the part may have been started with another file. */
+const mayCall = ({ agents }: Team, name: string, model: string): boolean =>
+  Object.values(agents).some(
+    (agent) => (agent.name === name && agent.models.includes(model)) || (cheaperOf(agent.name) === name && agent.cheaperModels?.includes(model)),
+  );
 
 const say = async <T extends MessageName>(bus: Bus, run: RunId, to: Address, id: string, type: T, data: PayloadOf<T>, time: number): Promise<void> => {
   await bus.append(to, { id: `${run}/${id}`, type, v: versionOf(type), from: clientOf(run), correlation: run, time, data });

@@ -53,6 +53,8 @@ export const Team = z.object({
   texts: z.record(z.string(), z.string()),
   /** Of the file; they go before the price table's. */
   prices: z.record(z.string(), Rates),
+  /** By model, or `provider/*`. */
+  rateLimits: z.record(z.string(), z.object({ maxParallel: z.number().optional(), rpm: z.number().optional(), tpm: z.number().optional() })),
   agents: z.record(z.string(), TeamAgent),
   topology: Topology,
   budget: z.object({

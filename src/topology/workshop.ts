@@ -5,13 +5,14 @@ import { createPrices } from '../capabilities/model/prices.ts';
 import type { Tool } from '../capabilities/tool/port.ts';
 import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
 import type { Quote } from '../protocols/budget.ts';
-import { failureOf, TroupeError } from '../protocols/failure.ts';
+import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import type { Grant } from '../protocols/grant.ts';
 import type { Address } from '../protocols/ids.ts';
 import type { ModelRequest } from '../protocols/model.ts';
 import { noUsage } from '../protocols/money.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Pace, Passage, RateLimit } from '../runtime/pace.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
 import { cheaperOf, type Models } from './cast.ts';
 import type { Team } from './team.ts';
@@ -26,6 +27,8 @@ export type WorkshopOptions = {
   readonly models: readonly ModelAdapter[];
   readonly tools: readonly Tool[];
   readonly clock: Clock;
+  /** How fast models are asked, together with the other processes of the bus; without it as fast as may be. */
+  readonly pace?: Pace;
 };
 
 export class Workshop {
@@ -78,8 +81,7 @@ export class Workshop {
     return {
       model: {
         quote: (request: ModelRequest, at: Address) => partsAt(at).gateway.quote(request),
-        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) =>
-          callModel(partsAt(address).gateway, request, grant!, signal),
+        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) => this.#callModel(teamAt(address), request, grant!, signal),
       },
       tool: {
         quote: ({ call }: ToolRequest, at: Address) => (partsAt(at).countsTools ? toolQuote(call.name) : undefined),
@@ -97,7 +99,38 @@ export class Workshop {
       },
     };
   }
+
+  async #callModel(team: Team, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> {
+    const { gateway } = this.#partsOf(team);
+    const { pace } = this.#options;
+    const [paced, limit] = limitOf(team, request.model);
+    let passage: Passage | undefined;
+    try {
+      passage = await pace?.pass(paced, limit, limit.tpm === undefined ? 0 : gateway.quote(request).inputTokens + grant.maxTokens, signal);
+      const { reply, spentNanos } = await gateway.call(request, grant, { signal });
+      const { usage, model, id } = reply;
+      return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage, model, ...(id !== undefined && { response: id }) } };
+    } catch (thrown) {
+      const failure = failureOf(thrown);
+      if (failure.code === 'MODEL_RATE_LIMITED') await pace?.holdBack(paced, retryAfterOf(failure)).catch(() => {}); // the bus is away: each for itself
+      if (failure.code === 'EFFECT_STOPPED') return { ok: false, failure, unused: true };
+      const cost = gateway.costOf(thrown, request, grant);
+      if (cost === 'unused') return { ok: false, failure, unused: true };
+      return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
+    } finally {
+      passage?.end();
+    }
+  }
 }
+
+const retryAfterOf = ({ details: { retryAfterMs } }: Failure): number | undefined => (typeof retryAfterMs === 'number' ? retryAfterMs : undefined);
+
+/** Under which name its pace is kept, and the limits that the team sets. */
+const limitOf = ({ rateLimits }: Team, model: string): [name: string, limit: RateLimit] => {
+  const provider = `${model.slice(0, model.indexOf('/'))}/*`;
+  const name = [model, provider].find((one) => Object.hasOwn(rateLimits, one));
+  return name === undefined ? [model, {}] : [name, rateLimits[name]!];
+};
 
 /** A tool costs no money of its own; its grant is for the limits that count calls. */
 const toolQuote = (name: string): Quote => ({
@@ -114,16 +147,3 @@ const toolQuote = (name: string): Quote => ({
 /** Whether a limit of the team counts tool calls. */
 const countsTools = ({ budget, agents }: Team): boolean =>
   [...budget.limits, ...Object.values(agents).flatMap((agent) => agent.budget?.limits ?? [])].some(({ measure }) => measure === 'tool_calls');
-
-const callModel = async (gateway: ModelGateway, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> => {
-  try {
-    const { reply, spentNanos } = await gateway.call(request, grant, { signal });
-    const { usage, model, id } = reply;
-    return { ok: true, output: reply, bill: { grant: grant.id, spentNanos: spentNanos.toString(), usage, model, ...(id !== undefined && { response: id }) } };
-  } catch (thrown) {
-    const failure = failureOf(thrown);
-    const cost = gateway.costOf(thrown, request, grant);
-    if (cost === 'unused') return { ok: false, failure, unused: true };
-    return { ok: false, failure, bill: { grant: grant.id, spentNanos: cost.spentNanos.toString(), usage: cost.usage, model: request.model } };
-  }
-};
