@@ -429,7 +429,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
         [cheaper, 'ledger.jsonl:2: line 2 was changed'],
         [lines.toSpliced(2, 1), 'ledger.jsonl:3: expected line 3, found 4: one is missing'],
         [lines.toSpliced(2, 0, lines[1]!), 'ledger.jsonl:3: expected line 3, found 2: one is there twice'],
-        [lines.slice(0, -1), `ledger.jsonl ends after ${lines.length - 1} lines, the run's ledger has ${lines.length}`],
+        [lines.slice(0, -1), `ledger.jsonl ends after line ${lines.length - 1}, the run's ledger has ${lines.length}`],
         [forged, "ledger.jsonl:2: this line is not in the run's ledger"],
         [lines.with(1, 'nothing'), 'ledger.jsonl:2: expected a line of a ledger'],
       ] as const) {
