@@ -4,7 +4,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { connect } from 'nats';
 import { expect, onTestFinished, test } from 'vitest';
 import { openNatsBus, type NatsBusOptions } from '../../src/bus/nats/bus.ts';
-import type { Bus, Entry, Position } from '../../src/bus/port.ts';
+import { namesIn } from '../../src/bus/nats/names.ts';
+import type { Bus, Entry, Position, StoreChange } from '../../src/bus/port.ts';
 import type { Envelope } from '../../src/protocols/envelope.ts';
 import { TroupeError } from '../../src/protocols/failure.ts';
 import type { Address } from '../../src/protocols/ids.ts';
@@ -242,4 +243,84 @@ test('ids that were forgotten to make room are read again (B2)', async () => {
   expect(await Promise.all(indices.map(append))).toEqual(positions);
   expect(await readAll(bus, '>')).toHaveLength(300);
   await expect(bus.append(log(0), envelope('more'))).rejects.toMatchObject({ code: 'BUS_LOG_FULL' });
+});
+
+/** Messages in the stream that holds the store. */
+const stored = async (url: string, namespace: string): Promise<number> => {
+  const nats = await connect({ servers: url });
+  try {
+    return (await (await nats.jetstreamManager()).streams.info(namesIn(namespace).storeStream)).state.messages;
+  } finally {
+    await nats.close();
+  }
+};
+
+test('keys that were deleted leave nothing behind, whoever deleted them', async () => {
+  const { url } = await started();
+  const open = (tombstoneMs: number): Promise<Bus> => opened({ servers: url, namespace: 'tidy', tombstoneMs });
+  const [tidy, leaving] = [await open(0), await open(60_000)];
+  const change = (keys: readonly string[], each: (key: string) => Promise<unknown>): Promise<unknown> => Promise.all(keys.map(each));
+  const keys = Array.from({ length: 5_000 }, (_, index) => `lease.r-${index}.worker`);
+  await tidy.put('run.r-1', 'stays');
+  await change(keys, (key) => tidy.put(key, 'h-1'));
+  await change(keys, (key) => tidy.delete(key));
+  await eventually('its own are gone', async () => {
+    await tidy.put('lease.again', 'h-1');
+    await tidy.delete('lease.again');
+    return (await stored(url, 'tidy')) <= 2; // with the tombstone of this one
+  });
+  await change(keys.slice(0, 100), (key) => leaving.put(key, 'h-2'));
+  await change(keys.slice(0, 100), (key) => leaving.delete(key));
+  await leaving.close();
+  expect(await tidy.keys('')).toEqual(['run.r-1']);
+  await eventually('those of another one are gone', async () => {
+    await tidy.put('lease.again', 'h-1');
+    await tidy.delete('lease.again');
+    return (await stored(url, 'tidy')) <= 2;
+  });
+  expect(await tidy.keys('')).toEqual(['run.r-1']);
+});
+
+test('a list of keys brings no values, and no keys of another kind', async () => {
+  const server = await started();
+  const link = await linked(server);
+  const [a, b] = [await opened({ servers: server.url }), await opened({ servers: link.url })];
+  await Promise.all(Array.from({ length: 50 }, (_, index) => a.put(`snapshot.r-${index % 5}.worker.s${index}`, 'x'.repeat(50_000))));
+  await Promise.all(Array.from({ length: 500 }, (_, index) => a.put(`lease.r-${index}`, 'h-1')));
+  const before = link.heardBytes();
+  expect(await b.keys('snapshot.r-3.')).toHaveLength(10);
+  expect(link.heardBytes() - before).toBeLessThan(10_000);
+});
+
+test.each([
+  ['still has its tombstone', 60_000],
+  ['has left nothing behind', 0],
+])('a watcher that was cut off is told of a key that was deleted meanwhile and %s', async (_, tombstoneMs) => {
+  const server = await started();
+  const link = await linked(server);
+  const [cutOff, other] = [await opened({ servers: link.url, requestMs: 400 }), await opened({ servers: server.url, namespace: 'troupe', tombstoneMs })];
+  for (const key of ['lease.a', 'lease.b', 'lease.c']) await other.put(key, 'h-1');
+  const told: StoreChange[] = [];
+  cutOff.watchStore('lease.', (change) => told.push(change));
+  await eventually('what is there', () => told.length === 3);
+  link.deafen();
+  await other.delete('lease.a');
+  await other.delete('lease.b');
+  const revision = await other.put('lease.b', 'h-2');
+  if (tombstoneMs === 0) {
+    await eventually('the tombstone is gone', async () => {
+      await other.put('x', '');
+      await other.delete('x');
+      return (await stored(server.url, 'troupe')) <= 3; // lease.b, lease.c and the last tombstone of x
+    });
+  }
+  link.cut();
+  await eventually('both changes', () => told.length >= 5);
+  expect(told.slice(3).toSorted((a, b) => (a.key < b.key ? -1 : 1))).toEqual([
+    { key: 'lease.a', revision: expect.any(Number) as number },
+    { key: 'lease.b', value: 'h-2', revision },
+  ]);
+  await other.put('lease.c', 'h-3');
+  await eventually('what comes then', () => told.at(-1)?.key === 'lease.c');
+  expect(told).toHaveLength(6);
 });

@@ -6,6 +6,8 @@ export type FaultyLink = {
   readonly url: string;
   /** From now on nothing that the server says arrives; what is said to it does. */
   deafen(): void;
+  /** What the server has said so far. */
+  heardBytes(): number;
   /** Cuts every connection; new ones hear again. */
   cut(): void;
   close(): Promise<void>;
@@ -14,6 +16,7 @@ export type FaultyLink = {
 export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
   const sockets = new Set<Socket>();
   let isDeaf = false;
+  let heard = 0;
   const listener = createServer((client) => {
     const server = connect(port, '127.0.0.1');
     for (const socket of [client, server]) {
@@ -27,6 +30,7 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
     }
     client.pipe(server);
     server.on('data', (chunk) => {
+      heard += chunk.length;
       if (!isDeaf) client.write(chunk);
     });
   });
@@ -35,6 +39,7 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
   return {
     url: `nats://127.0.0.1:${(listener.address() as AddressInfo).port}`,
     deafen: () => void (isDeaf = true),
+    heardBytes: () => heard,
     cut: () => {
       for (const socket of sockets) socket.destroy();
       isDeaf = false;

@@ -11,6 +11,7 @@ import { Journal } from './journal.ts';
 import { Queues } from './queues.ts';
 import { Store } from './store.ts';
 import { Talk } from './talk.ts';
+import { TOMBSTONE_MS } from './tombstones.ts';
 
 export type NatsBusOptions = {
   /** `nats://127.0.0.1:4222`, or several, separated by commas. */
@@ -28,6 +29,8 @@ export type NatsBusOptions = {
   readonly requestMs?: number;
   /** Copies of what is stored, in a cluster. */
   readonly replicas?: number;
+  /** How long the mark of a deleted key stays (tombstones.ts). */
+  readonly tombstoneMs?: number;
 };
 
 /** Of what is stored and said on the server, not of the package. */
@@ -49,6 +52,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     deadlineMs = 60_000,
     requestMs = 5_000,
     replicas = 1,
+    tombstoneMs = TOMBSTONE_MS,
   } = options;
   if (!NAMESPACE.test(namespace)) {
     throw new TroupeError(
@@ -58,7 +62,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
   }
   const connection = await Connection.open({ servers, name, namespace, security, deadlineMs, requestMs, replicas });
   const deadLetters = new DeadLetters(connection);
-  const store = new Store(connection);
+  const store = new Store(connection, tombstoneMs);
   const journal = new Journal(connection, { entriesPerLog, knownIds }, deadLetters, new Cuts(store));
   const queues = new Queues(connection, queueItems, deadLetters);
   const talk = new Talk(connection);

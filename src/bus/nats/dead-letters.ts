@@ -32,18 +32,12 @@ export class DeadLetters {
   async all(): Promise<readonly DeadLetter[]> {
     const letters: DeadLetter[] = [];
     const { names } = this.#connection;
-    let end = (): void => {};
-    const read = new Promise<void>((resolve) => (end = resolve));
+    const { promise: read, resolve: end } = Promise.withResolvers<void>();
     const reader = new StreamReader(this.#connection, {
       stream: names.deadStream,
       start: 1,
-      onMessage: ({ at, data, pending }) => {
-        letters.push({ at, ...(JSON.parse(Buffer.from(data).toString()) as Omit<DeadLetter, 'at'>) });
-        if (pending === 0) end();
-      },
-      onReady: (pending) => {
-        if (pending === 0) end();
-      },
+      onMessage: ({ at, data }) => letters.push({ at, ...(JSON.parse(Buffer.from(data).toString()) as Omit<DeadLetter, 'at'>) }),
+      onCaughtUp: end,
     });
     try {
       await this.#connection.within(read);

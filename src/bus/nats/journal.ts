@@ -485,11 +485,11 @@ export class Journal {
       start: Math.max(first, 1),
       onMessage: (message) => {
         if (message.seq <= last) queue.push(message);
-        if (message.seq >= last || message.pending === 0) ended = true;
+        if (message.seq >= last) ended = true;
         wake();
       },
-      onReady: (pending) => {
-        if (pending === 0) ended = true;
+      onCaughtUp: () => {
+        ended = true;
         wake();
       },
       onFlow: (goOn) => {

@@ -3,7 +3,7 @@
  *
  *   TROUPE_LOG    troupe.log.<shard>            every log (journal.ts)
  *   TROUPE_QUEUE  troupe.queue.<queue>.<item>   the newest state of each item (queues.ts)
- *   TROUPE_STORE  troupe.store.<key>            the newest value of each key (store.ts)
+ *   TROUPE_STORE  troupe.store.<key>            the newest value of each key (store.ts); three tokens at most
  *   TROUPE_DEAD   troupe.dead.<token>           dead letters (dead-letters.ts)
  *
  * and, without storage, troupe.ask.<subject> and troupe.event.<subject>. Nobody outside this folder knows these names.
@@ -20,6 +20,8 @@ export type Names = {
   readonly queue: (queue: string) => string;
   readonly item: (queue: string, id: string) => string;
   readonly key: (key: string) => string;
+  /** Of all keys that begin so, and of some others. */
+  readonly keys: (prefix: string) => string;
   readonly dead: (token: string) => string;
   readonly ask: (subject: string) => string;
   readonly event: (subject: string) => string;
@@ -36,11 +38,18 @@ export const namesIn = (namespace: string): Names => {
     shard: (shard) => `${namespace}.log.${shard}`,
     queue: (queue) => `${namespace}.queue.${queue}`,
     item: (queue, id) => `${namespace}.queue.${queue}.${tokenOf(id)}`,
-    key: (key) => `${namespace}.store.${tokenOf(key)}`,
+    key: (key) => [`${namespace}.store`, ...partsOf(key).map(tokenOf)].join('.'),
+    keys: (prefix) => [`${namespace}.store`, ...partsOf(prefix).slice(0, -1).map(tokenOf), '>'].join('.'),
     dead: (token) => `${namespace}.dead.${tokenOf(token)}`,
     ask: (subject) => `${namespace}.ask.${subject}`,
     event: (subject) => `${namespace}.event.${subject}`,
   };
+};
+
+/** What is before the first dot of a key, before the second, and the rest: by the first two the server finds keys. */
+const partsOf = (key: string): string[] => {
+  const [first = '', second, ...rest] = key.split('.');
+  return [first, ...(second === undefined ? [] : [second]), ...(rest.length > 0 ? [rest.join('.')] : [])];
 };
 
 /** Of a server's line, and a subject stands in it more than once. */

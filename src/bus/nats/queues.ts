@@ -100,23 +100,14 @@ class Queue {
     this.#maxItems = maxItems;
     this.#deadLetters = deadLetters;
     const { names } = connection;
-    let seen = 0;
-    let expected: number | undefined;
-    let ready = (): void => {};
-    this.#ready = new Promise((resolve) => (ready = resolve));
+    const { promise, resolve: ready } = Promise.withResolvers<void>();
+    this.#ready = promise;
     this.#reader = new StreamReader(connection, {
       stream: names.queueStream,
       filter: `${names.queue(name)}.*`,
       start: 1,
-      onMessage: ({ seq, at, data, pending, subject }) => {
-        seen += 1;
-        this.#see(seq, at, data, subject);
-        if (pending === 0 || seen === expected) ready();
-      },
-      onReady: (pending) => {
-        expected = pending;
-        if (seen >= pending) ready();
-      },
+      onMessage: ({ seq, at, data, subject }) => this.#see(seq, at, data, subject),
+      onCaughtUp: ready,
     });
   }
 

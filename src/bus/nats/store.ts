@@ -1,137 +1,162 @@
-/** The keyed store on NATS: one subject a key, whose newest message is its value. A revision is the message's sequence. */
+/**
+ * The keyed store on NATS: one subject a key, whose newest message is its value. A revision is the message's sequence.
+ *
+ * The key stands in a header, so that keys are listed without reading a value; a deleted key has a message that says so, for a
+ * while (tombstones.ts).
+ */
 import { TroupeError } from '../../protocols/failure.ts';
 import type { StoreChange, StoreValue } from '../port.ts';
 import { isConflict, type Connection } from './connection.ts';
-import { StreamReader } from './stream-reader.ts';
+import { StreamReader, type Stored } from './stream-reader.ts';
+import { Tombstones } from './tombstones.ts';
 
-/** Names are hashed where they are too long for a subject, so the key travels as well; `value` is missing when it was deleted. */
-type Stored = { readonly key: string; readonly value?: string };
+/** In percent-encoding: a header holds no line break. */
+const KEY_HEADER = 'Troupe-Key';
+/** On a deletion, and nowhere else. */
+const DELETED_HEADER = 'Troupe-Deleted';
 
-const decode = (data: Uint8Array): Stored => JSON.parse(Buffer.from(data).toString()) as Stored;
+type Newest = { readonly value: string | undefined; readonly revision: number };
+type Listed = Pick<Stored, 'seq' | 'at'> & { readonly isDeleted: boolean };
 
 export class Store {
   readonly #connection: Connection;
-  readonly #watches = new Set<{ stop(): void }>();
+  readonly #tombstones: Tombstones;
+  readonly #readers = new Set<StreamReader>();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, tombstoneMs: number) {
     this.#connection = connection;
+    this.#tombstones = new Tombstones(connection, tombstoneMs);
   }
 
   async get(key: string): Promise<StoreValue | undefined> {
-    const last = await this.#last(key);
-    return last?.value === undefined ? undefined : { key, value: last.value, revision: last.revision };
+    const newest = await this.#newest(key);
+    return newest?.value === undefined ? undefined : { key, value: newest.value, revision: newest.revision };
   }
 
   put(key: string, value: string, expect: number | undefined): Promise<number> {
-    return this.#write({ key, value }, expect);
+    return this.#write(key, value, expect);
   }
 
   async delete(key: string, expect: number | undefined): Promise<void> {
     if (expect === undefined && (await this.get(key)) === undefined) return;
-    await this.#write({ key }, expect);
+    this.#tombstones.set(await this.#write(key, undefined, expect));
+    void this.#tombstones.purge();
   }
 
   async keys(prefix: string): Promise<readonly string[]> {
-    const keys = new Map<string, boolean>();
-    let all = (): void => {};
-    const read = new Promise<void>((resolve) => (all = resolve));
-    const watch = this.#read(prefix, ({ key, value }) => keys.set(key, value !== undefined), all);
-    try {
-      await this.#connection.within(read);
-    } finally {
-      watch.stop();
-    }
-    return [...keys].filter(([, isThere]) => isThere).map(([key]) => key);
+    return [...(await this.#list(prefix)).keys()];
   }
 
   watch(prefix: string, onChange: (change: StoreChange) => void): { stop(): void } {
     const there = new Map<string, StoreChange>();
     let isLive = false;
-    return this.#read(
-      prefix,
-      (change) => {
-        if (isLive) onChange(change);
-        else if (change.value === undefined) there.delete(change.key);
-        else there.set(change.key, change);
-      },
-      () => {
+    const take = (change: StoreChange): void => {
+      const { key, value, revision } = change;
+      if (revision <= (there.get(key)?.revision ?? 0)) return;
+      // Of what is there its revision is kept, to find what was deleted while nobody listened.
+      if (value !== undefined) there.set(key, isLive ? { key, revision } : change);
+      else if (!there.delete(key)) return;
+      if (isLive) onChange(change);
+    };
+    const reader = this.#read(prefix, {
+      onKey: (key, { seq: revision, data, isDeleted }) => take({ key, revision, ...(!isDeleted && { value: Buffer.from(data).toString() }) }),
+      onCaughtUp: () => {
+        if (isLive) return;
         isLive = true;
-        for (const change of there.values()) onChange(change);
-        there.clear();
+        for (const [key, change] of there) {
+          there.set(key, { key, revision: change.revision });
+          onChange(change);
+        }
       },
-    );
+      onReplaced: () => void forget().catch(() => {}), // the connection is lost again, or closed
+    });
+    /** Tells of what is gone without a trace. */
+    const forget = async (): Promise<void> => {
+      const before = new Map(there);
+      const now = await this.#list(prefix);
+      if (!this.#readers.has(reader)) return;
+      for (const [key, { revision }] of before) if (!now.has(key) && there.get(key)?.revision === revision) take({ key, revision: revision + 1 });
+    };
+    return { stop: () => this.#stop(reader) };
   }
 
   close(): void {
-    for (const watch of this.#watches) watch.stop();
+    for (const reader of this.#readers) this.#stop(reader);
   }
 
-  async #last(key: string): Promise<{ value: string | undefined; revision: number } | undefined> {
+  async #newest(key: string): Promise<Newest | undefined> {
     const { names } = this.#connection;
     const last = await this.#connection.last(names.storeStream, names.key(key));
-    return last && { value: decode(last.data).value, revision: last.seq };
+    return last && { value: last.header(DELETED_HEADER) === '' ? last.data.toString() : undefined, revision: last.seq };
   }
 
-  /** A deleted key is there for the server and 0 for who expects it, so its last sequence is looked up then. */
-  async #write(stored: Stored, expect: number | undefined): Promise<number> {
+  /** A deleted key is there for the server and 0 for who expects it, so the sequence of its tombstone is looked up then. */
+  async #write(key: string, value: string | undefined, expect: number | undefined): Promise<number> {
     const { names } = this.#connection;
-    const store = (seq: number | undefined) =>
-      this.#connection.store(names.storeStream, names.key(stored.key), JSON.stringify(stored), seq === undefined ? {} : { expect: seq });
-    try {
-      return await store(expect);
-    } catch (thrown) {
-      if (!isConflict(thrown)) throw thrown;
-      const last = await this.#last(stored.key);
-      if (expect === 0 && last && last.value === undefined) {
-        try {
-          return await store(last.revision);
-        } catch (again) {
-          if (!isConflict(again)) throw again;
-        }
+    const set = { [KEY_HEADER]: encodeURIComponent(key), ...(value === undefined && { [DELETED_HEADER]: 'yes' }) };
+    for (let seq = expect; ;) {
+      try {
+        return await this.#connection.store(names.storeStream, names.key(key), value ?? '', { set, ...(seq !== undefined && { expect: seq }) });
+      } catch (thrown) {
+        if (!isConflict(thrown)) throw thrown;
       }
-      const now = await this.#last(stored.key);
-      const found = now?.value === undefined ? 0 : now.revision;
-      throw new TroupeError('BUS_CONFLICT', `${stored.key}: expected its revision to be ${expect}, found ${found}`, {
-        retryable: true,
-        details: { revision: found },
-      });
+      const newest = await this.#newest(key);
+      const found = newest?.value === undefined ? 0 : newest.revision;
+      if (found !== expect) {
+        throw new TroupeError('BUS_CONFLICT', `${key}: expected its revision to be ${expect}, found ${found}`, {
+          retryable: true,
+          details: { revision: found },
+        });
+      }
+      seq = newest?.revision ?? 0;
     }
   }
 
-  /** Everything there is, `then` once, and everything that comes. */
-  #read(prefix: string, onChange: (change: StoreChange) => void, then: () => void): { stop(): void } {
+  /** The keys that are there, each with its newest message. */
+  async #list(prefix: string): Promise<ReadonlyMap<string, Listed>> {
+    const keys = new Map<string, Listed>();
+    const { promise: all, resolve } = Promise.withResolvers<void>();
+    const reader = this.#read(prefix, { headersOnly: true, onKey: (key, listed) => keys.set(key, listed), onCaughtUp: resolve });
+    try {
+      await this.#connection.within(all);
+    } finally {
+      this.#stop(reader);
+    }
+    for (const [key, { isDeleted }] of keys) if (isDeleted) keys.delete(key);
+    return keys;
+  }
+
+  #read(
+    prefix: string,
+    {
+      onKey,
+      ...options
+    }: {
+      readonly onKey: (key: string, message: Stored & Listed) => void;
+      readonly onCaughtUp: () => void;
+      readonly onReplaced?: () => void;
+      readonly headersOnly?: boolean;
+    },
+  ): StreamReader {
     const { names } = this.#connection;
-    let seen = 0;
-    let expected: number | undefined;
-    let isStopped = false;
-    const check = (pending: number): void => {
-      if (expected === undefined || (pending > 0 && seen < expected)) return;
-      expected = undefined;
-      then();
-    };
     const reader = new StreamReader(this.#connection, {
       stream: names.storeStream,
+      filter: names.keys(prefix),
       start: 1,
-      onMessage: ({ seq, data, pending }) => {
-        seen += 1;
-        const { key, value } = decode(data);
-        if (key.startsWith(prefix)) onChange({ key, ...(value !== undefined && { value }), revision: seq });
-        check(pending);
-      },
-      onReady: (pending) => {
-        expected = pending;
-        check(pending - seen);
+      ...options,
+      onMessage: (message) => {
+        const isDeleted = message.header(DELETED_HEADER) !== '';
+        if (isDeleted) this.#tombstones.meet(message.seq, message.at);
+        const key = decodeURIComponent(message.header(KEY_HEADER));
+        if (key.startsWith(prefix)) onKey(key, { ...message, isDeleted });
       },
     });
-    const watch = {
-      stop: (): void => {
-        if (isStopped) return;
-        isStopped = true;
-        reader.stop();
-        this.#watches.delete(watch);
-      },
-    };
-    this.#watches.add(watch);
-    return watch;
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  #stop(reader: StreamReader): void {
+    reader.stop();
+    this.#readers.delete(reader);
   }
 }

@@ -14,8 +14,6 @@ export type Stored = {
   readonly at: number;
   readonly subject: string;
   readonly data: Uint8Array;
-  /** Matching messages that follow and are there already. */
-  readonly pending: number;
   readonly header: (name: string) => string;
 };
 
@@ -24,9 +22,13 @@ export type ReaderOptions = {
   readonly filter?: string;
   /** The first sequence, from 1. */
   readonly start: number;
+  /** Without what the messages carry: their `data` is empty. */
+  readonly headersOnly?: boolean;
   readonly onMessage: (message: Stored) => void;
-  /** Told once, when the first consumer stands: how many messages are there already. */
-  readonly onReady?: (pending: number) => void;
+  /** Everything that matched was handed over, as often as that is so. What has been deleted meanwhile does not come. */
+  readonly onCaughtUp?: () => void;
+  /** Another consumer goes on where one was lost. */
+  readonly onReplaced?: () => void;
   /** The server asks to go on: at once, or later by whoever works slower than it sends. */
   readonly onFlow?: (goOn: () => void) => void;
 };
@@ -40,12 +42,13 @@ export class StreamReader {
   readonly #leaveReconnect: () => void;
   readonly #watchdog: NodeJS.Timeout;
   #subscription: Subscription | undefined;
+  /** The consumer's name on the server. */
+  #consumer: string | undefined;
   #next: number;
   #number = 0;
   #heardAt = Date.now();
   #beginning = false;
   #again = false;
-  #ready = false;
   #stopped = false;
 
   constructor(connection: Connection, options: ReaderOptions) {
@@ -65,7 +68,7 @@ export class StreamReader {
     this.#stopped = true;
     clearInterval(this.#watchdog);
     this.#leaveReconnect();
-    this.#subscription?.unsubscribe();
+    this.#dismiss();
   }
 
   /** Starts a consumer after what was handed over; one attempt at a time, until one stands. */
@@ -78,11 +81,7 @@ export class StreamReader {
     for (let attempt = 1; !this.#stopped && !this.#connection.closed; attempt++) {
       this.#again = false;
       try {
-        const pending = await this.#consume();
-        if (!this.#ready) {
-          this.#ready = true;
-          this.#options.onReady?.(pending);
-        }
+        await this.#consume();
         if (!this.#again) break;
       } catch (thrown) {
         if (!(thrown instanceof Unanswered || thrown instanceof Refused)) throw thrown;
@@ -92,35 +91,47 @@ export class StreamReader {
     this.#beginning = false;
   }
 
-  async #consume(): Promise<number> {
-    const { stream, filter } = this.#options;
-    this.#subscription?.unsubscribe();
+  async #consume(): Promise<void> {
+    const { stream, filter, headersOnly, onCaughtUp, onReplaced } = this.#options;
+    const isFirst = this.#subscription === undefined;
+    this.#dismiss();
     this.#number = 0;
     const inbox = createInbox();
     const subscription = this.#connection.nats.subscribe(inbox, { callback: (error, message) => void (error ?? this.#take(subscription, message)) });
     this.#subscription = subscription;
-    // What was sent before the answer was written is no longer pending, but not here yet either.
-    const { num_pending: pending, delivered } = await this.#connection.apiOnce<{ num_pending: number; delivered: { consumer_seq: number } }>(
-      `CONSUMER.CREATE.${stream}`,
-      {
-        stream_name: stream,
-        config: {
-          deliver_subject: inbox,
-          ...(filter !== undefined && { filter_subject: filter }),
-          deliver_policy: 'by_start_sequence',
-          opt_start_seq: this.#next,
-          ack_policy: 'none',
-          max_deliver: 1,
-          flow_control: true,
-          idle_heartbeat: nanos(HEARTBEAT_MS),
-          inactive_threshold: nanos(60_000),
-          mem_storage: true,
-          num_replicas: 1,
-        },
+    type Created = { readonly name: string; readonly num_pending: number; readonly delivered: { readonly consumer_seq: number } };
+    const created = await this.#connection.apiOnce<Created>(`CONSUMER.CREATE.${stream}`, {
+      stream_name: stream,
+      config: {
+        deliver_subject: inbox,
+        ...(filter !== undefined && { filter_subject: filter }),
+        ...(headersOnly === true && { headers_only: true }),
+        deliver_policy: 'by_start_sequence',
+        opt_start_seq: this.#next,
+        ack_policy: 'none',
+        max_deliver: 1,
+        flow_control: true,
+        idle_heartbeat: nanos(HEARTBEAT_MS),
+        inactive_threshold: nanos(60_000),
+        mem_storage: true,
+        num_replicas: 1,
       },
-    );
+    });
+    this.#consumer = created.name;
+    if (this.#stopped) return this.#dismiss();
     this.#heardAt = Date.now();
-    return pending + delivered.consumer_seq;
+    if (!isFirst) onReplaced?.();
+    // What was sent before the answer was written is no longer pending, but not here yet either.
+    if (created.num_pending + created.delivered.consumer_seq === 0) onCaughtUp?.();
+  }
+
+  /** The server would find out for itself, a minute later. */
+  #dismiss(): void {
+    this.#subscription?.unsubscribe();
+    if (this.#consumer !== undefined && !this.#connection.closed) {
+      this.#connection.nats.publish(`$JS.API.CONSUMER.DELETE.${this.#options.stream}.${this.#consumer}`);
+    }
+    this.#consumer = undefined;
   }
 
   #take(from: Subscription, message: Msg): void {
@@ -141,9 +152,9 @@ export class StreamReader {
       at: Number(tokens[at + 2]!.slice(0, -6)),
       subject: message.subject,
       data: message.data,
-      pending: Number(tokens[at + 3]),
       header: (name) => headers?.get(name) ?? '',
     });
+    if (Number(tokens[at + 3]) === 0) this.#options.onCaughtUp?.();
   }
 
   /** A heartbeat, which says how far the consumer has come, or a question whether to go on. */
@@ -160,6 +171,8 @@ export class StreamReader {
       return;
     }
     const sent = headers.get('Nats-Last-Consumer');
-    if (sent !== '' && Number(sent) > this.#number) void this.#begin();
+    if (sent === '') return;
+    if (Number(sent) > this.#number) void this.#begin();
+    else this.#options.onCaughtUp?.(); // what was pending may have been deleted
   }
 }
