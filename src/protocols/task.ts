@@ -26,6 +26,8 @@ export const TaskAssign = message('task.assign', {
   instructions: z.string(),
   findings: z.array(Finding).default([]),
   feedback: Feedback.optional(),
+  /** When the run gives up, milliseconds since 1970: an answer that comes later is of no use to anybody. */
+  deadline: z.number().optional(),
 });
 
 export const TaskCancel = message('task.cancel', { reason: z.string() });

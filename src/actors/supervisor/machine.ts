@@ -33,6 +33,8 @@ export type SupervisorContext = SupervisorInput &
   Calling & {
     readonly goal: string;
     readonly client: Address;
+    /** When it gives up. */
+    readonly endsAt: number;
     readonly steps: Plan;
     /** What this step of the chart gives to say. */
     readonly outbox: readonly Outgoing[];
@@ -92,7 +94,8 @@ export const supervisorMachine = setup({
       hasFailed: ({ context }) => context.failure !== undefined,
     },
     actions: {
-      accept: assign((_, { goal, from }: Received<typeof RunStart>) => ({ goal, client: from })),
+      accept: assign(({ context }, { goal, from, at }: Received<typeof RunStart>) => ({ goal, client: from, endsAt: at + context.deadlineMs })),
+      beginAnew: assign(({ context }, { at }: Received<typeof BudgetRaised>) => ({ endsAt: at + context.deadlineMs })),
       usePlan: assign(({ context }) => ({ steps: openPlan(context.plan!) })),
       prepareToPlan: assign(({ context }) => ({ messages: policy.planning(context) })),
       adoptPlan: assign(({ context }, reply: ModelReply) => ({ steps: openPlan(fromDraft(accepted(readPlan(context, reply)))) })),
@@ -144,6 +147,7 @@ export const supervisorMachine = setup({
       ...input,
       goal: '',
       client: '' as Address,
+      endsAt: 0,
       steps: [],
       outbox: [],
       answer: '',
@@ -213,7 +217,7 @@ export const supervisorMachine = setup({
       /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
       paused: {
         on: {
-          'budget.raised': { target: 'working.before', actions: 'spendAgain' },
+          'budget.raised': { target: 'working.before', actions: ['spendAgain', { type: 'beginAnew', params: ({ event }) => event }] },
           'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
           'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
           'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },

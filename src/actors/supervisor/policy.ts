@@ -41,7 +41,7 @@ export type Outgoing = Sent<typeof TaskAssign> | Sent<typeof TaskCancel> | Sent<
 /** A plan after something happened, and what is to be said because of it. */
 export type Progress = { readonly plan: Plan; readonly outbox: readonly Outgoing[] };
 
-type Team = SupervisorInput & { readonly goal: string };
+type Team = SupervisorInput & { readonly goal: string; readonly endsAt: number };
 
 const workerOf = (team: Team, step: Step): Address => address(team.run, 'worker', step.agent, `${step.id}-${step.attempt}`);
 const reviewerOf = (team: Team, step: Step): Address => address(team.run, 'reviewer', team.reviewer, `${step.id}-${step.attempt}`);
@@ -76,6 +76,7 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
         goal: team.goal,
         instructions: step.task,
         findings: step.needs.map((need) => findingOf(find(before, need)!)),
+        deadline: team.endsAt,
         ...feedback,
       },
     ],

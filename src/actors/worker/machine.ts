@@ -28,6 +28,8 @@ export type WorkerInput = { readonly profile: AgentProfile };
 export type WorkerContext = Calling & {
   readonly task: Task;
   readonly replyTo: Address;
+  /** For the whole task. */
+  readonly patienceMs: number;
   /** The answer whose tool calls are being made. */
   readonly reply: ModelReply | undefined;
   readonly records: readonly ToolRecord[];
@@ -74,7 +76,7 @@ export const workerMachine = setup({
 })
   .extend({
     delays: {
-      taskTimeout: ({ context }) => context.profile.limits.timeoutMs,
+      taskTimeout: ({ context }) => context.patienceMs,
     },
     guards: {
       wantsTools: ({ context }, reply: ModelReply) => reply.toolCalls.length > 0 && hasTurns(context),
@@ -83,8 +85,9 @@ export const workerMachine = setup({
       isLast: ({ context }) => context.records.length + 1 >= callsOf(context.reply!).length,
     },
     actions: {
-      accept: assign(({ context }, { from, type: _, at: __, ...task }: Received<typeof TaskAssign>) => ({
+      accept: assign(({ context }, { from, type: _, at, ...task }: Received<typeof TaskAssign>) => ({
         task,
+        patienceMs: Math.max(0, Math.min(context.profile.limits.timeoutMs, (task.deadline ?? Number.POSITIVE_INFINITY) - at)),
         replyTo: from,
         messages: opening(context.profile, task),
       })),
@@ -98,10 +101,14 @@ export const workerMachine = setup({
       observe: assign(({ context }, record: ToolRecord) => ({ records: [...context.records, record] })),
       read: assign(({ context }) => ({ messages: [...context.messages, ...observed(context.reply!, context.records)], reply: undefined, records: [] })),
       keepReport: assign((_, reply: ModelReply) => ({ report: accepted(readReport(reply)) })),
-      failTimeout: assign(({ context }) => ({
+      /** The run's deadline began anew with the raise. */
+      beginAnew: assign(({ context }) => ({ patienceMs: context.profile.limits.timeoutMs })),
+      failTimeout: assign(({ context: { profile, task, patienceMs } }) => ({
         failure: failure(
           'TASK_TIMEOUT',
-          `${context.profile.name} took longer than ${context.profile.limits.timeoutMs} ms for step ${context.task.step}; raise limits.timeout_s`,
+          patienceMs < profile.limits.timeoutMs
+            ? `the run's deadline came while ${profile.name} worked on step ${task.step}; raise limits.deadline_s`
+            : `${profile.name} took longer than ${profile.limits.timeoutMs} ms for step ${task.step}; raise limits.timeout_s`,
         ),
       })),
       failCancelled: assign((_, { reason }: Received<typeof TaskCancel>) => ({ failure: failure('TASK_CANCELLED', `cancelled: ${reason}`) })),
@@ -130,6 +137,7 @@ export const workerMachine = setup({
       profile: input.profile,
       task: NO_TASK,
       replyTo: '' as Address,
+      patienceMs: 0,
       reply: undefined,
       records: [],
       report: undefined,
@@ -169,7 +177,7 @@ export const workerMachine = setup({
       /** The money is used up: everything that was paid is kept, and no time runs. */
       paused: {
         on: {
-          'budget.raised': { target: 'working.thinking', actions: 'spendAgain' },
+          'budget.raised': { target: 'working.thinking', actions: ['spendAgain', 'beginAnew'] },
           'task.cancel': { target: 'failed', actions: { type: 'failCancelled', params: ({ event }) => event } },
         },
       },

@@ -22,8 +22,9 @@ import type { Citation } from '../../../src/protocols/formats.ts';
 import type { Address, RunId } from '../../../src/protocols/ids.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
 
-const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: string } => ({
+const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: string; endsAt: number } => ({
   goal: 'why?',
+  endsAt: 9_000,
   run: 'r-plan' as RunId,
   profile: {
     name: 'lead',
@@ -74,7 +75,7 @@ describe('dispatch', () => {
   it('assigns what may run, to a worker of its own for each attempt', () => {
     const { plan, outbox } = dispatch(team(), single());
     expect(plan[0]).toMatchObject({ status: 'running', attempt: 1 });
-    expect(outbox).toEqual([{ type: 'task.assign', to: 'r-plan.worker.reader.a-1', step: 'a', attempt: 1, goal: 'why?', instructions: 'look', findings: [] }]);
+    expect(outbox).toEqual([{ type: 'task.assign', to: 'r-plan.worker.reader.a-1', step: 'a', attempt: 1, goal: 'why?', instructions: 'look', findings: [], deadline: 9_000 }]);
   });
 
   it('gives a step what it needs: results, and what is known of a failure', () => {
