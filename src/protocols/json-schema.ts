@@ -4,7 +4,7 @@ import { catalogue, type MessageName } from './catalogue.ts';
 import { Envelope } from './envelope.ts';
 
 /** Who says a message, and to whom. */
-const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]>> = {
+export const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]>> = {
   'run.start': ['client', 'supervisor'],
   'run.cancel': ['client', 'supervisor'],
   'run.completed': ['supervisor', 'client'],
@@ -33,10 +33,10 @@ const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]
   'budget.close': ['supervisor', 'budget'],
   'budget.granted': ['budget', 'whoever reserved'],
   'budget.vetoed': ['budget', 'whoever reserved'],
-  'budget.closed': ['budget', 'whoever closed'],
+  'budget.closed': ['budget', 'supervisor'],
   'approval.request': ['supervisor, reviewer', 'approver'],
   'approval.answer': ['a person, through a command', 'approver'],
-  'approval.decided': ['approver', 'whoever asked'],
+  'approval.decided': ['approver', 'supervisor, reviewer'],
   'effect.claimed': ['host', 'log of the actor it hosts'],
   'effect.lost': ['host', 'log of the actor it hosts'],
   'effect.completed': ['host', 'log of the actor it hosts'],
@@ -54,6 +54,9 @@ Actors talk by appending entries to each other's logs. An entry is an [envelope]
 decoded in two stages: the envelope first, then \`data\` by the schema of the envelope's \`type\` and \`v\`. What fails either
 stage goes to the dead-letter log with the reason. Fields that a schema does not know are passed over. A field that may be
 absent can be added to a message under the same version; any other change is a new version beside the old one.
+
+[asyncapi.yaml](asyncapi.yaml) has all of it in one document, with the NATS subjects on which it is said; [The wire](../wire.md)
+tells how an agent in another language takes part.
 
 Amounts of money are integer nano-dollars in decimal strings, times are milliseconds since 1970.
 
