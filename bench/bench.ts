@@ -15,10 +15,10 @@ import { measureStep } from './step.ts';
 const wanted = process.argv.slice(2);
 const asked = (part: string): boolean => wanted.length === 0 || wanted.includes(part);
 
-const onBus = async (bus: Bus, name: string): Promise<void> => {
+const onBus = async (bus: Bus, name: string, address: string): Promise<void> => {
   if (asked('bus')) await measureBus(name, bus);
   if (asked('react')) await measureReact(name, bus);
-  if (asked('many')) await measureMany(name, bus);
+  if (asked('many')) await measureMany(name, address);
 };
 
 console.log(`node ${process.version}, ${cpus().length} cores`);
@@ -30,13 +30,13 @@ try {
   }
   heading('the embedded bus, a file, every commit on the disk');
   const embedded = openEmbeddedBus({ path: join(folder, 'bus.db') });
-  await onBus(embedded, 'embedded');
+  await onBus(embedded, 'embedded', `embedded:${join(folder, 'many.db')}`);
   await embedded.close();
   if (!wanted.includes('embedded')) {
     heading('NATS, one server on this machine, sync_interval: always');
     const server = await startNatsServer();
     const nats = await openNatsBus({ servers: server.url });
-    await onBus(nats, 'nats');
+    await onBus(nats, 'nats', server.url);
     await nats.close();
     await server.dispose();
   }

@@ -1,4 +1,7 @@
 /** Whole runs: journal, reservation, claim and settlement included. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Bus } from '../src/bus/port.ts';
 import { Troupe } from '../src/topology/start.ts';
 import { tell, timed } from './measure.ts';
@@ -18,28 +21,17 @@ export const measureReact = async (name: string, bus: Bus): Promise<void> => {
 };
 
 const RUNS = 1_000;
+/** As the image and `npm start` run it: a young generation that grows no further than pays. */
+const FLAGS = ['--max-semi-space-size=16'];
 
-export const measureMany = async (name: string, bus: Bus): Promise<void> => {
-  const troupe = await Troupe.open({ bus, models: [instantModel(2)], tools: [nothing], manyRuns: true, snapshotEvery: 0 });
-  const all = async (count: number): Promise<void> => {
-    const runs = await Promise.all(Array.from({ length: count }, () => troupe.start(benchTeam)));
-    const results = await Promise.all(runs.map(({ result }) => result));
-    const failed = results.find(({ status }) => status !== 'completed');
-    if (failed) throw new Error(failed.failure?.message);
-  };
-  await all(50);
-  let peak = 0;
-  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 5);
-  const began = performance.now();
-  await all(RUNS);
-  const ms = performance.now() - began;
-  peak = Math.max(peak, process.memoryUsage.rss());
-  clearInterval(watch);
-  await troupe.close();
+export const measureMany = async (name: string, address: string): Promise<void> => {
+  const child = join(import.meta.dirname, 'many-runs.js');
+  const { stdout } = await promisify(execFile)(process.execPath, [...FLAGS, child, address, JSON.stringify(benchTeam), String(RUNS)]);
+  const { ms, peakBytes, idleBytes } = JSON.parse(stdout) as { ms: number; peakBytes: number; idleBytes: number };
   const loops = await timed(() => Promise.all(Array.from({ length: RUNS }, () => bareLoop(2))), 5, 2);
   tell(`${RUNS} three-call runs at once on ${name}`, (RUNS * 1_000) / ms, 'runs/s', {
     what: 'the same loops with nothing around them',
     value: (RUNS * 1_000) / loops,
   });
-  console.log(`${''.padEnd(52)} ${Math.round(peak / 1e6)} MB at the peak, this process in all`);
+  tell('  memory of that process at its peak', peakBytes / 1e6, 'MB', { what: 'when it had begun', value: idleBytes / 1e6 });
 };

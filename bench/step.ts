@@ -5,12 +5,13 @@ import type { Decoded } from '../src/protocols/catalogue.ts';
 import { address, type Address, type RunId } from '../src/protocols/ids.ts';
 import { begin, step, type Definition, type FoldEntry, type State } from '../src/runtime/fold.ts';
 import { charts } from '../src/topology/charts.ts';
+import { hostedAgents } from '../src/topology/team.ts';
 import { median, tell } from './measure.ts';
 import { benchTeam, reply } from './team.ts';
 
 const run = 'r-bench' as RunId;
 const at = address(run, 'worker', 'worker', 'only-1');
-const { name, role, goal, backstory, tools, limits } = benchTeam.agents['worker']!;
+const { name, role, goal, backstory, tools, limits } = hostedAgents(benchTeam).find((agent) => agent.name === 'worker')!;
 const input: WorkerInput = { profile: { name, role, goal, backstory, tools, limits, model: 'instant/model' } };
 const definition: Definition = { chart: charts.worker, input, account: address(run, 'budget') };
 

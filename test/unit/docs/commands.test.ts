@@ -15,7 +15,7 @@ const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 
 /** The arguments of `troupe` that a line comes to; `npm start --` stands for the script of that name. */
 const argsOf = (line: string): string[] => {
-  const plain = line.replace(/^npm start --/, scripts['start']!).replace(/^(?:npx troupe|node bin\/troupe\.cjs)\s/, '');
+  const plain = line.replace(/^npm start --/, scripts['start']!).replace(/^(?:npx troupe|node (?:--\S+ )*bin\/troupe\.cjs)\s/, '');
   return [...plain.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare!);
 };
 
