@@ -11,7 +11,7 @@ import { formatDollars, type Rates } from '../protocols/money.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
 import { candidatesOf, providerOf, ratesOf } from './resolve.ts';
-import { dollars, type AgentFile, type StepFile, type TeamFile } from './schema.ts';
+import { dollars, isExternal, type AgentFile, type StepFile, type TeamFile } from './schema.ts';
 import { knownHint } from './suggest.ts';
 
 /** What is installed and known, as far as a file may name it. */
@@ -27,15 +27,25 @@ export type Catalogue = {
   readonly cheapestCall: (model: string, rates: Rates, maxTokens: number) => bigint;
 };
 
-export const checkTeam = (file: TeamFile, catalogue: Catalogue): Issue[] => [
-  ...orElse(roleIssues(file), () => unusedAgentIssues(file)),
-  ...stepIssues(file),
-  ...toolIssues(file, catalogue),
-  ...orElse(modelIssues(file, catalogue), () => cheaperIssues(file, catalogue)),
-  ...budgetIssues(file, catalogue),
-  ...grantIssues(file),
-  ...orElse(placeholderIssues(file), () => unusedInputIssues(file, catalogue)),
-];
+export const checkTeam = (file: TeamFile, catalogue: Catalogue): Issue[] => {
+  const hosted = withoutExternals(file);
+  return [
+    ...orElse(roleIssues(file), () => unusedAgentIssues(file)),
+    ...externalIssues(file),
+    ...stepIssues(file),
+    ...toolIssues(hosted, catalogue),
+    ...orElse(modelIssues(hosted, catalogue), () => cheaperIssues(hosted, catalogue)),
+    ...budgetIssues(hosted, catalogue),
+    ...grantIssues(hosted),
+    ...orElse(placeholderIssues(file), () => unusedInputIssues(hosted, file, catalogue)),
+  ];
+};
+
+/** The file with the agents that Troupe plays: an external one has no model, no tools and no money here. */
+const withoutExternals = (file: TeamFile): TeamFile => ({
+  ...file,
+  agents: Object.fromEntries(Object.entries(file.agents).filter(([, agent]) => !isExternal(agent))),
+});
 
 /** What follows from other mistakes is looked for when there are none: who mistypes a name has not left its bearer out. */
 const orElse = (issues: Issue[], others: () => Issue[]): Issue[] => (issues.length > 0 ? issues : others());
@@ -75,7 +85,23 @@ const roleIssues = (file: TeamFile): Issue[] => [
     ];
   }),
   ...(file.topology.kind === 'centralised' ? duplicateIssues(file.topology.workers, ['topology', 'workers']) : []),
+  ...misnamedIssues(file),
 ];
+
+/** The supervisor's account is called `supervisor`, whatever the agent is. */
+const misnamedIssues = ({ agents }: TeamFile): Issue[] => {
+  const agent = lookUp(agents, 'supervisor');
+  if (!agent || agent.kind === 'supervisor') return [];
+  return [
+    {
+      code: 'NAME_INVALID',
+      path: ['agents', 'supervisor'],
+      onKey: true,
+      message: `a ${agent.kind} cannot be called "supervisor"`,
+      hint: 'give it a name of its own',
+    },
+  ];
+};
 
 const ofKind = ({ agents }: TeamFile, kind: AgentFile['kind']): string[] => Object.keys(agents).filter((name) => agents[name]!.kind === kind);
 
@@ -92,6 +118,23 @@ const unusedAgentIssues = (file: TeamFile): Issue[] => {
       hint: 'name it under topology, or remove it',
     }));
 };
+
+/** What is written for an agent that has no use for it. */
+const externalIssues = (file: TeamFile): Issue[] =>
+  Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
+    if (!isExternal(agent)) return [];
+    const unused = { model: agent.model !== 'default', cheaper_model: agent.cheaper_model !== undefined, tools: agent.tools.length > 0, budget: agent.budget };
+    return Object.entries(unused)
+      .filter(([, isWritten]) => isWritten)
+      .map(([key]) => ({
+        code: 'EXTERNAL_UNUSED',
+        severity: 'warning',
+        path: ['agents', name, key],
+        onKey: true,
+        message: `the process that plays an external agent is not given its ${key}`,
+        hint: 'remove it, or remove external: true',
+      }));
+  });
 
 // --- steps -----------------------------------------------------------------------------------------------------------------
 
@@ -470,9 +513,9 @@ const placeholderIssues = (file: TeamFile): Issue[] =>
       })),
   );
 
-const unusedInputIssues = (file: TeamFile, { tools }: Catalogue): Issue[] => {
+const unusedInputIssues = (hosted: TeamFile, file: TeamFile, { tools }: Catalogue): Issue[] => {
   const filled = new Set(texts(file).flatMap(({ text }) => placeholders(text)));
-  const folderIsRead = Object.values(file.agents).some((agent) => toolsOf(agent).some((name) => tools.find((tool) => tool.name === name)?.needsFolder));
+  const folderIsRead = Object.values(hosted.agents).some((agent) => toolsOf(agent).some((name) => tools.find((tool) => tool.name === name)?.needsFolder));
   return Object.entries(file.inputs)
     .filter(([name, { folder }]) => !filled.has(name) && !(folder !== undefined && folderIsRead))
     .map(([name, { folder }]) => ({

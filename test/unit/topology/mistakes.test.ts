@@ -207,6 +207,11 @@ const meaning: Mistake[] = [
     'team.yaml:23:13 topology.reviewer: unknown agent "cheker"; known: checker; did you mean "checker"?',
   ],
   [
+    'a worker that is called as the supervisor',
+    edited(edited(centralised, '  reader:', '  supervisor:'), '[reader]', '[supervisor]'),
+    'team.yaml:12:3 agents.supervisor: a worker cannot be called "supervisor"; give it a name of its own',
+  ],
+  [
     'an agent of the wrong kind',
     edited(centralised, '[reader]', '[reader, checker]'),
     'team.yaml:23:21 topology.workers[1]: expected an agent of kind worker, found "checker", a reviewer; of that kind: reader',
