@@ -120,6 +120,7 @@ export class Host {
         }
       }
     }
+    if (this.#stopped || this.#units.get(prefix) !== unit) return;
     // Synchronous to the end: no entry can come between what waited and what is live.
     for (const entry of unit.waiting!) this.#fold(entry, unit, undefined);
     unit.waiting = undefined;

@@ -15,12 +15,21 @@ export type Lease = {
   readonly confirm: () => Promise<boolean>;
   /** Lets it go, so that another one can take it at once. */
   release(): Promise<void>;
+  /** Lets it go and leaves its key, as nobody's: whoever sees that knows that the unit waits for a host. */
+  handOver(): Promise<void>;
 };
 
 /** For a unit that any number of hosts may have. */
-export const SHARED_LEASE: Lease = { holds: () => true, confirm: () => Promise.resolve(true), release: () => Promise.resolve() };
+export const SHARED_LEASE: Lease = {
+  holds: () => true,
+  confirm: () => Promise.resolve(true),
+  release: () => Promise.resolve(),
+  handOver: () => Promise.resolve(),
+};
 
 export const LEASE_PREFIX = 'lease.';
+/** What a unit's key says when its host has handed it over. */
+export const NOBODY = '';
 const keyOf = (unit: string): string => `${LEASE_PREFIX}${unit}`;
 
 export type LeaseOptions = { readonly bus: Bus; readonly clock: Clock; readonly presence: Presence };
@@ -53,20 +62,22 @@ export const takeLeaseAt = async (unit: string, revision: number, options: Lease
 
 const leaseOf = (key: string, revision: number, { bus, presence }: LeaseOptions): Lease => {
   let released = false;
+  const letGo = async (write: () => Promise<unknown>): Promise<void> => {
+    if (released) return;
+    released = true;
+    await write().catch(() => {}); // nobody's but its new owner's, if it is not as it was
+  };
   return {
     holds: () => !released && presence.holds(),
     confirm: async () => !released && (await presence.confirm()) && !released,
-    release: async () => {
-      if (released) return;
-      released = true;
-      await bus.delete(key, { expect: revision }).catch(() => {}); // nobody's but its new owner's, if it is not as it was
-    },
+    release: () => letGo(() => bus.delete(key, { expect: revision })),
+    handOver: () => letGo(() => bus.put(key, NOBODY, { expect: revision })),
   };
 };
 
 /** Resolves when the host that has the unit is fenced. */
 const freed = async (unit: string, host: string, { bus, clock, presence }: LeaseOptions, wait: boolean): Promise<void> => {
-  const found = await hostOf(bus, host);
+  const found = host === NOBODY ? undefined : await hostOf(bus, host);
   if (!found) return;
   if (host !== presence.id && isKnownDead(found.record) && (await fence(bus, found))) return;
   if (!wait || host === presence.id) throw hosted(unit, found.record);

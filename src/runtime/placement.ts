@@ -3,16 +3,18 @@
  * alike which one takes an actor on. The lease decides; the choice only keeps them from asking for it all at once.
  *
  *   P1  An actor for which an entry came is hosted, as long as some process that plays its part has room.
- *   P2  What a host had is free when the host is fenced (presence.ts); whoever plays the part takes it on and folds its log.
+ *   P2  What a host had is free when the host is fenced (presence.ts), and not before, whatever was or was not heard of it; whoever
+ *       plays the part takes it on and folds its log.
  *   P3  An actor that has ended is let go; an entry that comes late is folded by whoever takes it on then.
  *   P4  A host that drains takes nothing on, and hands over what it has when what is under way has ended.
  */
 import type { Bus, Entry } from '../bus/port.ts';
+import { failureOf } from '../protocols/failure.ts';
 import type { Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
 import type { Host } from './host.ts';
-import { LEASE_PREFIX, SHARED_LEASE, takeLeaseAt, type Lease } from './lease.ts';
-import { fence, isKnownDead, watchHosts, type Peer, type Presence } from './presence.ts';
+import { LEASE_PREFIX, NOBODY, SHARED_LEASE, takeLeaseAt, type Lease } from './lease.ts';
+import { fence, hostOf, isKnownDead, watchHosts, type Peer, type Presence } from './presence.ts';
 
 /** What an actor is to those who could host it. */
 export type Part = {
@@ -43,6 +45,9 @@ export type PlacementChange =
   | { readonly kind: 'let go'; readonly unit: Address }
   | { readonly kind: 'silent'; readonly host: string };
 
+/** Of an actor that is let go: whether it has ended, or waits for another host. */
+type Parting = 'over' | 'open';
+
 type Waiting = {
   readonly unit: Address;
   readonly part: Part;
@@ -53,6 +58,8 @@ type Waiting = {
 
 /** For the one that was chosen to take an actor on, before the next one does. */
 const TURN_MS = 150;
+/** Between two tries while the bus is away. */
+const AGAIN_MS = 600;
 
 export class Placement {
   readonly #options: PlacementOptions;
@@ -61,8 +68,10 @@ export class Placement {
   readonly #peers = new Map<string, Peer>();
   /** Entries came, and nobody is known to host it. */
   readonly #waiting = new Map<Address, Waiting>();
-  /** Entries for actors of which it is not known yet whether they are played here. */
-  readonly #asking = new Map<Address, Entry[]>();
+  /** Entries for actors of which it is not known yet whether they are played here; `undefined`: there are others before them. */
+  readonly #asking = new Map<Address, Entry[] | undefined>();
+  /** Actors of which something was seen: an entry that comes now is not the first, also where the bus brings the first again. */
+  readonly #known = new Set<string>();
   readonly #mine = new Map<Address, { readonly lease: Lease; readonly shared: boolean }>();
   readonly #taking = new Set<Address>();
   readonly #watches: { stop(): void }[] = [];
@@ -98,15 +107,15 @@ export class Placement {
     const unit = entry.log as Address;
     const waiting = this.#waiting.get(unit);
     if (waiting) return void waiting.entries?.push(entry);
-    const asking = this.#asking.get(unit);
-    if (asking) return void asking.push(entry);
-    this.#asking.set(unit, [entry]);
-    void this.#consider(unit);
+    if (this.#asking.has(unit)) return void this.#asking.get(unit)?.push(entry);
+    const isFirst = !this.#known.has(unit) && this.#options.isBirth(entry.envelope.type);
+    this.#consider(unit, isFirst ? [entry] : undefined);
   }
 
   /** An actor may be without a host: what came for it came before this process looked. */
   find(unit: Address): void {
-    if (!this.#asking.has(unit) && !this.#waiting.has(unit) && !this.#mine.has(unit)) void this.#consider(unit);
+    if (this.#closed) return;
+    if (!this.#asking.has(unit) && !this.#waiting.has(unit) && !this.#mine.has(unit)) this.#consider(unit, undefined);
   }
 
   /** An actor that is hosted here has ended. */
@@ -114,27 +123,37 @@ export class Placement {
     const { host } = this.#options;
     if (this.#taking.has(unit)) return; // history says so: there may be something to say again
     await host.settled(unit);
-    await this.letGo(unit);
+    await this.#letGo(unit, 'over');
   }
 
-  async letGo(unit: Address): Promise<void> {
+  /** Actors that nobody is to host any more: theirs is over. */
+  async dismiss(isMeant: (unit: string) => boolean): Promise<void> {
+    for (const unit of this.#known) if (isMeant(unit)) this.#known.delete(unit);
+    await this.#letGoWhere(isMeant, 'over');
+    const { bus } = this.#options;
+    const left = [...this.#leases.keys()].filter(isMeant);
+    await Promise.all(left.map((unit) => bus.delete(`${LEASE_PREFIX}${unit}`).catch(() => {}))); // of hosts that died before they could
+  }
+
+  /** Lets everything go, for whoever takes it on. */
+  letAllGo(): Promise<void> {
+    return this.#letGoWhere(() => true, 'open');
+  }
+
+  async #letGoWhere(isMeant: (unit: Address) => boolean, how: Parting): Promise<void> {
+    for (const waiting of [...this.#waiting.values()]) if (isMeant(waiting.unit)) this.#forget(waiting);
+    await Promise.all([...this.#mine.keys()].filter(isMeant).map((unit) => this.#letGo(unit, how)));
+  }
+
+  async #letGo(unit: Address, how: Parting): Promise<void> {
     const { host, onChange } = this.#options;
     const mine = this.#mine.get(unit);
     if (!mine) return;
     this.#mine.delete(unit);
     await host.release(unit);
-    await mine.lease.release();
+    await (how === 'over' ? mine.lease.release() : mine.lease.handOver());
     onChange?.({ kind: 'let go', unit });
     this.#placeWaiting();
-  }
-
-  async letGoWhere(isMeant: (unit: Address) => boolean): Promise<void> {
-    for (const waiting of [...this.#waiting.values()]) if (isMeant(waiting.unit)) this.#forget(waiting);
-    await Promise.all([...this.#mine.keys()].filter(isMeant).map((unit) => this.letGo(unit)));
-  }
-
-  letAllGo(): Promise<void> {
-    return this.letGoWhere(() => true);
   }
 
   /** Takes nothing on from now on, and hands over what it has: what is under way may end until `deadlineMs` from now. */
@@ -149,7 +168,7 @@ export class Placement {
     await Promise.all(
       [...this.#mine.keys()].map(async (unit) => {
         await Promise.race([host.quiesce(unit), late]);
-        await this.letGo(unit);
+        await this.#letGo(unit, 'open');
       }),
     );
     stop();
@@ -167,9 +186,10 @@ export class Placement {
 
   #hears(id: string, peer: Peer | undefined): void {
     if (this.#closed) return;
+    const before = this.#peers.get(id);
     if (peer) this.#peers.set(id, peer);
     else this.#gone(id);
-    this.#placeWaiting();
+    if (before?.record.draining !== peer?.record.draining || !before !== !peer) this.#placeWaiting();
   }
 
   /** P2 */
@@ -190,16 +210,19 @@ export class Placement {
     this.#leases.set(unit, { host, revision });
     this.#count(host, 1);
     const waiting = this.#waiting.get(unit as Address);
-    if (waiting && this.#isAlive(host)) this.#forget(waiting);
-    else if (!this.#isAlive(host)) this.find(unit as Address);
+    if (this.#isElsewhere(host)) {
+      if (waiting && !waiting.part.shared) this.#forget(waiting);
+    } else if (waiting) this.#place(waiting);
+    else if (host !== this.#options.presence.id) this.find(unit as Address);
   }
 
   #count(host: string, by: number): void {
     this.#loads.set(host, (this.#loads.get(host) ?? 0) + by);
   }
 
-  #isAlive(host: string): boolean {
-    return host === this.#options.presence.id || this.#peers.has(host);
+  /** Whether another host that is not known to be gone has it. What is this host's own and not hosted here is as good as free. */
+  #isElsewhere(host: string): boolean {
+    return host !== this.#options.presence.id && this.#peers.has(host);
   }
 
   /** Once a second: who is silent is fenced, by whoever notices. */
@@ -231,16 +254,28 @@ export class Placement {
 
   // --- taking on -----------------------------------------------------------------------------------------------------------
 
-  async #consider(unit: Address): Promise<void> {
-    const { partOf, plays, isBirth } = this.#options;
-    const part = await partOf(unit).catch(() => undefined);
+  /** `entries`: all that came for it so far, if that is known. */
+  #consider(unit: Address, entries: Entry[] | undefined): void {
+    this.#known.add(unit);
+    this.#asking.set(unit, entries);
+    void this.#ask(unit);
+  }
+
+  async #ask(unit: Address): Promise<void> {
+    const { partOf, plays, clock } = this.#options;
+    let part: Part | undefined;
+    try {
+      part = await partOf(unit);
+    } catch (thrown) {
+      if (failureOf(thrown).retryable && !this.#closed) return void clock.after(AGAIN_MS, () => void this.#ask(unit)); // the bus is away
+    }
     const entries = this.#asking.get(unit);
     this.#asking.delete(unit);
-    if (!part || !plays(part) || this.#draining || this.#closed || this.#mine.has(unit) || this.#taking.has(unit)) return;
-    const isWhole = entries !== undefined && isBirth(entries[0]!.envelope.type);
-    const waiting: Waiting = { unit, part, entries: isWhole ? entries : undefined, stop: () => {} };
+    if (!part) this.#known.delete(unit);
+    if (!part || !plays(part) || this.#draining || this.#closed || this.#mine.has(unit)) return;
     const { host } = this.#leases.get(unit) ?? {};
-    if (host !== undefined && this.#isAlive(host) && !part.shared) return;
+    if (host !== undefined && this.#isElsewhere(host) && !part.shared) return;
+    const waiting: Waiting = { unit, part, entries, stop: () => {} };
     this.#waiting.set(unit, waiting);
     this.#place(waiting);
   }
@@ -291,21 +326,31 @@ export class Placement {
     this.#taking.add(unit);
     const known = this.#leases.get(unit);
     try {
+      if (known && (await this.#isOnRecord(known.host))) return this.#forget(waiting); // P2
       const lease = part.shared ? SHARED_LEASE : await takeLeaseAt(unit, known?.revision ?? 0, { bus, clock, presence });
       if (!lease) return; // somebody else was first: its lease is on its way here
-      if (this.#draining || this.#closed) return await lease.release();
+      if (this.#draining || this.#closed) return await lease.handOver();
+      if (this.#waiting.get(unit) !== waiting) return await lease.release(); // dismissed meanwhile
       // From here on the host takes what comes; nothing comes between what was kept and that.
-      if (this.#waiting.get(unit) === waiting) this.#forget(waiting);
+      this.#forget(waiting);
       this.#mine.set(unit, { lease, shared: part.shared });
       await host.adopt(unit, { lease, ...(entries && { history: entries }) });
       onChange?.({ kind: 'taken', unit, ...(known && { from: known.host }) });
       if (!host.instance(unit)) queueMicrotask(() => void this.ended(unit));
     } catch {
       // The bus is away: when it is back, what waits is looked at again.
-      waiting.stop = clock.after(TURN_MS * 4, () => this.#place(waiting));
+      await this.#letGo(unit, 'open');
+      if (this.#waiting.get(unit) === waiting) waiting.stop = clock.after(AGAIN_MS, () => this.#place(waiting));
+      else clock.after(AGAIN_MS, () => this.find(unit));
     } finally {
       this.#taking.delete(unit);
     }
+  }
+
+  /** Of a host that was not heard of: its lease may have come here before its record. */
+  async #isOnRecord(host: string): Promise<boolean> {
+    const { bus, presence } = this.#options;
+    return host !== NOBODY && host !== presence.id && (await hostOf(bus, host)) !== undefined;
   }
 }
 

@@ -3,17 +3,17 @@
  * processes that play the same parts or the others (runtime/placement.ts). Runs that are hosted apart are started by whoever
  * writes their record and their first message (start.ts).
  */
-import type { Bus } from '../bus/port.ts';
+import type { Bus, Entry } from '../bus/port.ts';
 import { decode } from '../protocols/catalogue.ts';
-import { TroupeError } from '../protocols/failure.ts';
+import { failureOf, TroupeError } from '../protocols/failure.ts';
 import { parseAddress, runOf, type Address, type RunId } from '../protocols/ids.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import type { Definition } from '../runtime/fold.ts';
 import { Host, type Observed } from '../runtime/host.ts';
 import { Pace } from '../runtime/pace.ts';
 import { Placement, type Part, type PlacementChange } from '../runtime/placement.ts';
-import { Presence } from '../runtime/presence.ts';
-import { castTeam, clientOf, SHARED } from './cast.ts';
+import { pause, Presence } from '../runtime/presence.ts';
+import { castTeam, clientOf, SHARED, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
 import { readRecord } from './run-record.ts';
 import { resultOf } from './run-result.ts';
@@ -32,6 +32,8 @@ export type ServiceOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
   /** Actors at once. */
   readonly concurrency: number;
   readonly version?: string;
+  /** Of the process, unique for each start; one is made without it. */
+  readonly id?: string;
   readonly clock?: Clock;
   readonly leaseMs?: number;
   readonly snapshotEvery?: number;
@@ -41,7 +43,7 @@ export type ServiceOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
   readonly run?: RunId;
 };
 
-export type ServiceChange = PlacementChange | { readonly kind: 'fenced' } | { readonly kind: 'run ended'; readonly run: RunId };
+export type ServiceChange = PlacementChange | { readonly kind: 'fenced' | 'back' } | { readonly kind: 'run ended'; readonly run: RunId };
 
 type Known = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
@@ -51,11 +53,15 @@ const BIRTHS = new Set(['run.start', 'task.assign', 'review.request']);
 /** What comes late for a run that has ended is folded; its actors are kept so long for more of it. */
 const LATE_MS = 30_000;
 
+/** Between two tries while the bus is away. */
+const AGAIN_MS = 500;
+
 /** Under `open.<run>`, as long as a run that is hosted apart has not ended. */
 export const openKey = (run: RunId): string => `open.${run}`;
 
 export class Service {
   readonly #options: ServiceOptions;
+  readonly #models: Models;
   readonly #host: Host;
   readonly #presence: Presence;
   readonly #pace: Pace;
@@ -68,9 +74,10 @@ export class Service {
   /** Rejects when the bus is lost for good. */
   readonly failed: Promise<never>;
 
-  private constructor(options: ServiceOptions, clock: Clock, presence: Presence) {
+  private constructor(options: ServiceOptions, models: Models, clock: Clock, presence: Presence) {
     const { bus, observe, snapshotEvery = 50, plays, concurrency, onChange } = options;
     this.#options = options;
+    this.#models = models;
     this.#presence = presence;
     this.#pace = new Pace({ bus, clock, hostId: presence.id });
     const workshop = new Workshop({ models: options.models, tools: options.tools, clock, pace: this.#pace });
@@ -81,7 +88,7 @@ export class Service {
       runners: workshop.runners((at) => this.#teamAt(at)),
       resolve: (at) => this.#accounts.get(runOf(at)) ?? this.#known.get(runOf(at))?.definitionOf(at),
       unowned: (entry) => {
-        if (entry.envelope.type.startsWith('run.') && entry.log === clientOf(runOf(entry.log as Address))) this.#seeEnd(entry.log as Address, entry);
+        if (isEnd(entry)) void this.#forget(runOf(entry.log as Address));
         else this.#placement.receive(entry);
       },
       ended: (at) => void this.#placement.ended(at),
@@ -99,33 +106,35 @@ export class Service {
       plays: ({ team, agent }) => team === options.team.name && played.has(agent),
       concurrency,
       isBirth: (type) => BIRTHS.has(type),
-      onChange: (change) => {
-        if (change.kind === 'taken') void this.#letGoIfLate(change.unit, clock);
-        onChange?.(change);
-      },
+      onChange: (change) => onChange?.(change),
     });
     presence.onFenced(() => void this.#comeBack());
   }
 
   /** Joins the bus and takes on what waits. Errors: MODEL_NOT_READY (a model of an agent it plays cannot be called), ACCOUNT_UNKNOWN, BUS_*. */
   static async open(options: ServiceOptions): Promise<Service> {
-    const { bus, team, plays, concurrency, version, clock = systemClock, leaseMs } = options;
+    const { bus, team, plays, concurrency, version, id = newHostId(), clock = systemClock, leaseMs } = options;
     const workshop = new Workshop({ models: options.models, tools: options.tools, clock });
     const models = workshop.chooseModels({ ...team, agents: Object.fromEntries(Object.entries(team.agents).filter(([name]) => plays.includes(name))) });
     const presence = await Presence.open({
       bus,
       clock,
-      id: newHostId(),
+      id,
       ...(leaseMs !== undefined && { leaseMs }),
       about: { serves: { team: team.name, hash: team.hash, agents: [...plays], concurrency, models }, ...(version !== undefined && { version }) },
     });
-    const service = new Service(options, clock, presence);
+    const service = new Service(options, models, clock, presence);
     await service.#begin();
     return service;
   }
 
   get id(): string {
     return this.#presence.id;
+  }
+
+  /** Which its agents call, by agent, in the runs that are started while it is there. */
+  get models(): Models {
+    return this.#models;
   }
 
   /** Actors that it hosts and that have not ended. */
@@ -163,21 +172,32 @@ export class Service {
     for (const key of await bus.keys('open.')) {
       const run = key.slice('open.'.length) as RunId;
       if ((only !== undefined && run !== only) || !(await this.#knownRun(run))) continue;
-      const logs = new Set<string>();
+      const logs = new Set<Address>();
+      let hasEnded = false;
       for await (const entry of bus.read(`${run}.>`)) {
-        logs.add(entry.log);
-        if (entry.log === clientOf(run)) this.#seeEnd(entry.log as Address, entry);
+        logs.add(entry.log as Address);
+        hasEnded ||= isEnd(entry);
       }
-      for (const log of logs) this.#placement.find(log as Address);
+      if (hasEnded) await this.#forget(run);
+      else for (const log of logs) this.#placement.find(log);
     }
   }
 
   /** Others took it for dead, and have what it had: it lets go, and takes part anew. */
   async #comeBack(): Promise<void> {
-    this.#options.onChange?.({ kind: 'fenced' });
+    const { clock = systemClock, onChange } = this.#options;
+    onChange?.({ kind: 'fenced' });
     await this.#placement.letAllGo();
-    await this.#presence.rejoin();
-    await this.#findOpen();
+    while (this.#closing === undefined) {
+      try {
+        await this.#presence.rejoin();
+        onChange?.({ kind: 'back' });
+        return await this.#findOpen();
+      } catch (thrown) {
+        if (!failureOf(thrown).retryable) return; // the bus is gone for good: `failed` says so
+        await pause(clock, AGAIN_MS);
+      }
+    }
   }
 
   async #partOf(at: Address): Promise<Part | undefined> {
@@ -208,15 +228,16 @@ export class Service {
   }
 
   async #lookUp(run: RunId): Promise<Known | undefined> {
-    const { bus, team: own, run: only } = this.#options;
+    const { bus, team: own, run: only, clock = systemClock } = this.#options;
     if (only !== undefined && run !== only) return undefined;
-    const stored = await bus.get(`run.${run}`);
+    const [stored, open] = await Promise.all([bus.get(`run.${run}`), bus.get(openKey(run))]);
     if (!stored) return undefined;
     const record = readRecord(run, stored.value);
     const { team, models, hosting } = record;
     if (hosting !== 'apart' || team.name !== own.name) return undefined;
     const known: Known = { team, definitionOf: castTeam(run, team, models) };
     this.#known.set(run, known);
+    if (!open) clock.after(LATE_MS, () => void this.#forget(run));
     return known;
   }
 
@@ -226,26 +247,20 @@ export class Service {
     return known.team;
   }
 
-  #seeEnd(log: Address, { envelope, at }: { readonly envelope: { readonly type: string }; readonly at: number }): void {
-    const run = runOf(log);
-    const decoded = decode(envelope as Parameters<typeof decode>[0]);
-    if (!decoded.ok || !resultOf(run, { message: decoded.message, at }, at)) return;
-    void this.#forget(run);
-  }
-
-  async #letGoIfLate(unit: Address, clock: Clock): Promise<void> {
-    const open = await this.#options.bus.get(openKey(runOf(unit))).catch(() => true);
-    if (open) return;
-    clock.after(LATE_MS, () => void this.#forget(runOf(unit)));
-  }
-
   async #forget(run: RunId): Promise<void> {
     const { bus, onChange } = this.#options;
     if (!this.#known.has(run)) return void this.#runs.delete(run);
-    await this.#placement.letGoWhere((unit) => runOf(unit) === run);
+    await this.#placement.dismiss((unit) => unit.startsWith(`${run}.`));
     this.#known.delete(run);
     this.#runs.delete(run);
     onChange?.({ kind: 'run ended', run });
     await bus.delete(openKey(run)).catch(() => {});
   }
 }
+
+const isEnd = ({ log, envelope, at }: Entry): boolean => {
+  const run = runOf(log as Address);
+  if (log !== clientOf(run)) return false;
+  const decoded = decode(envelope);
+  return decoded.ok && resultOf(run, { message: decoded.message, at }, at) !== undefined;
+};

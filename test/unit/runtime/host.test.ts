@@ -7,6 +7,7 @@ import { address, type Address, type RunId } from '../../../src/protocols/ids.ts
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { EffectContext, EffectResult, Runners } from '../../../src/runtime/effects.ts';
 import { Host, type HostOptions } from '../../../src/runtime/host.ts';
+import { SHARED_LEASE } from '../../../src/runtime/lease.ts';
 import type { Grant } from '../../../src/protocols/grant.ts';
 import { company, Provider, runners } from '../../support/company.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -307,7 +308,7 @@ describe('a unit that is let go', () => {
     let holds = true;
     const model = new HeldModel();
     const host = hostOf('h1', { runners: model.runners });
-    await host.adopt(run, { fresh: true, lease: { holds: () => holds, confirm: async () => holds, release: async () => {} } });
+    await host.adopt(run, { fresh: true, lease: { ...SHARED_LEASE, holds: () => holds, confirm: async () => holds } });
     await bus.append(worker, said('assign', 'task.assign', assignment, lead));
     await eventually('it is called', () => model.calls.length === 1);
     holds = false;

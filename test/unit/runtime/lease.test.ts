@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEmbeddedBus } from '../../../src/bus/embedded/bus.ts';
 import type { Bus } from '../../../src/bus/port.ts';
 import { TroupeError } from '../../../src/protocols/failure.ts';
-import { SHARED_LEASE, takeLease, takeLeaseAt } from '../../../src/runtime/lease.ts';
+import { NOBODY, SHARED_LEASE, takeLease, takeLeaseAt } from '../../../src/runtime/lease.ts';
 import { fence, hostOf, Presence } from '../../../src/runtime/presence.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -181,6 +181,23 @@ describe('a lease', () => {
     const lease = await takeLease(UNIT, one);
     await lease.release();
     expect([lease.holds(), await lease.confirm(), await owner()]).toEqual([false, false, undefined]);
+    expect((await takeLease(UNIT, other, { wait: false })).holds()).toBe(true);
+  });
+
+  it('that is handed over leaves its key as nobody’s, for who looks for units without a host', async () => {
+    const [one, other] = [await host('h1'), await host('h2')];
+    const lease = await takeLease(UNIT, one);
+    await lease.handOver();
+    expect([lease.holds(), await lease.confirm(), await owner()]).toEqual([false, false, NOBODY]);
+    expect((await takeLeaseAt(UNIT, await revision(), other))!.holds()).toBe(true);
+    await lease.handOver();
+    await lease.release();
+    expect(await owner()).toBe('h2');
+  });
+
+  it('that was handed over is taken by who asks for it', async () => {
+    const [one, other] = [await host('h1'), await host('h2')];
+    await (await takeLease(UNIT, one)).handOver();
     expect((await takeLease(UNIT, other, { wait: false })).holds()).toBe(true);
   });
 
