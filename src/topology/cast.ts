@@ -12,7 +12,7 @@ import type { BudgetInput } from '../actors/budget/desk.ts';
 import type { ReviewerInput } from '../actors/reviewer/machine.ts';
 import type { WorkerInput } from '../actors/worker/machine.ts';
 import { charts } from './charts.ts';
-import type { Team, TeamAgent, Topology } from './team.ts';
+import { hostedAgents, type HostedAgent, type Team, type TeamAgent, type Topology } from './team.ts';
 
 /** The model of each agent by its name, and its cheaper one by `cheaperOf` that: chosen once for a run. */
 export type Models = Readonly<Record<string, string>>;
@@ -39,7 +39,7 @@ export const approverOf = (run: RunId): Address => address(run, 'approver');
 export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address) => Definition | undefined) => {
   const account = accountOf(run, team);
   const approver = approverOf(run);
-  const profile = (agent: TeamAgent): AgentProfile => ({
+  const profile = (agent: HostedAgent): AgentProfile => ({
     name: agent.name,
     role: agent.role,
     goal: agent.goal,
@@ -77,16 +77,16 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
 };
 
 /** Near the end is where no more is left than `cheaperFrom` leaves of what the agent may spend. */
-const cheaperFor = ({ budget }: Team, { budget: own }: TeamAgent, model: string | undefined): Pick<AgentProfile, 'cheaper'> => {
+const cheaperFor = ({ budget }: Team, { budget: own }: HostedAgent, model: string | undefined): Pick<AgentProfile, 'cheaper'> => {
   if (model === undefined) return {};
   const limit = own?.sliceNanos ?? own?.limits.find(({ measure }) => measure === 'money')?.amount ?? budget.limitNanos;
   return { cheaper: { model, fromLeftNanos: ((BigInt(limit) * BigInt(100 - (budget.cheaperFrom ?? 100))) / 100n).toString() } };
 };
 
-const supervisorInput = (run: RunId, team: Team, profile: (agent: TeamAgent) => AgentProfile): SupervisorInput => {
+const supervisorInput = (run: RunId, team: Team, profile: (agent: HostedAgent) => AgentProfile): SupervisorInput => {
   const { topology, limits } = team;
   const lead = team.agents[topology.supervisor];
-  if (!lead) throw new TroupeError('AGENT_UNKNOWN', `team ${team.name} has no agent "${topology.supervisor}" to supervise it`);
+  if (lead?.kind !== 'supervisor') throw new TroupeError('AGENT_UNKNOWN', `team ${team.name} has no agent "${topology.supervisor}" to supervise it`);
   return {
     run,
     profile: profile(lead),
@@ -110,7 +110,7 @@ export const runAccount = (run: RunId, { budget }: Pick<Team, 'budget'>): string
 
 /** The run's account, and below it one for each agent that has something of its own. */
 export const accountsOf = (run: RunId, team: Pick<Team, 'budget' | 'agents' | 'topology'>): AccountSpec[] => {
-  const { budget, agents, topology } = team;
+  const { budget, topology } = team;
   const id = runAccount(run, team);
   return [
     {
@@ -118,7 +118,7 @@ export const accountsOf = (run: RunId, team: Pick<Team, 'budget' | 'agents' | 't
       ...(budget.account !== undefined && { parent: budget.account }),
       limits: [{ measure: 'money', amount: budget.limitNanos, window: 'total' }, ...budget.limits],
     },
-    ...Object.values(agents).flatMap(({ name, budget: own }): AccountSpec[] =>
+    ...hostedAgents(team).flatMap(({ name, budget: own }): AccountSpec[] =>
       own
         ? [
             {
@@ -151,5 +151,5 @@ const workersOf = (topology: Topology): readonly string[] =>
   topology.kind === 'workflow' ? [...new Set(topology.steps.map(({ agent }) => agent))] : topology.workers;
 
 /** As the supervisor's model is told of an agent. */
-const describe = ({ role, goal, tools }: TeamAgent): string =>
-  [role, goal, ...(tools.length > 0 ? [`tools: ${tools.join(', ')}`] : [])].filter(Boolean).join('; ');
+const describe = (agent: TeamAgent): string =>
+  [agent.role, agent.goal, ...(agent.kind !== 'external' && agent.tools.length > 0 ? [`tools: ${agent.tools.join(', ')}`] : [])].filter(Boolean).join('; ');

@@ -28,6 +28,7 @@ export type ProblemCode =
   | 'AGENT_UNKNOWN'
   | 'AGENT_KIND'
   | 'AGENT_UNUSED'
+  | 'EXTERNAL_UNUSED'
   | 'TOOL_UNKNOWN'
   | 'TOOL_UNUSED'
   | 'TOOL_NEEDS_FOLDER'

@@ -5,8 +5,8 @@ import { GOAL_CHARS_MAX } from '../protocols/lifecycle.ts';
 import type { Rates } from '../protocols/money.ts';
 import type { Inputs } from './input.ts';
 import { fill } from './placeholder.ts';
-import { dollars, type AgentFile, type TeamFile } from './schema.ts';
-import { withHash, type Team, type TeamAgent, type Topology } from './team.ts';
+import { dollars, isExternal, type AgentFile, type TeamFile } from './schema.ts';
+import { withHash, type HostedAgent, type Team, type TeamAgent, type Topology } from './team.ts';
 
 type Fill = (text: string) => string;
 
@@ -67,17 +67,17 @@ const defined = (limits: Record<string, number | undefined>): Record<string, num
 
 const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fill): TeamAgent => {
   const { max_tokens: maxTokens, attempts, timeout_s: timeoutS } = agent.limits;
+  const timeoutMs = timeoutS * 1_000;
+  const persona = { name, role: filled(agent.role), goal: filled(agent.goal), backstory: filled(agent.backstory) };
+  if (isExternal(agent)) return { kind: 'external', as: agent.kind, ...persona, limits: { timeoutMs } };
   const shared = {
-    name,
-    role: filled(agent.role),
-    goal: filled(agent.goal),
-    backstory: filled(agent.backstory),
+    ...persona,
     models: [...candidatesOf(file, agent.model)],
     ...(agent.cheaper_model !== undefined && { cheaperModels: [...candidatesOf(file, agent.cheaper_model)] }),
     ...(agent.budget && { budget: resolveAgentBudget(agent.budget) }),
   };
   // Only a worker's chart counts turns.
-  const limits = { turns: 1, maxTokens, attempts, timeoutMs: timeoutS * 1_000 };
+  const limits = { turns: 1, maxTokens, attempts, timeoutMs };
   switch (agent.kind) {
     case 'supervisor':
       return { kind: agent.kind, ...shared, tools: [], limits };
@@ -113,7 +113,7 @@ const resolveBudget = (budget: TeamFile['budget']): Team['budget'] => ({
   waitMs: budget.wait_timeout_s * 1_000,
 });
 
-const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<AgentFile['budget']>): NonNullable<TeamAgent['budget']> => ({
+const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<AgentFile['budget']>): NonNullable<HostedAgent['budget']> => ({
   ...(slice !== undefined && { sliceNanos: dollars(slice).toString() }),
   limits: [
     ...(limit === undefined ? [] : [{ measure: 'money' as const, amount: dollars(limit).toString(), window: 'total' as const }]),

@@ -70,6 +70,11 @@ const persona = {
 
 const tools = z.array(text()).default([]);
 
+const external = z
+  .boolean()
+  .default(false)
+  .describe('Whether a process that is not Troupe plays it, such as one in another language. It needs no model and no tools.');
+
 const callLimits = {
   max_tokens: z.number().int().min(16).max(200_000),
   attempts: z.number().int().min(1).max(10).default(3).describe('Tries at one model call that fails in a way that may pass.'),
@@ -91,6 +96,7 @@ const Supervisor = z.strictObject({
 
 const Worker = z.strictObject({
   kind: z.literal('worker').describe('Does the steps that it is given, with tools.'),
+  external,
   ...persona,
   tools: tools.describe('The tools that it may call.'),
   limits: z
@@ -106,6 +112,7 @@ const Worker = z.strictObject({
 
 const Reviewer = z.strictObject({
   kind: z.literal('reviewer').describe("Judges each step's result before it counts."),
+  external,
   ...persona,
   tools: tools.describe('With check_quotes, quotes are compared with their sources before the model is asked.'),
   accept_from: z.number().min(0).max(1).default(0).describe('The confidence, from 0 to 1, below which a person decides instead. 0: never.'),
@@ -121,6 +128,9 @@ const Reviewer = z.strictObject({
 
 export const AgentFile = z.discriminatedUnion('kind', [Supervisor, Worker, Reviewer]);
 export type AgentFile = z.infer<typeof AgentFile>;
+
+type ExternalFile = Exclude<AgentFile, { kind: 'supervisor' }> & { readonly external: true };
+export const isExternal = (agent: AgentFile): agent is ExternalFile => agent.kind !== 'supervisor' && agent.external;
 
 const RateLimitFile = z.strictObject({
   max_parallel: z.number().int().min(1).max(10_000).optional().describe('Calls under way at once.'),

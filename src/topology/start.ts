@@ -27,7 +27,7 @@ import { readRecord, type RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
-import type { Team } from './team.ts';
+import { externalAgents, type Team } from './team.ts';
 import { Workshop, type WorkshopOptions } from './workshop.ts';
 
 export type TroupeOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
@@ -109,9 +109,15 @@ export class Troupe {
     return troupe;
   }
 
-  /** Starts a run of the team on its task. Errors: TASK_INVALID, MODEL_NOT_READY (none of an agent's models can be called), MODEL_SETTING_INVALID, BUS_*. */
+  /** Starts a run of the team on its task. Errors: TASK_INVALID, AGENT_EXTERNAL, MODEL_NOT_READY (none of an agent's models can be called), MODEL_SETTING_INVALID, BUS_*. */
   async start(team: Team): Promise<Run> {
     const goal = checkedTask(team.name, team.task);
+    const [external] = externalAgents(team);
+    if (external !== undefined)
+      throw new TroupeError(
+        'AGENT_EXTERNAL',
+        `agent ${external} of team ${team.name} is external, so one process cannot host the whole run: start the process that plays ${external}, and the run with troupe run --detach`,
+      );
     const id = newRunId(this.#clock.now(), Math.random);
     const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together', charts: chartVersions };
     const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });

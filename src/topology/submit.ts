@@ -10,7 +10,7 @@ import { checkedTask } from './resolve.ts';
 import type { RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
 import { BUDGET_PART, openKey } from './service.ts';
-import type { Team } from './team.ts';
+import { hostedAgents, type Team } from './team.ts';
 
 export type Submitted = {
   readonly run: RunId;
@@ -51,8 +51,8 @@ const modelsFor = (team: Team, hosts: readonly HostRecord[], chooseModels: (team
 };
 
 /** Whether the team lets an agent call it: those that play the part may have been started with another file. */
-const mayCall = ({ agents }: Team, name: string, model: string): boolean =>
-  Object.values(agents).some(
+const mayCall = (team: Team, name: string, model: string): boolean =>
+  hostedAgents(team).some(
     (agent) => (agent.name === name && agent.models.includes(model)) || (cheaperOf(agent.name) === name && agent.cheaperModels?.includes(model)),
   );
 

@@ -25,8 +25,17 @@ export const TeamAgent = z.discriminatedUnion('kind', [
     /** Confidence below which a person decides; 0: never. */
     askBelow: z.number(),
   }),
+  /** Played by a process that is not Troupe: it has no model, no tools and no money here. */
+  Profile.pick({ name: true, role: true, goal: true, backstory: true }).extend({
+    kind: z.literal('external'),
+    as: z.enum(['worker', 'reviewer']),
+    /** For its process to obey. */
+    limits: z.object({ timeoutMs: z.number().int().positive() }),
+  }),
 ]);
 export type TeamAgent = z.infer<typeof TeamAgent>;
+/** An agent that Troupe plays. */
+export type HostedAgent = Exclude<TeamAgent, { kind: 'external' }>;
 
 const carryingOut = {
   supervisor: Name,
@@ -77,6 +86,9 @@ export const Team = z.object({
   hash: z.string(),
 });
 export type Team = z.infer<typeof Team>;
+
+export const hostedAgents = ({ agents }: Pick<Team, 'agents'>): HostedAgent[] => Object.values(agents).filter((agent) => agent.kind !== 'external');
+export const externalAgents = ({ agents }: Pick<Team, 'agents'>): string[] => Object.keys(agents).filter((name) => agents[name]!.kind === 'external');
 
 /** Object keys in order, so that equal values have equal texts. */
 const canonicalJson = (value: unknown): string =>

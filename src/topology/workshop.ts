@@ -15,7 +15,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Pace, Passage, RateLimit } from '../runtime/pace.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
 import { cheaperOf, type Models } from './cast.ts';
-import type { Team } from './team.ts';
+import { hostedAgents, type Team } from './team.ts';
 
 type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox; readonly countsTools: boolean };
 
@@ -46,7 +46,7 @@ export class Workshop {
     const toolbox = createToolbox({
       tools: this.#options.tools,
       folders: team.folders,
-      allowed: Object.fromEntries(Object.values(team.agents).map(({ name, tools }) => [name, tools])),
+      allowed: Object.fromEntries(hostedAgents(team).map(({ name, tools }) => [name, tools])),
       now: () => this.#options.clock.now(),
     });
     const gateway = createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
@@ -59,7 +59,7 @@ export class Workshop {
   /** The first of each agent's models that can be called as things stand, and of its cheaper ones. Errors: MODEL_NOT_READY, MODEL_SETTING_INVALID. */
   chooseModels(team: Team): Models {
     const { gateway } = this.#partsOf(team);
-    const wanted = Object.values(team.agents).flatMap(({ name, models, cheaperModels }) => [
+    const wanted = hostedAgents(team).flatMap(({ name, models, cheaperModels }) => [
       { name, models },
       ...(cheaperModels ? [{ name: cheaperOf(name), models: cheaperModels }] : []),
     ]);
@@ -145,5 +145,5 @@ const toolQuote = (name: string): Quote => ({
 });
 
 /** Whether a limit of the team counts tool calls. */
-const countsTools = ({ budget, agents }: Team): boolean =>
-  [...budget.limits, ...Object.values(agents).flatMap((agent) => agent.budget?.limits ?? [])].some(({ measure }) => measure === 'tool_calls');
+const countsTools = (team: Team): boolean =>
+  [...team.budget.limits, ...hostedAgents(team).flatMap(({ budget }) => budget?.limits ?? [])].some(({ measure }) => measure === 'tool_calls');
