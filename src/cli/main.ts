@@ -13,7 +13,29 @@ const keyValue = (given: string, before: Readonly<Record<string, string>> = {}):
 
 const busOption = () => new Option('--bus <address>', 'embedded:<file>, memory, or nats://<host>:<port>').env('TROUPE_BUS').default(DEFAULT_BUS);
 const jsonOption = () => new Option('--json', 'one machine-readable object on stdout').default(false);
+const logOptions = (command: Command) =>
+  command
+    .option('--log <file>', 'write logs as JSON lines to a file; - is stderr')
+    .addOption(new Option('--log-level <level>', 'how much is logged').choices(['debug', 'info', 'warn', 'error']).default('info'));
 const inputOption = () => new Option('--input <name=value>', 'an input of the file: a folder or a text; may be given again').argParser(keyValue);
+
+const count = (given: string): number => {
+  if (!/^[1-9]\d{0,5}$/.test(given)) throw new InvalidArgumentError('expected a whole number from 1.');
+  return Number(given);
+};
+const seconds = (given: string): number => {
+  if (!/^\d{1,6}$/.test(given)) throw new InvalidArgumentError('expected whole seconds.');
+  return Number(given);
+};
+const more = (given: string, before: readonly string[] = []): string[] => [...before, given];
+const playing = (command: Command) =>
+  logOptions(
+    command
+      .argument('<file>', 'the team file')
+      .addOption(inputOption())
+      .addOption(busOption())
+      .addOption(new Option('--drain <seconds>', 'for what is under way when the process is told to stop').argParser(seconds).default(30)),
+  );
 
 const program = new Command('troupe')
   .description('Runs teams of LLM agents: durable, in any topology, within a budget that cannot be overspent.')
@@ -22,23 +44,39 @@ const program = new Command('troupe')
   .showHelpAfterError('(troupe --help lists the commands)')
   .exitOverride();
 
-program
-  .command('run')
-  .description('run a team on a task; the answer goes to stdout')
-  .argument('[file]', 'the team file')
-  .argument('[task]', "in place of the file's task")
-  .addOption(inputOption())
-  .addOption(busOption())
-  .option('--budget <dollars>', "in place of the file's budget.limit")
-  .addOption(jsonOption())
-  .option('--resume <run>', 'go on with a run that was stopped')
-  .option('--quiet', 'no progress', false)
-  .option('--log <file>', 'write logs as JSON lines to a file; - is stderr')
-  .addOption(new Option('--log-level <level>', 'how much is logged').choices(['debug', 'info', 'warn', 'error']).default('info'))
-  .action(async (file: string | undefined, task: string | undefined, options) => {
-    const { run } = await import('./run.ts');
-    await endWith(() => run(file, task, options), options);
+logOptions(
+  program
+    .command('run')
+    .description('run a team on a task; the answer goes to stdout')
+    .argument('[file]', 'the team file')
+    .argument('[task]', "in place of the file's task")
+    .addOption(inputOption())
+    .addOption(busOption())
+    .option('--budget <dollars>', "in place of the file's budget.limit")
+    .addOption(jsonOption())
+    .option('--resume <run>', 'go on with a run that was stopped')
+    .option('--detach', 'leave the run to the processes that play its parts', false)
+    .option('--quiet', 'no progress', false),
+).action(async (file: string | undefined, task: string | undefined, options) => {
+  const { run } = await import('./run.ts');
+  await endWith(() => run(file, task, options), options);
+});
+
+playing(program.command('agent').description('play agents of a team in every run of it, until told to stop'))
+  .option('--agent <name>', 'which; may be given again; without it, all of the file', more)
+  .option('--budget-server', "grant the runs' money as well", false)
+  .addOption(new Option('--concurrency <actors>', 'how many at once').argParser(count).default(8))
+  .action(async (file: string, options) => {
+    const { agent } = await import('./agent.ts');
+    await endWith(() => agent(file, options));
   });
+
+playing(program.command('budget-server').description("grant the money of a team's runs, until told to stop; any number may")).action(
+  async (file: string, options) => {
+    const { budgetServer } = await import('./budget-server.ts');
+    await endWith(() => budgetServer(file, options));
+  },
+);
 
 program
   .command('validate')

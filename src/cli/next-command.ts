@@ -3,13 +3,16 @@ import { DEFAULT_BUS, isInMemory } from '../bus/open.ts';
 
 const PLAIN = /^[\w@%+=:,./-]+$/;
 
-/** `--bus` with its value, as a shell reads it; empty for the default. */
-export const busArgument = (bus: string): string => {
-  if (bus === DEFAULT_BUS) return '';
-  return ` --bus ${PLAIN.test(bus) ? bus : `'${bus.replaceAll("'", String.raw`'\''`)}'`}`;
-};
+/** A word as a shell reads it. */
+export const inShell = (word: string): string => (PLAIN.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`);
+
+/** `--bus` with its value; empty for the default. */
+export const busArgument = (bus: string): string => (bus === DEFAULT_BUS ? '' : ` --bus ${inShell(bus)}`);
 
 /** `undefined`: what was in memory is gone with its process, so nothing goes on. */
 export const resumeCommand = (run: string, bus: string): string | undefined => (isInMemory(bus) ? undefined : `troupe run --resume ${run}${busArgument(bus)}`);
+
+/** Follows a run that others host. */
+export const tailCommand = (run: string, bus: string): string => `troupe tail ${run}${busArgument(bus)}`;
 
 export const GONE = 'its bus was in memory and is gone with this process: a run that is to go on later needs a bus in a file or on a server';

@@ -12,11 +12,11 @@ const optionsIn = (text: string): string[] =>
   [...text.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option!).filter((option) => option !== '--help');
 
 const commandsIn = (text: string): string[] =>
-  [...(text.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z]+)\b/gm)].map(([, name]) => name!).filter((name) => name !== 'help');
+  [...(text.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z][a-z-]*)/gm)].map(([, name]) => name!).filter((name) => name !== 'help');
 
 test('every command has a section', async () => {
   const commands = commandsIn(await help());
-  const sections = [...page.text.matchAll(/^## troupe (\w+)$/gm)].map(([, name]) => name!);
+  const sections = [...page.text.matchAll(/^## troupe ([\w-]+)$/gm)].map(([, name]) => name!);
   expect(sections.sort()).toEqual(commands.sort());
 });
 
@@ -29,7 +29,7 @@ test('the options of run are those of the table', async () => {
 });
 
 test('every option of every command stands on the page', async () => {
-  const commands = [...page.text.matchAll(/^## troupe (\w+)$/gm)].map(([, name]) => name!);
+  const commands = [...page.text.matchAll(/^## troupe ([\w-]+)$/gm)].map(([, name]) => name!);
   for (const command of commands) {
     const text = await help(command);
     const parts = commandsIn(text).map((part) => [command, part]);
