@@ -18,7 +18,7 @@ import { newHostId } from './host-id.ts';
 import { readRecord } from './run-record.ts';
 import { resultOf } from './run-result.ts';
 import { sharedDefinition } from './shared-account.ts';
-import type { Team } from './team.ts';
+import { externalAgents, type Team } from './team.ts';
 import { Workshop, type WorkshopOptions } from './workshop.ts';
 
 /** How the part that grants a team's money is named beside its agents'. */
@@ -111,9 +111,12 @@ export class Service {
     presence.onFenced(() => void this.#comeBack());
   }
 
-  /** Joins the bus and takes on what waits. Errors: MODEL_NOT_READY (a model of an agent it plays cannot be called), ACCOUNT_UNKNOWN, BUS_*. */
+  /** Joins the bus and takes on what waits. Errors: AGENT_EXTERNAL, MODEL_NOT_READY (a model of an agent it plays cannot be called), ACCOUNT_UNKNOWN, BUS_*. */
   static async open(options: ServiceOptions): Promise<Service> {
     const { bus, team, plays, concurrency, version, id = newHostId(), clock = systemClock, leaseMs } = options;
+    const external = externalAgents(team).find((name) => plays.includes(name));
+    if (external !== undefined)
+      throw new TroupeError('AGENT_EXTERNAL', `agent ${external} of team ${team.name} is external: a process that is not Troupe plays it`);
     const workshop = new Workshop({ models: options.models, tools: options.tools, clock });
     const models = workshop.chooseModels({ ...team, agents: Object.fromEntries(Object.entries(team.agents).filter(([name]) => plays.includes(name))) });
     const presence = await Presence.open({
