@@ -15,16 +15,19 @@ export class Grant {
   /** Milliseconds since 1970; afterwards the grant is void. */
   readonly deadline: number;
   #used = false;
+  readonly #isHeld: () => boolean;
 
-  private constructor(granted: PayloadOf<'budget.granted'>) {
+  private constructor(granted: PayloadOf<'budget.granted'>, isHeld: () => boolean) {
+    this.#isHeld = isHeld;
     this.id = granted.grant;
     this.maxTokens = granted.maxTokens;
     this.amountNanos = BigInt(granted.amountNanos);
     this.deadline = granted.deadline;
   }
 
-  static from(granted: PayloadOf<'budget.granted'>): Grant {
-    return new Grant(granted);
+  /** `isHeld`: whether who holds it is still sure of what it is for. */
+  static from(granted: PayloadOf<'budget.granted'>, isHeld: () => boolean = () => true): Grant {
+    return new Grant(granted, isHeld);
   }
 
   /** Takes the permission. Errors: GRANT_USED, GRANT_EXPIRED. */
@@ -32,6 +35,10 @@ export class Grant {
     if (this.#used) throw new TroupeError('GRANT_USED', `grant ${this.id} was used before: each attempt needs a grant of its own`);
     if (nowMs >= this.deadline)
       throw new TroupeError('GRANT_EXPIRED', `grant ${this.id} expired ${nowMs - this.deadline} ms ago: ask for another one`, { retryable: true });
+    if (!this.#isHeld())
+      throw new TroupeError('GRANT_EXPIRED', `grant ${this.id} is in the hand of a host that was silent for too long: ask for another one`, {
+        retryable: true,
+      });
     this.#used = true;
   }
 }

@@ -296,8 +296,8 @@ export class Host {
   #resume(unit: Unit, instance: Instance, effect: Effect): void {
     if (effect.phase === 'asked') this.#start(unit, instance, effect);
     else if (effect.phase === 'granted') this.#claim(unit, instance, effect);
-    else if (effect.claimedBy !== this.#options.id) {
-      // H3: its host is gone, or no longer the owner. It may have been paid; another attempt needs a grant of its own.
+    else {
+      // H3: its host is gone, or let the unit go. It may have been paid; another attempt needs a grant of its own.
       const { key, attempt, claimedBy } = effect;
       this.#write(unit, instance.address, `${grantId(key, attempt)}/lost`, 'effect.lost', { effect: key, attempt, host: claimedBy! });
     }
@@ -383,10 +383,11 @@ export class Host {
     if (unit.running.has(attempt)) return;
     const abort = new AbortController();
     const { address } = instance;
-    const end = this.#call(unit, address, effect, abort.signal).then((result) => {
-      unit.running.delete(attempt);
+    const end = this.#call(unit, address, effect, abort.signal).then(async (result) => {
       const answered = result.ok && effect.grant !== undefined;
-      if (!answered && abort.signal.aborted && this.#units.get(unit.prefix) !== unit) this.#book(unit, instance, effect, result);
+      const isOwn = answered || unit.lease.holds() || (await unit.lease.confirm());
+      unit.running.delete(attempt);
+      if (!isOwn || (!answered && abort.signal.aborted && this.#units.get(unit.prefix) !== unit)) this.#book(unit, instance, effect, result);
       else this.#finish(unit, address, effect, result);
     });
     unit.running.set(attempt, { abort, end });
@@ -401,7 +402,11 @@ export class Host {
       if (!effect.grant) return await runner.run(effect.input as never, { address, signal }, undefined);
       const stopExtending = this.#keepGranted(unit, address, effect.grant);
       try {
-        return await runner.run(effect.input as never, { address, signal }, Grant.from(effect.grant));
+        return await runner.run(
+          effect.input as never,
+          { address, signal },
+          Grant.from(effect.grant, () => unit.lease.holds()),
+        );
       } finally {
         stopExtending();
       }
@@ -439,7 +444,7 @@ export class Host {
     this.#write(unit, address, id, 'effect.failed', { effect: key, attempt, failure: result.failure, ...bill, ...unused });
   }
 
-  /** A call that was stopped because its unit was let go is no answer: the next owner makes it again. What it cost is booked (H4). */
+  /** A call that was stopped because its unit was let go, or that failed while it was taken away, is no answer: the next owner makes it again. What it cost is booked (H4). */
   #book(unit: Unit, { address, definition: { account } }: Instance, effect: Effect, result: EffectResult): void {
     if (account === undefined) return;
     const grant = grantId(effect.key, effect.attempt);

@@ -33,4 +33,12 @@ describe('a grant', () => {
     refusal(() => grant.use(9_000));
     expect(refusal(() => grant.use(9_000)).code).toBe('GRANT_EXPIRED');
   });
+
+  it('is refused to a host that is not sure of its actor any more, and is not used up by that', () => {
+    let held = false;
+    const grant = Grant.from({ grant: 'r-0k3v.worker.a.b/1/model#1', amountNanos: '1', maxTokens: 100, deadline: 5_000, leftNanos: '0' }, () => held);
+    expect(refusal(() => grant.use(1)).code).toBe('GRANT_EXPIRED');
+    held = true;
+    grant.use(1);
+  });
 });
