@@ -3,16 +3,23 @@
  * a seed. Nothing happens but what the scheduler picks, so each seed is one history, and a crash can fall between any two
  * things that happen: before an append, after it and before its answer, between two deliveries, before a call and after it.
  *
- * The hosts are the real ones. Each process has a bus of its own on the shared logs; when it crashes, whatever it had not yet
- * done is gone, and what it had done stays.
+ * The hosts are the real ones. Each process has a bus of its own on the shared logs and the shared store; when it crashes,
+ * whatever it had not yet done is gone, and what it had done stays. It can be stopped as by SIGSTOP, and cut off from the bus:
+ * then nothing reaches it, what it appends waits, and what else it asks for fails, before it was done or after.
  */
-import type { Bus, Entry, Following } from '../../src/bus/port.ts';
+import type { Bus, Entry, Following, StoreChange } from '../../src/bus/port.ts';
 import { matcher } from '../../src/bus/pattern.ts';
 import type { Envelope } from '../../src/protocols/envelope.ts';
+import { TroupeError } from '../../src/protocols/failure.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 
-type Timer = { readonly process: Process; readonly due: number; readonly order: number; readonly run: () => void };
-type Task = { readonly process: Process | undefined; readonly what: string; readonly run: () => void };
+type Timer = { readonly process: Process | undefined; readonly due: number; readonly order: number; readonly run: () => void };
+type Task = {
+  readonly process: Process | undefined;
+  readonly what: string;
+  readonly run: () => void;
+  /** Waits for the connection. */ readonly waits: boolean;
+};
 
 /** A small generator (mulberry32): the same numbers for the same seed, everywhere. */
 export const seeded = (seed: number): (() => number) => {
@@ -30,6 +37,8 @@ export class World {
   readonly random: () => number;
   readonly log: Entry[] = [];
   readonly store = new Map<string, { value: string; revision: number }>();
+  /** Everything that became of the store, in order. */
+  readonly changes: StoreChange[] = [];
   readonly dead: { source: string; reason: string }[] = [];
   readonly history: string[] = [];
   readonly #ids = new Map<string, number>();
@@ -51,11 +60,11 @@ export class World {
   }
 
   /** Something that will happen some time, unless its process is gone by then. */
-  later(process: Process | undefined, what: string, run: () => void): void {
-    this.#tasks.push({ process, what, run });
+  later(process: Process | undefined, what: string, run: () => void, { waits = false }: { waits?: boolean } = {}): void {
+    this.#tasks.push({ process, what, run, waits });
   }
 
-  timer(process: Process, due: number, run: () => void): () => void {
+  timer(process: Process | undefined, due: number, run: () => void): () => void {
     const timer = { process, due, order: this.#order++, run };
     this.#timers.push(timer);
     return () => void (this.#timers = this.#timers.filter((one) => one !== timer));
@@ -79,6 +88,31 @@ export class World {
     this.log.push({ ...entry, position: this.log.length + 1, at: this.now });
   }
 
+  /** Changes the store, if the key is as it is expected to be; no `value`: the key goes. */
+  change(key: string, value: string | undefined, expect?: number): number {
+    const now = this.store.get(key)?.revision ?? 0;
+    if (expect !== undefined && expect !== now)
+      throw new TroupeError('BUS_CONFLICT', `store key ${key}: expected revision ${expect}, found ${now}`, { retryable: true, details: { revision: now } });
+    if (value === undefined && now === 0) return 0;
+    const revision = ++this.#revision;
+    if (value === undefined) this.store.delete(key);
+    else this.store.set(key, { value, revision });
+    this.changes.push({ key, revision, ...(value !== undefined && { value }) });
+    return revision;
+  }
+
+  /** Stops a process for a while, as SIGSTOP does: time goes on without it. */
+  pause(process: Process, ms: number): void {
+    process.paused = true;
+    this.timer(undefined, this.now + ms, () => (process.paused = false));
+  }
+
+  /** Takes the connection to the bus from a process for a while. */
+  cutOff(process: Process, ms: number): void {
+    process.cutOff = true;
+    this.timer(undefined, this.now + ms, () => (process.cutOff = false));
+  }
+
   kill(process: Process): void {
     process.alive = false;
     this.#tasks = this.#tasks.filter((task) => task.process !== process);
@@ -89,7 +123,7 @@ export class World {
   async step(processes: readonly Process[], also: readonly { readonly what: string; readonly run: () => void | Promise<void> }[] = []): Promise<boolean> {
     const options: { readonly what: string; readonly run: () => void | Promise<void> }[] = [...also];
     for (const task of this.#tasks) {
-      if (task.process && (!task.process.alive || task.process.paused)) continue;
+      if (task.process && (!task.process.alive || task.process.paused || (task.waits && task.process.cutOff))) continue;
       options.push({
         what: task.what,
         run: () => {
@@ -99,7 +133,7 @@ export class World {
       });
     }
     for (const process of processes) {
-      if (process.alive && !process.paused) options.push(...process.deliveries());
+      if (process.alive && !process.paused && !process.cutOff) options.push(...process.deliveries());
     }
     const asleep = processes.some((process) => process.alive && process.paused);
     const next = this.#impatience === 0 && asleep ? undefined : this.#nextTimer();
@@ -116,7 +150,8 @@ export class World {
   #nextTimer(): Timer | undefined {
     let next: Timer | undefined;
     for (const timer of this.#timers) {
-      if (timer.process.alive && !timer.process.paused && (!next || timer.due < next.due || (timer.due === next.due && timer.order < next.order))) next = timer;
+      const runs = !timer.process || (timer.process.alive && !timer.process.paused);
+      if (runs && (!next || timer.due < next.due || (timer.due === next.due && timer.order < next.order))) next = timer;
     }
     return next;
   }
@@ -125,10 +160,6 @@ export class World {
     this.now = Math.max(this.now, timer.due);
     this.#timers = this.#timers.filter((one) => one !== timer);
     timer.run();
-  }
-
-  nextRevision(): number {
-    return ++this.#revision;
   }
 }
 
@@ -140,9 +171,12 @@ export class Process {
   alive = true;
   /** Stopped as by SIGSTOP: time goes on without it. */
   paused = false;
+  /** Without a connection to the bus. */
+  cutOff = false;
   readonly name: string;
   readonly world: World;
   readonly #followers: { readonly matches: (log: string) => boolean; cursor: number; readonly onEntry: (entry: Entry) => void }[] = [];
+  readonly #watchers: Watcher[] = [];
 
   constructor(world: World, name: string) {
     this.world = world;
@@ -153,7 +187,30 @@ export class Process {
     return { now: () => this.world.now, after: (delayMs, then) => this.world.timer(this, this.world.now + delayMs, then) };
   }
 
-  deliveries(): { what: string; run: () => void }[] {
+  deliveries(): Delivery[] {
+    return [...this.#entries(), ...this.#changes()];
+  }
+
+  /** Each watcher sees the changes in their order, and hears of them for itself. */
+  #changes(): Delivery[] {
+    const { changes } = this.world;
+    return this.#watchers.flatMap((watcher) => {
+      const change = watcher.first[0] ?? nextOf(changes, watcher);
+      if (!change) return [];
+      return [
+        {
+          what: `${this.name} sees ${change.key} #${change.revision}${change.value === undefined ? ' go' : ''}`,
+          run: () => {
+            if (watcher.first.length > 0) watcher.first.shift();
+            else watcher.cursor++;
+            watcher.onChange(change);
+          },
+        },
+      ];
+    });
+  }
+
+  #entries(): Delivery[] {
     return this.#followers.flatMap((follower) => {
       const { log } = this.world;
       while (follower.cursor < log.length && !follower.matches(log[follower.cursor]!.log)) follower.cursor++;
@@ -171,25 +228,34 @@ export class Process {
     });
   }
 
-  #soon<T>(what: string, then: () => T): Promise<T> {
-    return new Promise((resolve) => this.world.later(this, `${this.name} ${what}`, () => resolve(then())));
+  /** Asks something of the bus: it is done, then it is answered; whichever comes while the process is cut off fails. */
+  #ask<T>(what: string, act: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.world.later(this, `${this.name} ${what}`, () => {
+        if (this.cutOff) return reject(lost());
+        const answer = attempt(act, resolve, reject);
+        this.world.later(this, `${this.name} is answered: ${what}`, () => (this.cutOff ? reject(lost()) : answer()));
+      });
+    });
   }
 
   /** The part of the bus that hosts use. */
   get bus(): Bus {
     const { world } = this;
+    const ask = <T>(what: string, act: () => T): Promise<T> => this.#ask(what, act);
     const bus: Partial<Bus> = {
       name: `simulated:${this.name}`,
       append: (log, envelope) =>
         new Promise((resolve) => {
-          world.later(this, `${this.name} appends ${envelope.type} to ${log}`, () => {
+          const write = (): void => {
             const position = world.put(log, envelope);
-            world.later(this, `${this.name} hears of ${log} #${position}`, () => resolve(position));
-          });
+            world.later(this, `${this.name} hears of ${log} #${position}`, () => resolve(position), { waits: true });
+          };
+          world.later(this, `${this.name} appends ${envelope.type} to ${log}`, write, { waits: true });
         }),
       read: async function* (pattern, from = 0) {
         const matches = matcher(pattern);
-        for (const entry of [...world.log]) if (entry.position > from && matches(entry.log)) yield entry;
+        yield* await ask(`reads ${pattern}`, () => world.log.filter((entry) => entry.position > from && matches(entry.log)));
       },
       follow: (pattern, from, onEntry): Following => {
         const follower = { matches: matcher(pattern), cursor: from, onEntry };
@@ -197,19 +263,21 @@ export class Process {
         return { caughtUp: Promise.resolve(), stop: () => void this.#followers.splice(this.#followers.indexOf(follower), 1) };
       },
       durable: () => Promise.resolve(),
-      head: () => Promise.resolve(world.log.length),
-      keys: (prefix) => this.#soon(`looks for ${prefix}`, () => [...world.store.keys()].filter((key) => key.startsWith(prefix))),
+      head: () => (this.cutOff ? Promise.reject(lost()) : Promise.resolve(world.log.length)),
+      keys: (prefix) => ask(`looks for ${prefix}`, () => [...world.store.keys()].filter((key) => key.startsWith(prefix))),
       get: (key) =>
-        this.#soon(`fetches ${key}`, () => {
+        ask(`fetches ${key}`, () => {
           const stored = world.store.get(key);
           return stored && { key, ...stored };
         }),
-      put: (key, value) =>
-        this.#soon(`stores ${key}`, () => {
-          const revision = world.nextRevision();
-          world.store.set(key, { value, revision });
-          return revision;
-        }),
+      put: (key, value, { expect } = {}) => ask(`stores ${key}`, () => world.change(key, value, expect)),
+      delete: async (key, { expect } = {}) => void (await ask(`deletes ${key}`, () => world.change(key, undefined, expect))),
+      watchStore: (prefix, onChange) => {
+        const first = [...world.store].filter(([key]) => key.startsWith(prefix)).map(([key, stored]) => ({ key, ...stored }));
+        const watcher: Watcher = { prefix, first, cursor: world.changes.length, onChange };
+        this.#watchers.push(watcher);
+        return { stop: () => void this.#watchers.splice(this.#watchers.indexOf(watcher), 1) };
+      },
       bury: ({ source, reason }) => {
         world.dead.push({ source, reason });
         return Promise.resolve();
@@ -218,3 +286,28 @@ export class Process {
     return bus as Bus;
   }
 }
+
+type Delivery = { readonly what: string; readonly run: () => void };
+
+type Watcher = {
+  readonly prefix: string;
+  /** What was there. */ readonly first: StoreChange[];
+  cursor: number;
+  readonly onChange: (change: StoreChange) => void;
+};
+
+const nextOf = (changes: readonly StoreChange[], watcher: Watcher): StoreChange | undefined => {
+  while (watcher.cursor < changes.length && !changes[watcher.cursor]!.key.startsWith(watcher.prefix)) watcher.cursor++;
+  return changes[watcher.cursor];
+};
+
+const attempt = <T>(act: () => T, resolve: (value: T) => void, reject: (reason: unknown) => void): (() => void) => {
+  try {
+    const done = act();
+    return () => resolve(done);
+  } catch (thrown) {
+    return () => reject(thrown);
+  }
+};
+
+const lost = (): TroupeError => new TroupeError('BUS_UNAVAILABLE', 'no connection', { retryable: true });
