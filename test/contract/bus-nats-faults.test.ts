@@ -5,10 +5,12 @@ import { connect } from 'nats';
 import { expect, onTestFinished, test } from 'vitest';
 import { openNatsBus, type NatsBusOptions } from '../../src/bus/nats/bus.ts';
 import { namesIn } from '../../src/bus/nats/names.ts';
-import type { Bus, Entry, Position, StoreChange } from '../../src/bus/port.ts';
+import type { Bus, Entry, Position, QueueItem, StoreChange } from '../../src/bus/port.ts';
 import type { Envelope } from '../../src/protocols/envelope.ts';
 import { TroupeError } from '../../src/protocols/failure.ts';
 import type { Address } from '../../src/protocols/ids.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { fence, listHosts, Presence } from '../../src/runtime/presence.ts';
 import { eventually } from '../support/eventually.ts';
 import { faultyLinkTo, type FaultyLink } from '../support/faulty-link.ts';
 import { startNatsServer, type NatsServer, type NatsServerOptions } from '../support/nats-server.ts';
@@ -323,4 +325,149 @@ test.each([
   await other.put('lease.c', 'h-3');
   await eventually('what comes then', () => told.at(-1)?.key === 'lease.c');
   expect(told).toHaveLength(6);
+});
+
+/** Three servers that are one: each knows the routes to the others. */
+const startedCluster = async (): Promise<readonly NatsServer[]> => {
+  const ports = await freePorts(3);
+  const routes = ports.map((port) => `nats://127.0.0.1:${port}`).join(', ');
+  return Promise.all(
+    ports.map((port, index) => started({ config: `server_name: n${index}\ncluster { name: c, listen: "127.0.0.1:${port}", routes: [${routes}] }` })),
+  );
+};
+
+const freePorts = async (count: number): Promise<readonly number[]> => {
+  const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(listeners.map((listener) => once(listener, 'listening')));
+  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
+  await Promise.all(listeners.map((listener) => once(listener.close(), 'close')));
+  return ports;
+};
+
+test('a cluster whose leader is killed has lost nothing of what was acknowledged, and goes on (B1, B2, B3, B4)', { timeout: 120_000 }, async () => {
+  const servers = await startedCluster();
+  const urls = servers.map(({ url }) => url).join(',');
+  const [writer, reader] = [await opened({ servers: urls, replicas: 3 }), await opened({ servers: urls, replicas: 3 })];
+  const seen: Entry[] = [];
+  await reader.follow('>', 0, (entry) => seen.push(entry)).caughtUp;
+  const changes: StoreChange[] = [];
+  reader.watchStore('lease.', (change) => changes.push(change));
+  const total = 2_000;
+  const acknowledged = new Map<string, Position>();
+  let next = 0;
+  const appending = Array.from({ length: 40 }, async () => {
+    while (next < total) {
+      const id = `e${next++}`;
+      acknowledged.set(id, await writer.append(`r-${Number(id.slice(1)) % 5}.worker`, envelope(id)));
+    }
+  });
+  const revision = await writer.put('lease.r-1', 'h-1');
+  await eventually('half of the appends', () => acknowledged.size >= total / 2);
+  const nats = await connect({ servers: urls.split(',') });
+  const { cluster } = await (await nats.jetstreamManager()).streams.info('TROUPE_LOG');
+  await nats.close();
+  const leader = servers[Number(cluster!.leader!.slice(1))]!;
+  await leader.kill9();
+  await Promise.all(appending);
+  expect(acknowledged.size).toBe(total);
+  await writer.put('lease.r-1', 'h-2', { expect: revision });
+  await leader.restart();
+  const entries = await readAll(writer, '>');
+  expect(new Map(entries.map(({ envelope: { id }, position }) => [id, position]))).toEqual(acknowledged);
+  expect(entries).toHaveLength(total);
+  await eventually('the follower has seen them', () => seen.length >= total);
+  expect(seen).toEqual(entries);
+  await eventually('the watcher as well', () => changes.length >= 2);
+  expect(changes.map(({ value }) => value)).toEqual(['h-1', 'h-2']);
+});
+
+test('a stream that is full says so, keeps what it has, and takes more when there is room (B1, B2)', async () => {
+  const { url } = await started();
+  const nats = await connect({ servers: url });
+  onTestFinished(() => nats.close());
+  const [bus, other] = [await opened({ servers: url }), await opened({ servers: url })];
+  const { streams } = await nats.jetstreamManager();
+  const seen: string[] = [];
+  await other.follow('>', 0, ({ envelope: { id } }) => seen.push(id)).caughtUp;
+  await bus.append('r-1.a', envelope('first'));
+  const { config } = await streams.info('TROUPE_LOG');
+  await streams.update('TROUPE_LOG', { ...config, max_bytes: 20_000 });
+  const taken: string[] = ['first'];
+  const fill = async (): Promise<void> => {
+    for (let index = 0; ; index++) {
+      await bus.append('r-1.a', { ...envelope(`e${index}`), data: { text: 'x'.repeat(1_000) } });
+      taken.push(`e${index}`);
+    }
+  };
+  await expect(fill()).rejects.toMatchObject({
+    code: 'BUS_UNAVAILABLE',
+    retryable: true,
+    message: expect.stringMatching(/refused: maximum bytes exceeded: make room/) as string,
+  });
+  const refused = { ...envelope(`e${taken.length - 1}`), data: { text: 'x'.repeat(1_000) } };
+  await expect(bus.append('r-2.a', refused)).rejects.toMatchObject({ code: 'BUS_UNAVAILABLE' });
+  // What it knows is still answered.
+  await expect(bus.append('r-1.a', envelope('first'))).resolves.toBeGreaterThan(0);
+  await streams.update('TROUPE_LOG', { ...config, max_bytes: -1 });
+  await bus.append('r-1.a', refused);
+  taken.push(refused.id);
+  expect((await readAll(other, '>')).map(({ envelope: { id } }) => id)).toEqual(taken);
+  await eventually('the follower has seen them', () => seen.length >= taken.length);
+  expect(seen).toEqual(taken);
+});
+
+test('a server that stands still for seconds does all that was asked meanwhile, once (B2, B4)', async () => {
+  const server = await started();
+  const bus = await opened({ servers: server.url, requestMs: 1_000 });
+  const seen: string[] = [];
+  await bus.follow('>', 0, ({ envelope: { id } }) => seen.push(id)).caughtUp;
+  await bus.append('r-1.a', envelope('before'));
+  const revision = await bus.put('k', '1');
+  await server.pause();
+  const ids = Array.from({ length: 50 }, (_, index) => `e${index}`);
+  const appends = ids.map((id) => bus.append('r-1.a', envelope(id)));
+  const put = bus.put('k', '2', { expect: revision });
+  const offer = bus.offer('work', 'x', {});
+  await expect(bus.ask('nobody', {}, 3_000)).rejects.toMatchObject({ code: 'BUS_TIMEOUT' });
+  server.resume();
+  const positions = await Promise.all(appends);
+  await offer;
+  expect(await bus.get('k')).toEqual({ key: 'k', value: '2', revision: await put });
+  const entries = await readAll(bus, 'r-1.a');
+  expect(entries.map(({ envelope: { id } }) => id)).toEqual(['before', ...ids]);
+  expect(entries.slice(1).map(({ position }) => position)).toEqual(positions);
+  await eventually('the follower has seen them', () => seen.length >= entries.length);
+  expect(seen).toEqual(['before', ...ids]);
+});
+
+test('who is cut off for longer than a lease has lost what it held, and all that it asked meanwhile happens once (B2, B4, B5)', async () => {
+  const server = await started();
+  const link = await linked(server);
+  const [cutOff, other] = [await opened({ servers: link.url, requestMs: 500 }), await opened({ servers: server.url })];
+  const presence = await Presence.open({ bus: cutOff, clock: systemClock, id: 'h-cut-off', leaseMs: 300 });
+  onTestFinished(() => presence.close());
+  const seen: string[] = [];
+  await cutOff.follow('>', 0, ({ envelope: { id } }) => seen.push(id)).caughtUp;
+  const [held, again] = [Promise.withResolvers<QueueItem>(), Promise.withResolvers<QueueItem>()];
+  cutOff.take('work', { leaseMs: 300, concurrency: 1 }, held.resolve);
+  await other.offer('work', 'x', {});
+  const lost = await held.promise;
+  link.sever();
+  const append = cutOff.append('r-1.a', envelope('late'));
+  other.take('work', { leaseMs: 60_000, concurrency: 1 }, again.resolve);
+  const item = await again.promise;
+  await eventually('it is fenced', async () => {
+    const [host] = await listHosts(other, Date.now());
+    return host === undefined || (!presence.holds() && fence(other, host));
+  });
+  await other.append('r-1.a', envelope('meanwhile'));
+  expect(seen).toEqual([]);
+  link.mend();
+  await append;
+  expect(await presence.confirm()).toBe(false);
+  expect(presence.fenced).toBe(true);
+  expect(await lost.finish()).toBe(false);
+  expect(await item.finish()).toBe(true);
+  await eventually('what it missed', () => seen.length >= 2);
+  expect(seen).toEqual(['meanwhile', 'late']);
 });

@@ -10,14 +10,19 @@ export type FaultyLink = {
   heardBytes(): number;
   /** Cuts every connection; new ones hear again. */
   cut(): void;
+  /** Cuts every connection and takes no new one, until `mend`. */
+  sever(): void;
+  mend(): void;
   close(): Promise<void>;
 };
 
 export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
   const sockets = new Set<Socket>();
   let isDeaf = false;
+  let isSevered = false;
   let heard = 0;
   const listener = createServer((client) => {
+    if (isSevered) return void client.destroy();
     const server = connect(port, '127.0.0.1');
     for (const socket of [client, server]) {
       sockets.add(socket);
@@ -34,6 +39,9 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
       if (!isDeaf) client.write(chunk);
     });
   });
+  const destroyAll = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
   return {
@@ -41,11 +49,16 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
     deafen: () => void (isDeaf = true),
     heardBytes: () => heard,
     cut: () => {
-      for (const socket of sockets) socket.destroy();
+      destroyAll();
       isDeaf = false;
     },
+    sever: () => {
+      isSevered = true;
+      destroyAll();
+    },
+    mend: () => void (isSevered = false),
     close: async () => {
-      for (const socket of sockets) socket.destroy();
+      destroyAll();
       listener.close();
       await once(listener, 'close');
     },

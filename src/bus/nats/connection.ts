@@ -29,6 +29,8 @@ const WRONG_LAST_SEQUENCE = 10071;
 const NO_MESSAGE = 10037;
 const NO_STREAM = 10059;
 const STREAM_EXISTS = 10058;
+/** What it says when a message does not fit: into the stream, the account, the server's memory or its disk. */
+const FULL = /^maximum (?:bytes|messages) exceeded|^resource limits exceeded|^insufficient (?:memory|storage) resources/;
 /** For this server, for this account. */
 const NO_JETSTREAM = new Set([10076, 10039]);
 
@@ -168,6 +170,10 @@ export class Connection {
 
   unavailable(cause: unknown): TroupeError {
     const why = cause instanceof Error ? cause.message : String(cause);
+    if (cause instanceof Refused) {
+      const next = FULL.test(why) ? ': make room on the server, or raise the limit of its streams, then go on' : '';
+      return new TroupeError('BUS_UNAVAILABLE', `${this.settings.servers} refused: ${why}${next}`, { retryable: true, cause });
+    }
     return new TroupeError('BUS_UNAVAILABLE', `${this.settings.servers}: ${why}; it was tried for ${this.settings.deadlineMs} ms`, { retryable: true, cause });
   }
 
@@ -291,7 +297,7 @@ export const accepted = <T>(answer: Msg): T => {
   if (body.error === undefined) return body;
   const { code, err_code: errorCode = code, description = 'refused' } = body.error;
   // No leader, no quorum, no resources at the moment.
-  if (code === 503) throw new Unanswered(description);
+  if (code === 503 && !FULL.test(description)) throw new Unanswered(description);
   throw new Refused(errorCode, description);
 };
 

@@ -256,8 +256,9 @@ export class Journal {
     } catch (thrown) {
       shard.queue = [...entries, ...shard.queue];
       if (!isConflict(thrown)) {
-        if (thrown instanceof Refused) throw this.#connection.unavailable(thrown);
-        throw thrown;
+        if (!(thrown instanceof Refused)) throw thrown;
+        this.#own.delete(name);
+        throw this.#connection.unavailable(thrown);
       }
       this.#own.delete(name);
       // Another writer was first. What it wrote is on its way.
