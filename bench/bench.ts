@@ -9,6 +9,7 @@ import { startNatsServer } from '../test/support/nats-server.ts';
 import { measureBus } from './bus.ts';
 import { measureColdStart } from './cold.ts';
 import { heading } from './measure.ts';
+import { measureProcesses } from './processes.ts';
 import { measureMany, measureReact } from './runs.ts';
 import { measureStep } from './step.ts';
 
@@ -40,6 +41,7 @@ try {
     await nats.close();
     await server.dispose();
   }
+  if (asked('processes')) await measureProcesses();
   if (asked('cold')) {
     heading('the command');
     await measureColdStart();
