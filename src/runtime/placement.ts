@@ -72,6 +72,7 @@ export class Placement {
   readonly #asking = new Map<Address, Entry[] | undefined>();
   /** Actors of which something was seen: an entry that comes now is not the first, also where the bus brings the first again. */
   readonly #known = new Set<string>();
+  #knowsAll = false;
   readonly #mine = new Map<Address, { readonly lease: Lease; readonly shared: boolean }>();
   readonly #taking = new Set<Address>();
   readonly #watches: { stop(): void }[] = [];
@@ -108,7 +109,7 @@ export class Placement {
     const waiting = this.#waiting.get(unit);
     if (waiting) return void waiting.entries?.push(entry);
     if (this.#asking.has(unit)) return void this.#asking.get(unit)?.push(entry);
-    const isFirst = !this.#known.has(unit) && this.#options.isBirth(entry.envelope.type);
+    const isFirst = this.#knowsAll && !this.#known.has(unit) && this.#options.isBirth(entry.envelope.type);
     this.#consider(unit, isFirst ? [entry] : undefined);
   }
 
@@ -116,6 +117,11 @@ export class Placement {
   find(unit: Address): void {
     if (this.#closed) return;
     if (!this.#asking.has(unit) && !this.#waiting.has(unit) && !this.#mine.has(unit)) this.#consider(unit, undefined);
+  }
+
+  /** Everything that was there before this process has been found. Until then no entry is taken for the first of its actor. */
+  knowsAll(): void {
+    this.#knowsAll = true;
   }
 
   /** An actor that is hosted here has ended. */
@@ -129,6 +135,7 @@ export class Placement {
   /** Actors that nobody is to host any more: theirs is over. */
   async dismiss(isMeant: (unit: string) => boolean): Promise<void> {
     for (const unit of this.#known) if (isMeant(unit)) this.#known.delete(unit);
+    for (const unit of this.#asking.keys()) if (isMeant(unit)) this.#asking.delete(unit);
     await this.#letGoWhere(isMeant, 'over');
     const { bus } = this.#options;
     const left = [...this.#leases.keys()].filter(isMeant);
@@ -269,6 +276,7 @@ export class Placement {
     } catch (thrown) {
       if (failureOf(thrown).retryable && !this.#closed) return void clock.after(AGAIN_MS, () => void this.#ask(unit)); // the bus is away
     }
+    if (!this.#asking.has(unit)) return; // dismissed meanwhile
     const entries = this.#asking.get(unit);
     this.#asking.delete(unit);
     if (!part) this.#known.delete(unit);

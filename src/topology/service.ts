@@ -69,6 +69,8 @@ export class Service {
   /** Runs that concern it, or not (`undefined`). */
   readonly #runs = new Map<RunId, Promise<Known | undefined>>();
   readonly #known = new Map<RunId, Known>();
+  /** Runs that are being forgotten. */
+  readonly #leaving = new Map<RunId, Promise<void>>();
   readonly #accounts = new Map<string, Definition>();
   #closing: Promise<void> | undefined;
   /** Rejects when the bus is lost for good. */
@@ -113,7 +115,7 @@ export class Service {
 
   /** Joins the bus and takes on what waits. Errors: AGENT_EXTERNAL, MODEL_NOT_READY (a model of an agent it plays cannot be called), ACCOUNT_UNKNOWN, BUS_*. */
   static async open(options: ServiceOptions): Promise<Service> {
-    const { bus, team, plays, concurrency, version, id = newHostId(), clock = systemClock, leaseMs } = options;
+    const { bus, team, plays, concurrency, version, run, id = newHostId(), clock = systemClock, leaseMs } = options;
     const external = externalAgents(team).find((name) => plays.includes(name));
     if (external !== undefined)
       throw new TroupeError('AGENT_EXTERNAL', `agent ${external} of team ${team.name} is external: a process that is not Troupe plays it`);
@@ -124,7 +126,10 @@ export class Service {
       clock,
       id,
       ...(leaseMs !== undefined && { leaseMs }),
-      about: { serves: { team: team.name, hash: team.hash, agents: [...plays], concurrency, models }, ...(version !== undefined && { version }) },
+      about: {
+        serves: { team: team.name, hash: team.hash, agents: [...plays], concurrency, models, ...(run !== undefined && { run }) },
+        ...(version !== undefined && { version }),
+      },
     });
     const service = new Service(options, models, clock, presence);
     await service.#begin();
@@ -167,6 +172,7 @@ export class Service {
       await this.#host.adopt(`${SHARED}${account}`);
     }
     await this.#findOpen();
+    this.#placement.knowsAll();
   }
 
   /** What is under way already. */
@@ -220,7 +226,8 @@ export class Service {
     }
   }
 
-  #knownRun(run: RunId): Promise<Known | undefined> {
+  async #knownRun(run: RunId): Promise<Known | undefined> {
+    await this.#leaving.get(run);
     let known = this.#runs.get(run);
     if (!known) {
       known = this.#lookUp(run);
@@ -250,14 +257,22 @@ export class Service {
     return known.team;
   }
 
-  async #forget(run: RunId): Promise<void> {
+  /** Nothing of the run is taken on before it is forgotten; what comes after that is looked at anew. */
+  #forget(run: RunId): Promise<void> {
+    const leaving = this.#leaving.get(run) ?? this.#leave(run).finally(() => this.#leaving.delete(run));
+    this.#leaving.set(run, leaving);
+    return leaving;
+  }
+
+  async #leave(run: RunId): Promise<void> {
     const { bus, onChange } = this.#options;
-    if (!this.#known.has(run)) return void this.#runs.delete(run);
-    await this.#placement.dismiss((unit) => unit.startsWith(`${run}.`));
+    if (this.#known.has(run)) {
+      await this.#placement.dismiss((unit) => unit.startsWith(`${run}.`));
+      await bus.delete(openKey(run)).catch(() => {});
+      onChange?.({ kind: 'run ended', run });
+    }
     this.#known.delete(run);
     this.#runs.delete(run);
-    onChange?.({ kind: 'run ended', run });
-    await bus.delete(openKey(run)).catch(() => {});
   }
 }
 
