@@ -6,6 +6,8 @@ export type FaultyLink = {
   readonly url: string;
   /** From now on nothing that the server says arrives; what is said to it does. */
   deafen(): void;
+  /** As `deafen`, from when the server has said this. */
+  deafenAfter(said: string): void;
   /** What the server has said so far. */
   heardBytes(): number;
   /** Cuts every connection; new ones hear again. */
@@ -19,6 +21,7 @@ export type FaultyLink = {
 export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
   const sockets = new Set<Socket>();
   let isDeaf = false;
+  let lastHeard: string | undefined;
   let isSevered = false;
   let heard = 0;
   const listener = createServer((client) => {
@@ -37,6 +40,7 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
     server.on('data', (chunk) => {
       heard += chunk.length;
       if (!isDeaf) client.write(chunk);
+      if (lastHeard !== undefined && chunk.includes(lastHeard)) isDeaf = true;
     });
   });
   const destroyAll = (): void => {
@@ -47,6 +51,7 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
   return {
     url: `nats://127.0.0.1:${(listener.address() as AddressInfo).port}`,
     deafen: () => void (isDeaf = true),
+    deafenAfter: (said) => void (lastHeard = said),
     heardBytes: () => heard,
     cut: () => {
       destroyAll();

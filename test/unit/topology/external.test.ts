@@ -9,7 +9,7 @@ import { accountsOf, castTeam } from '../../../src/topology/cast.ts';
 import { loadTeam } from '../../../src/topology/load.ts';
 import { formatProblem } from '../../../src/topology/problem.ts';
 import { resolveTeam } from '../../../src/topology/resolve.ts';
-import { BUDGET_PART } from '../../../src/topology/service.ts';
+import { BUDGET_PART, Service } from '../../../src/topology/service.ts';
 import { Troupe } from '../../../src/topology/start.ts';
 import { submitRun } from '../../../src/topology/submit.ts';
 import type { Team } from '../../../src/topology/team.ts';
@@ -89,6 +89,14 @@ test('a process that would host the whole run refuses a team with an external ag
   await expect(troupe.start(await teamOf(EXTERNAL))).rejects.toMatchObject({ code: 'AGENT_EXTERNAL', message: expect.stringContaining('--detach') as string });
   expect(await bus.keys('run.')).toEqual([]);
   await troupe.close();
+  await bus.close();
+});
+
+test('a process of Troupe refuses to play an external agent', async () => {
+  const bus = await openBus('memory');
+  const options = { bus, team: await teamOf(EXTERNAL), models: standardModels(), tools: [], concurrency: 1 };
+  await expect(Service.open({ ...options, plays: ['checker', 'reader'] })).rejects.toMatchObject({ code: 'AGENT_EXTERNAL' });
+  expect(await bus.keys('host.')).toEqual([]);
   await bus.close();
 });
 
