@@ -11,7 +11,7 @@ const EMBEDDED = 'embedded:';
 export const isInMemory = (bus: string): boolean => bus === 'memory';
 
 /**
- * `embedded:<file>`, `memory`, or `nats://host:port` (several, with commas). Errors: BUS_ADDRESS_INVALID, BUS_UNAVAILABLE, and
+ * `embedded:<file>`, `memory`, or `nats://host:port` (several, with commas; settings behind a `?`, nats/address.ts). Errors: BUS_ADDRESS_INVALID, BUS_UNAVAILABLE, and
  * for a server BUS_UNREACHABLE, BUS_NO_JETSTREAM, BUS_SERVER_TOO_OLD. Only what is used is loaded.
  */
 export const openBus = async (bus: string): Promise<Bus> => {
@@ -22,6 +22,9 @@ export const openBus = async (bus: string): Promise<Bus> => {
     if (path.includes('\0')) throw new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(bus)}: expected a file, found a name that none can have`);
     if (path.trim() !== '') return (await import('./embedded/bus.ts')).openEmbeddedBus({ path });
   }
-  if (/^(nats|tls|wss?):\/\//.test(bus)) return (await import('./nats/bus.ts')).openNatsBus({ servers: bus });
+  if (/^(nats|tls|wss?):\/\//.test(bus)) {
+    const [{ openNatsBus }, { natsOptionsOf }] = await Promise.all([import('./nats/bus.ts'), import('./nats/address.ts')]);
+    return openNatsBus(natsOptionsOf(bus));
+  }
   throw new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(bus)}: expected embedded:<file>, memory or nats://<host>:<port>`);
 };

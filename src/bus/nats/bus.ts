@@ -5,7 +5,6 @@
 import { TroupeError } from '../../protocols/failure.ts';
 import { MAX_LOG_ENTRIES, MAX_QUEUE_ITEMS, type Bus } from '../port.ts';
 import { closedError, Connection, Refused, type Security } from './connection.ts';
-import { Cuts } from './cuts.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Journal } from './journal.ts';
 import { Queues } from './queues.ts';
@@ -49,7 +48,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     namespace = 'troupe',
     security = {},
     limits: { entriesPerLog = MAX_LOG_ENTRIES, queueItems = MAX_QUEUE_ITEMS, knownIds = MAX_KNOWN_IDS } = {},
-    deadlineMs = 60_000,
+    deadlineMs = 180_000,
     requestMs = 5_000,
     replicas = 1,
     tombstoneMs = TOMBSTONE_MS,
@@ -63,7 +62,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
   const connection = await Connection.open({ servers, name, namespace, security, deadlineMs, requestMs, replicas });
   const deadLetters = new DeadLetters(connection);
   const store = new Store(connection, tombstoneMs);
-  const journal = new Journal(connection, { entriesPerLog, knownIds }, deadLetters, new Cuts(store));
+  const journal = new Journal(connection, { entriesPerLog, knownIds }, deadLetters, store);
   const queues = new Queues(connection, queueItems, deadLetters);
   const talk = new Talk(connection);
 
