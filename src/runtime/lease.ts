@@ -46,30 +46,49 @@ export const takeLease = async (
   const { bus, presence } = options;
   const key = keyOf(unit);
   if (!(await presence.confirm())) throw new TroupeError('RUN_LOST', 'this process was silent for too long, and is only coming back', { retryable: true });
+  const fences = watchFences(presence);
   for (let isFresh = fresh; ; isFresh = false) {
     const found = isFresh ? undefined : await bus.get(key);
     if (found) await freed(unit, found.value, options, wait);
     const revision = await put(bus, key, presence.id, found?.revision ?? 0);
-    if (revision !== undefined) return leaseOf(key, revision, options);
+    if (revision !== undefined) return leaseOf(key, revision, options, fences);
   }
 };
 
-/** As `takeLease`, of a unit whose lease is as it was last seen: 0 if there is none. `undefined`: somebody else was first. */
+/**
+ * As `takeLease`, of a unit whose lease is as it was last seen: 0 if there is none. `undefined`: somebody else was first, or this
+ * host was fenced: what it took then would be anybody's, and its own again when it rejoins.
+ */
 export const takeLeaseAt = async (unit: string, revision: number, options: LeaseOptions): Promise<Lease | undefined> => {
+  if (!(await options.presence.confirm())) return undefined;
+  const fences = watchFences(options.presence);
   const taken = await put(options.bus, keyOf(unit), options.presence.id, revision);
-  return taken === undefined ? undefined : leaseOf(keyOf(unit), taken, options);
+  if (taken !== undefined) return leaseOf(keyOf(unit), taken, options, fences);
+  fences.stop();
+  return undefined;
 };
 
-const leaseOf = (key: string, revision: number, { bus, presence }: LeaseOptions): Lease => {
+type Fences = { readonly isFenced: () => boolean; readonly stop: () => void };
+
+/** From before a lease is asked for: a host that was fenced has lost it, also if it takes part again by the time that it hears of it. */
+const watchFences = (presence: Presence): Fences => {
+  let fenced = false;
+  const stop = presence.onFenced(() => void (fenced = true));
+  return { isFenced: () => fenced, stop };
+};
+
+const leaseOf = (key: string, revision: number, { bus, presence }: LeaseOptions, { isFenced, stop }: Fences): Lease => {
   let released = false;
+  const isOver = (): boolean => released || isFenced();
   const letGo = async (write: () => Promise<unknown>): Promise<void> => {
     if (released) return;
     released = true;
+    stop();
     await write().catch(() => {}); // nobody's but its new owner's, if it is not as it was
   };
   return {
-    holds: () => !released && presence.holds(),
-    confirm: async () => !released && (await presence.confirm()) && !released,
+    holds: () => !isOver() && presence.holds(),
+    confirm: async () => !isOver() && (await presence.confirm()) && !isOver(),
     release: () => letGo(() => bus.delete(key, { expect: revision })),
     handOver: () => letGo(() => bus.put(key, NOBODY, { expect: revision })),
   };

@@ -336,7 +336,7 @@ export class Placement {
     try {
       if (known && (await this.#isOnRecord(known.host))) return this.#forget(waiting); // P2
       const lease = part.shared ? SHARED_LEASE : await takeLeaseAt(unit, known?.revision ?? 0, { bus, clock, presence });
-      if (!lease) return; // somebody else was first: its lease is on its way here
+      if (!lease) return this.#again(waiting); // somebody else was first: its lease is on its way here
       if (this.#draining || this.#closed) return await lease.handOver();
       if (this.#waiting.get(unit) !== waiting) return await lease.release(); // dismissed meanwhile
       // From here on the host takes what comes; nothing comes between what was kept and that.
@@ -348,11 +348,16 @@ export class Placement {
     } catch {
       // The bus is away: when it is back, what waits is looked at again.
       await this.#letGo(unit, 'open');
-      if (this.#waiting.get(unit) === waiting) waiting.stop = clock.after(AGAIN_MS, () => this.#place(waiting));
+      if (this.#waiting.get(unit) === waiting) this.#again(waiting);
       else clock.after(AGAIN_MS, () => this.find(unit));
     } finally {
       this.#taking.delete(unit);
     }
+  }
+
+  #again(waiting: Waiting): void {
+    waiting.stop();
+    if (this.#waiting.get(waiting.unit) === waiting) waiting.stop = this.#options.clock.after(AGAIN_MS, () => this.#place(waiting));
   }
 
   /** Of a host that was not heard of: its lease may have come here before its record. */

@@ -16,7 +16,7 @@ import type { RunRecord } from '../../src/topology/run-record.ts';
 import { openKey, Service } from '../../src/topology/service.ts';
 import type { Team } from '../../src/topology/team.ts';
 import { answer, Provider } from './company.ts';
-import { Process, World } from './simulation.ts';
+import { Process, type World } from './simulation.ts';
 
 const FILE = `name: company
 task: What do the pages say?
@@ -95,23 +95,24 @@ export class Company {
   }
 
   /** As kill -9, and whoever watches over it starts another one. */
-  replace(player: Player): void {
-    if (!player.process.alive) return;
-    this.world.kill(player.process);
-    this.start(player.casting);
+  replace({ process, casting }: Player): void {
+    if (!process.alive) return;
+    this.world.kill(process);
+    this.start(casting);
   }
 
-  /** As SIGTERM: it hands over what it has, and another one takes its place. */
+  /** As SIGTERM: it hands over what it has, and another one takes its place, before it goes or after. */
   drain(player: Player, deadlineMs: number): void {
-    if (!player.service || player.draining) return;
+    const { process, casting, service } = player;
+    if (!service || player.draining) return;
     player.draining = true;
-    player.service.close(deadlineMs).then(
-      () => this.replace(player),
-      (why: unknown) => {
-        this.wrong.push(`${player.process.name} does not end: ${String(why)}`);
-        this.replace(player);
-      },
-    );
+    const isFollowed = this.world.pick(2) === 0;
+    if (!isFollowed) this.start(casting);
+    const end = (): void => (isFollowed ? this.replace(player) : this.world.kill(process));
+    service.close(deadlineMs).then(end, (why: unknown) => {
+      this.wrong.push(`${process.name} does not end: ${String(why)}`);
+      end();
+    });
   }
 
   submit(run: RunId): void {

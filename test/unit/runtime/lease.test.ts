@@ -83,6 +83,7 @@ describe('a unit that nobody has', () => {
     const member = await host('h1');
     member.clock.jump(LEASE_MS);
     await fenced('h1');
+    expect(await takeLeaseAt(UNIT, 0, member)).toBeUndefined();
     expect(await refusal(takeLease(UNIT, member))).toMatchObject({ code: 'RUN_LOST', retryable: true });
     expect(await owner()).toBeUndefined();
   });

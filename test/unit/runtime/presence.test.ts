@@ -50,7 +50,7 @@ describe('a host on record', () => {
   it('says which process it is, and where', async () => {
     const presence = await join();
     expect(presence.holds()).toBe(true);
-    expect(await record()).toEqual({ id: 'h1', pid: process.pid, machine: hostname(), startedAt: clock.now() });
+    expect(await record()).toMatchObject({ id: 'h1', pid: process.pid, machine: hostname(), startedAt: clock.now() });
   });
 
   it('is sure of itself for as long as it renews its record (L2)', async () => {
