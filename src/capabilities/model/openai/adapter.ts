@@ -74,10 +74,9 @@ export const createOpenAIAdapter = ({ provider = 'openai', env = process.env, no
       const unready = ready();
       if (unready)
         throw modelError(unready.code === 'MODEL_UNAUTHORISED' ? 'MODEL_UNAUTHORISED' : 'MODEL_UNREACHABLE', unready.message, 'none', false, context);
-      // The client is large and slow to load, and many a team does not need it. The grant is used when nothing is left to wait for.
+      // The client is large and slow to load, and many a team does not need it.
       const { attempt } = await import('./attempt.ts');
       if (callOptions.signal.aborted) throw modelError('MODEL_ABORTED', 'aborted before it was sent', 'none', false, context);
-      grant.use(now());
       return attempt({ apiKey: apiKey ?? 'none', baseURL, compat, inputTokenBound }, request, grant, callOptions, context);
     },
   };

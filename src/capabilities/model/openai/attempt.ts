@@ -10,6 +10,9 @@ import { lost, type ErrorContext } from './model-error.ts';
 import { Reply } from './reply.ts';
 import { bodyOf } from './request.ts';
 
+// What fetch needs is loaded with its first use: here, and not between a permission and its call.
+void Headers;
+
 export type Endpoint = { readonly apiKey: string; readonly baseURL: string; readonly compat: ReadonlySet<Compat>; readonly inputTokenBound: InputBound };
 
 export const attempt = async (
@@ -19,7 +22,18 @@ export const attempt = async (
   { signal, tools, onText }: CallOptions,
   context: ErrorContext,
 ): Promise<ModelAnswer> => {
-  const client = new OpenAI({ apiKey, baseURL, maxRetries: 0, logLevel: 'off' });
+  let refusal: unknown;
+  /** The grant is used when nothing is left to wait for: a process that sleeps before this moment finds out. */
+  const send: typeof fetch = (input, init) => {
+    try {
+      grant.use(context.now());
+    } catch (thrown) {
+      refusal = thrown;
+      throw thrown;
+    }
+    return fetch(input, init);
+  };
+  const client = new OpenAI({ apiKey, baseURL, maxRetries: 0, logLevel: 'off', fetch: send });
   const cap = Math.min(request.maxTokens, grant.maxTokens);
   const expiry = AbortSignal.timeout(request.timeoutMs);
   /** An aborted stream ends like a finished one, so this is asked wherever it ends. */
@@ -45,6 +59,7 @@ export const attempt = async (
       throw lost('MODEL_BAD_REPLY', `${context.host} sent no answer but ${response.headers.get('content-type') ?? 'nothing'}; check OPENAI_BASE_URL`, context);
     if (!reply.finished) throw lost('MODEL_UNAVAILABLE', `${context.host} ended the answer in its middle`, context);
   } catch (thrown) {
+    if (refusal !== undefined) throw refusal;
     checkStopped();
     throw errorFrom(thrown, context);
   }
