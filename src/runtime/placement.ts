@@ -337,6 +337,7 @@ export class Placement {
       if (known && (await this.#isOnRecord(known.host))) return this.#forget(waiting); // P2
       const lease = part.shared ? SHARED_LEASE : await takeLeaseAt(unit, known?.revision ?? 0, { bus, clock, presence });
       if (!lease) return this.#again(waiting); // somebody else was first: its lease is on its way here
+      if (!(await lease.confirm())) return await lease.handOver(); // fenced meanwhile
       if (this.#draining || this.#closed) return await lease.handOver();
       if (this.#waiting.get(unit) !== waiting) return await lease.release(); // dismissed meanwhile
       // From here on the host takes what comes; nothing comes between what was kept and that.
