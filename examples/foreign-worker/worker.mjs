@@ -39,7 +39,7 @@ const putRecord = (value, head = {}) => {
   for (const [name, said] of Object.entries({ 'Troupe-Key': `host.${id}`, ...head })) all.set(name, said);
   return jetstream.publish(`troupe.store.host.${id}`, value, { headers: all }).catch(() => {}); // the next one is soon
 };
-const renew = () => putRecord(JSON.stringify(record));
+const renew = () => putRecord(JSON.stringify({ ...record, renewedAt: Date.now() }));
 
 // --- reading: every entry since the oldest open run began -------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ beforeEach(async () => {
   team = withHash({ ...resolved, agents });
 });
 afterEach(async () => {
-  for (const close of closers.reverse()) await close();
+  for (const close of closers.toReversed()) await close();
 });
 
 /** A process of Troupe that plays these parts. */
@@ -97,15 +97,16 @@ const answersIn = async (run: RunId): Promise<{ type: string; step: unknown }[]>
 
 const ends = (run: RunId) => awaitEnd(bus, run, Date.now()).result;
 
-const isOnRecord = async (): Promise<boolean> =>
-  (await listHosts(bus, Date.now())).some(({ record }) => record.serves?.team === 'column' && record.serves.agents.includes('counter'));
+/** Its record as others see it. */
+const recordOfCounter = async () =>
+  (await listHosts(bus, Date.now())).find(({ record }) => record.serves?.team === 'column' && record.serves.agents.includes('counter'));
 
 test('a run ends with what the foreign worker said, and the worker is on record until it is told to stop', { timeout: 60_000 }, async () => {
   await play([BUDGET_PART]);
   await play(['lead', 'editor']);
   expect((await submit()).missing).toEqual(['counter']);
   const foreign = await startForeign();
-  expect(await isOnRecord()).toBe(true);
+  const { revision } = (await recordOfCounter())!;
 
   const { run, missing } = await submit();
   expect(missing).toEqual([]);
@@ -113,9 +114,10 @@ test('a run ends with what the foreign worker said, and the worker is on record 
   expect(result).toMatchObject({ status: 'completed', answer: expect.stringContaining(FIGURES) as string });
   expect(await answersIn(run)).toEqual([{ type: 'task.completed', step: 'figures' }]);
 
+  await eventually('its record is renewed', async () => (await recordOfCounter())!.revision > revision);
   await end(foreign, 'SIGTERM');
   expect(foreign.child.exitCode).toBe(0);
-  expect(await isOnRecord()).toBe(false);
+  expect(await recordOfCounter()).toBeUndefined();
 });
 
 test('a worker that is not there yet finds what was assigned before, and those that come later answer nothing again', { timeout: 60_000 }, async () => {
