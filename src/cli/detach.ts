@@ -3,7 +3,7 @@ import { openBus } from '../bus/open.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { standardModels, standardTools } from '../topology/standard.ts';
 import { submitRun } from '../topology/submit.ts';
-import type { Team } from '../topology/team.ts';
+import { externalAgents, type Team } from '../topology/team.ts';
 import { Workshop } from '../topology/workshop.ts';
 import { EXIT, print, printJson, say } from './exit.ts';
 import { busArgument, inShell, tailCommand } from './next-command.ts';
@@ -19,9 +19,15 @@ export const detach = async (file: string, team: Team, { bus: address, json, qui
     if (json) printJson({ run, status: 'submitted', models, missing });
     else print(run);
     if (missing.length > 0) {
-      say(`nobody plays ${listParts(missing)} yet, and the run waits for them. Start them with one of`);
-      say(`  troupe up ${inShell(file)}${busArgument(address)}`);
-      say(`  ${agentCommand(file, missing, address)}`);
+      const external = externalAgents(team).filter((name) => missing.includes(name));
+      const hosted = missing.filter((part) => !external.includes(part));
+      say(`nobody plays ${listParts(missing)} yet, and the run waits for them`);
+      if (external.length > 0) say(`start the program that plays ${listParts(external)}: it is external`);
+      if (hosted.length > 0) {
+        say(`start ${external.length > 0 ? 'the others' : 'them'} with one of`);
+        say(`  troupe up ${inShell(file)}${busArgument(address)}`);
+        say(`  ${agentCommand(file, hosted, address)}`);
+      }
     }
     if (!quiet) say(`follow it with: ${tailCommand(run, address)}`);
     return EXIT.done;
