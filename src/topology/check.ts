@@ -10,7 +10,7 @@ import { findCycle } from '../actors/supervisor/plan.ts';
 import { formatDollars, type Rates } from '../protocols/money.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
-import { candidatesOf, providerOf, ratesOf } from './resolve.ts';
+import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
 import { dollars, isExternal, type AgentFile, type StepFile, type TeamFile } from './schema.ts';
 import { knownHint } from './suggest.ts';
 
@@ -257,7 +257,9 @@ const modelKeys = ({ agents }: TeamFile): ModelUse[] =>
     ...(cheaper === undefined ? [] : [{ path: ['agents', name, 'cheaper_model'], model: cheaper }]),
   ]);
 
-const modelIssues = (file: TeamFile, { providers, models, price }: Catalogue): Issue[] => {
+const modelIssues = (file: TeamFile, { providers: installed, models, price }: Catalogue): Issue[] => {
+  const scripted = scriptedModels(file);
+  const providers = scripted.length > 0 ? [...new Set([...installed, 'scripted'])] : installed;
   const known = [...Object.keys(file.models), ...providers.map((provider) => `${provider}/*`)];
   const unknownNames = modelKeys(file)
     .filter(({ model }) => candidatesOf(file, model).length === 0)
@@ -274,7 +276,8 @@ const modelIssues = (file: TeamFile, { providers, models, price }: Catalogue): I
         { code: 'MODEL_UNKNOWN', path, message: `unknown provider "${providerOf(model)}" of model "${model}"`, hint: knownHint(providerOf(model), providers) },
       ];
     }
-    const served = models?.(providerOf(model));
+    if (scripted.includes(model)) return [];
+    const served = providerOf(model) === 'scripted' && scripted.length > 0 ? scripted : models?.(providerOf(model));
     if (served && !served.includes(model)) return [{ code: 'MODEL_UNKNOWN', path, message: `unknown model "${model}"`, hint: knownHint(model, served) }];
     if (lookUp(file.prices, model) || price(model) || seen.has(model)) return [];
     seen.add(model);
@@ -294,7 +297,8 @@ type Call = { readonly agent: string; readonly model: string; readonly nanos: bi
 
 const ratesFor = (file: TeamFile, model: string, { price }: Catalogue): Rates | undefined => {
   const own = lookUp(file.prices, model);
-  return own ? ratesOf(own) : price(model);
+  if (own) return ratesOf(own);
+  return scriptedModels(file).includes(model) ? FREE : price(model);
 };
 
 /** A cheaper model has to cost less than one, at least, of the models that it stands in for. */

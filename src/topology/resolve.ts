@@ -22,7 +22,11 @@ export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: s
     task: checkedTask(file.name, task ?? filled(file.task!)),
     folders: [...folders],
     texts: Object.fromEntries(texts),
-    prices: Object.fromEntries(Object.entries(file.prices).map(([model, prices]) => [model, ratesOf(prices)])),
+    ...(Object.keys(file.scripts).length > 0 && { scripts: file.scripts }),
+    prices: {
+      ...Object.fromEntries(scriptedModels(file).map((model) => [model, FREE])),
+      ...Object.fromEntries(Object.entries(file.prices).map(([model, prices]) => [model, ratesOf(prices)])),
+    },
     rateLimits: Object.fromEntries(
       Object.entries(file.rate_limits).map(([model, { max_parallel: maxParallel, rpm, tpm }]) => [model, defined({ maxParallel, rpm, tpm })]),
     ),
@@ -53,6 +57,12 @@ export const resolveModel = (candidates: readonly string[], ready: (provider: st
   candidates.find((model) => ready(providerOf(model)));
 
 export const providerOf = (model: string): string => model.slice(0, model.indexOf('/'));
+
+/** The models that the file itself has the answers of. */
+export const scriptedModels = ({ scripts }: Pick<TeamFile, 'scripts'>): string[] => Object.keys(scripts).map((name) => `scripted/${name}`);
+
+/** A script costs nothing unless the file says otherwise. */
+export const FREE: Rates = { inputNanosPerMtok: '0', outputNanosPerMtok: '0' };
 
 export const ratesOf = ({ input, output, cached_input: cached, per_call: perCall }: TeamFile['prices'][string]): Rates => ({
   inputNanosPerMtok: dollars(input).toString(),

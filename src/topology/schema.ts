@@ -5,6 +5,7 @@
  * This is shape only. What the parts mean to each other is checked in check.ts, and resolve.ts makes of it what a run needs.
  */
 import { z } from 'zod';
+import { ScriptFile } from '../capabilities/model/scripted/script.ts';
 import { Name } from '../protocols/ids.ts';
 import { parseDollars } from '../protocols/money.ts';
 
@@ -190,6 +191,10 @@ export const TeamFile = z
       .record(Name, z.array(ModelRef).min(1).describe('Models as provider/name. The first whose provider is ready, its key present, is used.'))
       .default({})
       .describe('Names for models. An agent that names none uses `default`.'),
+    scripts: z
+      .record(Name, ScriptFile)
+      .default({})
+      .describe('Answers of models that need no provider: the script `clerk` is the model scripted/clerk. For examples and tests.'),
     prices: z.record(ModelRef, PricesFile).default({}).describe('Prices of models that Troupe does not know, or that cost something else here.'),
     rate_limits: z
       .record(ModelRef, RateLimitFile)

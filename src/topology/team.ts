@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { Turn } from '../capabilities/model/scripted/script.ts';
 import { LimitSpec } from '../protocols/account.ts';
 import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
@@ -60,6 +61,8 @@ export const Team = z.object({
   /** `path` is absolute, with links resolved; `label` is how people write it. */
   folders: z.array(z.object({ name: Name, path: z.string(), label: z.string() })),
   texts: z.record(z.string(), z.string()),
+  /** Of the models scripted/<name>, by that name. */
+  scripts: z.record(z.string(), z.custom<readonly (string | Turn)[]>(Array.isArray)).optional(),
   /** Of the file; they go before the price table's. */
   prices: z.record(z.string(), Rates),
   /** By model, or `provider/*`. */

@@ -2,6 +2,7 @@
 import { createModelGateway, type ModelGateway } from '../capabilities/model/gateway.ts';
 import type { ModelAdapter } from '../capabilities/model/port.ts';
 import { createPrices } from '../capabilities/model/prices.ts';
+import { createScriptedAdapter } from '../capabilities/model/scripted/adapter.ts';
 import type { Tool } from '../capabilities/tool/port.ts';
 import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
 import type { Quote } from '../protocols/budget.ts';
@@ -49,7 +50,9 @@ export class Workshop {
       allowed: Object.fromEntries(hostedAgents(team).map(({ name, tools }) => [name, tools])),
       now: () => this.#options.clock.now(),
     });
-    const gateway = createModelGateway({ adapters: this.#options.models, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
+    const scripted = team.scripts && createScriptedAdapter(team.scripts);
+    const adapters = scripted ? [...this.#options.models, scripted] : this.#options.models;
+    const gateway = createModelGateway({ adapters, prices: createPrices(team.prices), toolSpecs: toolbox.specs });
     if (this.#parts.size >= PARTS_MAX) this.#parts.delete(this.#parts.keys().next().value!);
     const parts = { toolbox, gateway, countsTools: countsTools(team) };
     this.#parts.set(team.hash, parts);

@@ -81,7 +81,7 @@ const shape: Mistake[] = [
   [
     'a mistyped key at the top',
     edited(workflow, 'budget:', 'bugdet:'),
-    'team.yaml:32:1 bugdet: unknown key "bugdet"; known: name, description, task, inputs, models, prices, rate_limits, agents, topology, budget, limits; did you mean "budget"?',
+    'team.yaml:32:1 bugdet: unknown key "bugdet"; known: name, description, task, inputs, models, scripts, prices, rate_limits, agents, topology, budget, limits; did you mean "budget"?',
   ],
   [
     'a mistyped key of an agent',

@@ -1,5 +1,6 @@
 /**
- * A script for the scripted model: what it answers, turn by turn, in code or as a file. In a file (YAML or JSON) it is a list:
+ * A script for the scripted model: what it answers, turn by turn, in code, in a team file or in a file of its own. In a file
+ * (YAML or JSON) it is a list:
  *
  *     - Paris.                                        # a text
  *     - when: Is the draft complete                   # only for a request that contains this
@@ -55,27 +56,35 @@ const ErrorCode = z.enum([
   'MODEL_TIMEOUT',
 ]);
 
-const TurnInFile = z.strictObject({
-  when: z.string().min(1).optional(),
-  repeat: z.boolean().optional(),
-  text: z.string().optional(),
-  json: z.json().optional(),
-  calls: z.array(z.strictObject({ name: z.string().min(1), input: z.record(z.string(), z.json()).default({}), id: z.string().optional() })).optional(),
-  error: z
-    .strictObject({
-      code: ErrorCode,
-      message: z.string().optional(),
-      retryable: z.boolean().optional(),
-      billing: z.enum(['none', 'unknown']).optional(),
-      retry_after_ms: z.number().nonnegative().optional(),
-    })
-    .transform(({ retry_after_ms: retryAfterMs, ...rest }): TurnError => ({ ...rest, retryAfterMs }))
-    .optional(),
-  delay_ms: z.number().nonnegative().optional(),
-  pace_ms: z.number().nonnegative().optional(),
+const CallInFile = z.strictObject({
+  name: z.string().min(1).describe('The tool.'),
+  input: z.record(z.string(), z.unknown()).default({}).describe('What it is called with.'),
+  id: z.string().optional().describe('The id of the call; without it one is made.'),
 });
 
-const ScriptFile = z
+const TurnInFile = z.strictObject({
+  when: z.string().min(1).optional().describe('Only for a request one of whose messages contains this text.'),
+  repeat: z.boolean().optional().describe('Whether it is given as often as it fits; otherwise once.'),
+  text: z.string().optional().describe('The answer.'),
+  json: z.unknown().optional().describe('The answer as a value; what is said is its JSON.'),
+  calls: z.array(CallInFile).optional().describe('Tool calls.'),
+  error: z
+    .strictObject({
+      code: ErrorCode.describe('Which failure.'),
+      message: z.string().optional().describe('What it says.'),
+      retryable: z.boolean().optional().describe('Whether trying again may help; by default it follows from the code.'),
+      billing: z.enum(['none', 'unknown']).optional().describe('What the failed call may have cost; by default it follows from the code.'),
+      retry_after_ms: z.number().nonnegative().optional().describe('When the provider wants to be asked again, milliseconds.'),
+    })
+    .transform(({ retry_after_ms: retryAfterMs, ...rest }): TurnError => ({ ...rest, retryAfterMs }))
+    .optional()
+    .describe('A failure in place of an answer.'),
+  delay_ms: z.number().nonnegative().optional().describe('Before the first word, milliseconds.'),
+  pace_ms: z.number().nonnegative().optional().describe('Between two words, milliseconds.'),
+});
+
+/** As it stands in a file. */
+export const ScriptFile = z
   .array(
     z.union([z.string(), TurnInFile.transform(({ delay_ms: delayMs, pace_ms: paceMs, ...turn }): Turn => ({ ...turn, delayMs, paceMs }))], {
       error: 'expected a text, or an object with text, json, calls or error',
