@@ -27,6 +27,23 @@ import { BudgetCheckpoint } from './checkpoint.ts';
 import type { Envelope } from './envelope.ts';
 import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
 import type { MessageType } from './message.ts';
+import {
+  ContractAward,
+  ContractBid,
+  ContractCall,
+  ContractDelivered,
+  ContractReject,
+  DebateCritique,
+  DebatePosition,
+  DebateVote,
+  DocumentAccept,
+  DocumentEdit,
+  GossipFacts,
+  PeerConcluded,
+  PeerConvene,
+  PeerDismiss,
+  PeerPassed,
+} from './peer.ts';
 import { ReviewFailed, ReviewRequest, ReviewVerdict } from './review.ts';
 import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from './task.ts';
 
@@ -42,6 +59,21 @@ export const catalogue = [
   ReviewRequest,
   ReviewVerdict,
   ReviewFailed,
+  PeerConvene,
+  PeerDismiss,
+  PeerConcluded,
+  PeerPassed,
+  ContractCall,
+  ContractBid,
+  ContractAward,
+  ContractReject,
+  ContractDelivered,
+  DebatePosition,
+  DebateCritique,
+  DebateVote,
+  DocumentEdit,
+  DocumentAccept,
+  GossipFacts,
   BudgetReserve,
   BudgetSettle,
   BudgetRelease,

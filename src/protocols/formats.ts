@@ -42,7 +42,40 @@ export type PlannedStep = z.infer<typeof PlannedStep>;
 export const PlanDraft = z.object({ steps: z.array(PlannedStep).min(1).max(64) });
 export type PlanDraft = z.infer<typeof PlanDraft>;
 
-export const formats = { plan: PlanDraft, report: Report, verdict: Verdict } as const satisfies Record<FormatName, z.ZodType>;
+/** What an agent offers to do a contract for. */
+export const Bid = z.object({
+  /** What the work is expected to cost, in dollars. Nothing is granted by it. */
+  price: z.number().min(0).max(1_000_000),
+  /** From 0, it cannot, to 1, it is certain to do it well. */
+  confidence: z.number().min(0).max(1),
+  approach: z.string().max(2_000).default(''),
+});
+export type Bid = z.infer<typeof Bid>;
+
+/** What speaks against the positions of others. */
+export const Critique = z.object({ objections: z.array(z.object({ agent: Name, text: z.string().min(1).max(2_000) })).max(64) });
+export type Critique = z.infer<typeof Critique>;
+
+export const Ballot = z.object({ choice: Name, reason: z.string().max(2_000).default('') });
+export type Ballot = z.infer<typeof Ballot>;
+
+/** Either the document is right as it stands, or `text` is the whole of it, made better. */
+export const Edit = z.object({
+  accept: z.boolean(),
+  text: z.string().default(''),
+  citations: z.array(Citation).max(200).default([]),
+});
+export type Edit = z.infer<typeof Edit>;
+
+export const formats = {
+  plan: PlanDraft,
+  report: Report,
+  verdict: Verdict,
+  bid: Bid,
+  critique: Critique,
+  ballot: Ballot,
+  edit: Edit,
+} as const satisfies Record<FormatName, z.ZodType>;
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
 

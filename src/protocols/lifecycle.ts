@@ -16,9 +16,17 @@ export const RunStart = message('run.start', { goal: z.string().min(1).max(GOAL_
 
 export const RunCancel = message('run.cancel', { reason: z.string() });
 
-/** How a step of the run's plan ended, for people. */
+/** How a step of the run's plan ended, for people. A step of a team inside it is `<step of the team>/<step>`. */
 export const StepOutcome = z.object({ step: z.string(), agent: z.string(), status: z.string(), failure: Failure.optional() });
 export type StepOutcome = z.infer<typeof StepOutcome>;
+
+/** How peers came to their end, and after how many rounds; `note` says it for people. */
+export const Ended = z.object({
+  by: z.enum(['agreement', 'vote', 'rounds', 'award', 'person']),
+  rounds: z.number().int().nonnegative(),
+  note: z.string(),
+});
+export type Ended = z.infer<typeof Ended>;
 
 /** The run's account when it was closed. */
 export const Spending = z.object({ spentNanos: Nanos, heldNanos: Nanos, limitNanos: Nanos });
@@ -28,6 +36,8 @@ export const RunCompleted = message('run.completed', {
   answer: z.string(),
   citations: z.array(Citation),
   steps: z.array(StepOutcome),
+  /** Of a run of peers. */
+  ended: Ended.optional(),
   /** Absent when the account did not answer in time: nobody knows yet. */
   spending: Spending.optional(),
 });

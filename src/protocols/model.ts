@@ -17,7 +17,7 @@ export const ChatMessage = z.discriminatedUnion('role', [
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** The shape that the answer's text must have: a name from the catalogue of formats (formats.ts), so that a request stays small. */
-export const FormatName = z.enum(['plan', 'report', 'verdict']);
+export const FormatName = z.enum(['plan', 'report', 'verdict', 'bid', 'critique', 'ballot', 'edit']);
 export type FormatName = z.infer<typeof FormatName>;
 
 export const ModelRequest = z.object({
@@ -37,6 +37,8 @@ export const ModelRequest = z.object({
   purpose: z.enum(['work', 'closing']).optional(),
   /** Whoever asks has a cheaper model for this call: for want of money it asks again, and does not pause. */
   hasCheaper: z.boolean().optional(),
+  /** Accounts below the run's that pay, the outermost first: of the teams that the call is made for. */
+  payer: z.array(z.string()).optional(),
 });
 export type ModelRequest = z.infer<typeof ModelRequest>;
 

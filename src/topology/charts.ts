@@ -1,6 +1,8 @@
 /** The charts that a team is made of, ready to be hosted. `version` rises when a stored snapshot of the chart would no longer fit. */
 import { approverMachine } from '../actors/approver/machine.ts';
 import { budgetMachine } from '../actors/budget/machine.ts';
+import { convenerMachine } from '../actors/convener/machine.ts';
+import { peerMachine } from '../actors/peer/machine.ts';
 import { reviewerMachine } from '../actors/reviewer/machine.ts';
 import { supervisorMachine } from '../actors/supervisor/machine.ts';
 import { workerMachine } from '../actors/worker/machine.ts';
@@ -10,6 +12,8 @@ export const charts = {
   supervisor: defineChart('supervisor', 2, supervisorMachine),
   worker: defineChart('worker', 2, workerMachine),
   reviewer: defineChart('reviewer', 2, reviewerMachine),
+  peer: defineChart('peer', 1, peerMachine),
+  convener: defineChart('convener', 1, convenerMachine),
   budget: defineChart('budget', 3, budgetMachine),
   approver: defineChart('approver', 1, approverMachine),
 } as const;

@@ -11,6 +11,10 @@ const inFormat: Record<FormatName, unknown> = {
   plan: { steps: [{ id: 's1', agent: 'reader', task: 'Look it up.', needs: [] }] },
   report: { text: ANSWER, citations: [] },
   verdict: { verdict: 'accept', reasons: [], confidence: 1 },
+  bid: { price: 0.001, confidence: 0.5, approach: 'by reading' },
+  critique: { objections: [{ agent: 'reader', text: 'It names no source.' }] },
+  ballot: { choice: 'reader', reason: 'It names its source.' },
+  edit: { accept: true, text: '', citations: [] },
 };
 
 modelAdapterSuite('scripted', () => {
