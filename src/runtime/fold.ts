@@ -216,7 +216,7 @@ class Draft {
     if (by !== effect.attempt) this.#abandon(effect);
     this.#own();
     delete this.#effects[effect.child];
-    this.#transition(event);
+    this.#transition({ ...event, at: this.#at });
   }
 
   /** F4: the current attempt is not wanted any more. Once it is claimed, its result says what it cost. */

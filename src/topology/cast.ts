@@ -93,6 +93,7 @@ const supervisorInput = (run: RunId, team: Team, profile: (agent: HostedAgent) =
     agents: workersOf(topology).map((name) => ({ name, description: describe(team.agents[name]!) })),
     reviewer: topology.reviewer,
     plan: topology.kind === 'workflow' ? topology.steps : undefined,
+    inputs: team.texts,
     maxSteps: topology.kind === 'workflow' ? topology.steps.length : topology.maxSteps,
     concurrency: topology.concurrency,
     reviewRounds: topology.reviewRounds,

@@ -115,6 +115,7 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
       agents: [{ name: 'reader', description: 'reads' }],
       reviewer: undefined,
       plan: undefined,
+      inputs: {},
       maxSteps: 2,
       concurrency: 2,
       reviewRounds: 1,
@@ -139,7 +140,7 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
   results: ({ child }) => (child === 'plan' ? drafts : answers),
   counters: (moment) => {
     const { steps, attempt, repairs, saves, failure: why, answer } = contextOf(moment);
-    return [attempt, repairs, saves, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code])];
+    return [attempt, repairs, saves, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code, step.due === undefined])];
   },
 });
 
@@ -155,6 +156,14 @@ const teams = {
   'with steps that need each other': walkOf({
     plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')],
     concurrency: 1,
+  }),
+  'with steps that are tried again, by somebody else in the end': walkOf({
+    plan: [
+      { ...planned('slow', 'default'), retry: { attempts: 2, backoffMs: 1_000 }, timeoutMs: 90_000, fallback: 'other', default: 'nothing' },
+      planned('quick', 'skip'),
+      { ...planned('next', 'continue', 'quick'), timeoutMs: 30_000 },
+    ],
+    agents: ['reader', 'other'].map((name) => ({ name, description: 'reads' })),
   }),
   'that answers with what it has': walkOf({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 } satisfies Record<string, Walk>;
@@ -203,7 +212,7 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const misfits = (child: string, misfit: string) => moment.taken.filter(({ happening }) => happening === `${child} gives ${misfit}`).length;
       expect(misfits('plan', 'a plan for nobody')).toBeLessThanOrEqual(2);
       expect(misfits('answer', 'prose')).toBeLessThanOrEqual(2);
-      for (const { type, to } of sentIn(moment)) if (type === 'task.assign') expect(to).toMatch(/^r-model\.worker\.reader\./);
+      for (const { type, to } of sentIn(moment)) if (type === 'task.assign') expect(to).toMatch(/^r-model\.worker\.(reader|other)\./);
     });
   });
 
@@ -227,13 +236,15 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
 
   it('assigns a step once and once more for each round of review (S3, P3)', () => {
     everyPath(paths, (moment) => {
-      const { steps, reviewRounds } = contextOf(moment);
+      const { steps, plan, reviewRounds } = contextOf(moment);
       for (const { id, attempt } of steps) {
+        const written = plan?.find((step) => step.id === id);
+        const tries = (written?.retry?.attempts ?? 1) * (written?.fallback === undefined ? 1 : 2);
         const attempts = sentIn(moment)
           .filter(({ type, data }) => type === 'task.assign' && data['step'] === id)
           .map(({ data }) => data['attempt']);
         expect(attempts).toEqual(Array.from({ length: attempt }, (_, index) => index + 1));
-        expect(attempt).toBeLessThanOrEqual(1 + reviewRounds);
+        expect(attempt).toBeLessThanOrEqual(tries * (1 + reviewRounds));
       }
     });
   });
@@ -285,7 +296,9 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
         .flatMap((output) => (output.kind === 'start' && output.effect.child === vetoed ? [output.effect.input] : []));
       expect((calls.at(-1) as ModelRequest | undefined)?.messages).toEqual((calls.at(-2) as ModelRequest | undefined)?.messages);
       for (const step of before.steps) {
-        if (step.status !== 'pending') expect(steps.find(({ id }) => id === step.id)).toEqual(step);
+        const { due, ...kept } = step; // the time that an attempt has begins anew
+        if (step.status !== 'pending')
+          expect(steps.find(({ id }) => id === step.id)).toEqual({ ...kept, ...(due !== undefined && { due: expect.any(Number) as number }) });
       }
     });
   });
@@ -337,8 +350,8 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const { happening, outputs } = moment.taken.at(-1)!;
       if (happening !== 'run.cancel' || outputs.length === 0) return;
       const cancelled = outputs.flatMap((output) => (output.kind === 'send' && output.type === 'task.cancel' ? [output.to] : []));
-      const atWork = contextOf(moment).steps.flatMap(({ id, status, attempt }) =>
-        status === 'running' ? [`r-model.worker.reader.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : [],
+      const atWork = contextOf(moment).steps.flatMap(({ id, agent, status, attempt }) =>
+        status === 'running' ? [`r-model.worker.${agent}.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : [],
       );
       expect(cancelled).toEqual(atWork);
     });

@@ -78,6 +78,7 @@ export const company = ({
           agents: [{ name: 'reader', description: 'reads' }],
           reviewer: 'checker',
           plan: undefined,
+          inputs: {},
           maxSteps: 6,
           concurrency: 2,
           reviewRounds: 1,

@@ -22,7 +22,7 @@ import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import { accepted, readReply, request } from '../conversation.ts';
 import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, REPAIRS_MAX, toModel, type Calling } from '../model-call.ts';
-import { allEnded, completed, fromDraft, openPlan, runFailure, type Plan } from './plan.ts';
+import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
 
@@ -35,6 +35,10 @@ export type SupervisorContext = SupervisorInput &
     readonly client: Address;
     /** When it gives up. */
     readonly endsAt: number;
+    /** The log's time of what was last heard of the plan. */
+    readonly now: number;
+    /** What the timer of the plan is armed for. */
+    readonly watched: number | undefined;
     readonly steps: Plan;
     /** What this step of the chart gives to say. */
     readonly outbox: readonly Outgoing[];
@@ -80,6 +84,7 @@ export const supervisorMachine = setup({
     delays: {
       deadline: ({ context }) => context.deadlineMs,
       closing: () => CLOSE_MS,
+      due: ({ context: { steps, now } }) => Math.max(0, (nextDue(steps) ?? now) - now),
     },
     guards: {
       hasPlan: ({ context }) => context.plan !== undefined,
@@ -92,19 +97,27 @@ export const supervisorMachine = setup({
       soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
       allEnded: ({ context }) => allEnded(context.steps),
       hasFailed: ({ context }) => context.failure !== undefined,
+      hasDue: ({ context }) => nextDue(context.steps) !== undefined,
+      hasNoDue: ({ context }) => nextDue(context.steps) === undefined,
+      hasEarlierDue: ({ context: { steps, watched } }) => nextDue(steps)! < watched!,
     },
     actions: {
       accept: assign(({ context }, { goal, from, at }: Received<typeof RunStart>) => ({ goal, client: from, endsAt: at + context.deadlineMs })),
-      beginAnew: assign(({ context }, { at }: Received<typeof BudgetRaised>) => ({ endsAt: at + context.deadlineMs })),
+      beginAnew: assign(({ context }, { at }: Received<typeof BudgetRaised>) => ({
+        endsAt: at + context.deadlineMs,
+        steps: beginTimesAnew(context.steps, at),
+      })),
       usePlan: assign(({ context }) => ({ steps: openPlan(context.plan!) })),
       prepareToPlan: assign(({ context }) => ({ messages: policy.planning(context) })),
       adoptPlan: assign(({ context }, reply: ModelReply) => ({ steps: openPlan(fromDraft(accepted(readPlan(context, reply)))) })),
-      dispatch: assign(({ context }) => progress(policy.dispatch(context, context.steps))),
-      completeTask: assign(({ context }, done: Received<typeof TaskCompleted>) => progress(policy.taskCompleted(context, context.steps, done))),
-      failTask: assign(({ context }, said: Received<typeof TaskFailed>) => progress(policy.taskFailed(context, context.steps, said))),
-      takeVerdict: assign(({ context }, said: Received<typeof ReviewVerdict>) => progress(policy.reviewed(context, context.steps, said))),
-      missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(policy.reviewFailed(context, context.steps, said))),
-      takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(policy.decided(context, context.steps, said))),
+      dispatch: assign(({ context, event }) => progress(context, event, policy.dispatch)),
+      passTime: assign(({ context, event }) => progress(context, event, policy.timePassed)),
+      watch: assign(({ context }) => ({ watched: nextDue(context.steps) })),
+      completeTask: assign(({ context }, done: Received<typeof TaskCompleted>) => progress(context, done, policy.taskCompleted)),
+      failTask: assign(({ context }, said: Received<typeof TaskFailed>) => progress(context, said, policy.taskFailed)),
+      takeVerdict: assign(({ context }, said: Received<typeof ReviewVerdict>) => progress(context, said, policy.reviewed)),
+      missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(context, said, policy.reviewFailed)),
+      takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(context, said, policy.decided)),
       prepareToSynthesise: assign(({ context }) => ({ messages: policy.synthesis(context, context.steps), attempt: 1, repairs: 0 })),
       takeSoleAnswer: assign(({ context }) => ({ answer: soleAnswer(context.steps)!.text, citations: soleAnswer(context.steps)!.citations })),
       takeAnswer: assign(({ context }, reply: ModelReply) => {
@@ -148,6 +161,8 @@ export const supervisorMachine = setup({
       goal: '',
       client: '' as Address,
       endsAt: 0,
+      now: 0,
+      watched: undefined,
       steps: [],
       outbox: [],
       answer: '',
@@ -201,6 +216,19 @@ export const supervisorMachine = setup({
               { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
               { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
             ],
+            initial: 'quiet',
+            states: {
+              quiet: { always: { guard: 'hasDue', target: 'watching' } },
+              /** The first time by which something has to be done about a step is watched for, or one before it of what has ended. */
+              watching: {
+                entry: 'watch',
+                always: [
+                  { guard: 'hasNoDue', target: 'quiet' },
+                  { guard: 'hasEarlierDue', target: 'watching', reenter: true },
+                ],
+                after: { due: { target: 'quiet', actions: ['passTime', sendOutbox] } },
+              },
+            },
           },
           synthesising: modelCall({
             at: '#supervisor.working.synthesising',
@@ -272,4 +300,13 @@ export const supervisorMachine = setup({
     },
   });
 
-const progress = ({ plan, outbox }: policy.Progress) => ({ steps: plan, outbox });
+/** What the policy makes of something that happened at a time. */
+const progress = <Said extends { readonly at?: number }>(
+  context: SupervisorContext,
+  said: Said,
+  follow: (team: SupervisorContext, plan: Plan, said: Said) => policy.Progress,
+) => {
+  const now = said.at ?? context.now;
+  const { plan, outbox } = follow({ ...context, now }, context.steps, said);
+  return { now, steps: plan, outbox };
+};

@@ -1,36 +1,26 @@
 /**
- * A plan: a DAG of steps and the rules by which it is carried out. Pure: every function gives new steps.
+ * A plan: a DAG of steps and the rules by which it is carried out. Pure: every function gives new steps. What follows of itself
+ * from how steps have ended is settle.ts's.
  *
- *   P1  A step runs once all that it needs has ended in a way that lets it run.
- *   P2  A failed step ends the run, or its dependants, or neither, by its own rule; no step is left waiting.
- *   P3  Revisions are counted for each step alone.
+ *   P1  A step runs once as many of its needs as its join asks for have ended in a way that lets it run, and its condition holds.
+ *   P2  A failed attempt is followed by its retries, then by its fallback's. A step that failed for good ends the run, or its
+ *       dependants, or neither, by its own rule; no step is left waiting.
+ *   P3  Revisions and retries are counted for each step alone.
  *   P4  What is said about an attempt counts only while that attempt is the present one.
  */
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Citation, PlanDraft } from '../../protocols/formats.ts';
+import type { FanOut } from './fan-out.ts';
+import type { Writes, Writing } from './graph-state.ts';
 
-/** What a step's failure means for the run: it fails too, the dependants are skipped, or they run without the result. */
-export type OnFailure = 'fail' | 'skip' | 'continue';
+/** What a step's failure means: the run fails too, the dependants are skipped, they run without its result, or with its `default`. */
+export type OnFailure = 'fail' | 'skip' | 'continue' | 'default';
 
-export type StepStatus = 'pending' | 'running' | 'reviewing' | 'asking' | 'completed' | 'failed' | 'skipped';
+/** `mapping`: its items are at work. */
+export type StepStatus = 'pending' | 'running' | 'reviewing' | 'asking' | 'mapping' | 'completed' | 'failed' | 'skipped';
 
-export type Step = {
-  readonly id: string;
-  readonly agent: string;
-  readonly task: string;
-  readonly needs: readonly string[];
-  readonly onFailure: OnFailure;
-  readonly status: StepStatus;
-  /** Assignments so far. */
-  readonly attempt: number;
-  readonly text: string;
-  readonly citations: readonly Citation[];
-  /** What the last review had against it. */
-  readonly objections: readonly string[];
-  readonly failure?: Failure;
-};
-
-export type Plan = readonly Step[];
+/** Where a plan goes back to when the step is completed and the condition holds: that step and all that needs it begin anew. */
+export type Goto = { readonly to: string; readonly when?: string | undefined; readonly maxVisits: number };
 
 export type PlannedStep = {
   readonly id: string;
@@ -38,10 +28,72 @@ export type PlannedStep = {
   readonly task: string;
   readonly needs: readonly string[];
   readonly onFailure: OnFailure;
+  /** Stands for the result of a failed step whose rule it is. */
+  readonly default?: string | undefined;
+  /** So many of `needs` have to bring a result. Without it: all, but for those that it may do without. */
+  readonly join?: number | undefined;
+  /** The step is skipped unless this holds when its needs have ended (condition.ts). */
+  readonly when?: string | undefined;
+  /** Tries of one agent, the first included. The wait before the next doubles each time. */
+  readonly retry?: { readonly attempts: number; readonly backoffMs: number } | undefined;
+  /** The longest that one attempt may take before it counts as failed. */
+  readonly timeoutMs?: number | undefined;
+  /** Who does it when the retries are used up, with as many of its own. */
+  readonly fallback?: string | undefined;
+  /** It is done once for each item of a list. */
+  readonly map?: FanOut | undefined;
+  /** The first whose condition holds is taken. */
+  readonly goto?: readonly Goto[] | undefined;
+  readonly writes?: Writes | undefined;
+  /** Values of the graph's state that it is handed beside the results of its needs. */
+  readonly reads?: readonly string[] | undefined;
 };
 
-export const openPlan = (planned: readonly PlannedStep[]): Plan =>
-  planned.map((step) => ({ ...step, status: 'pending', attempt: 0, text: '', citations: [], objections: [] }));
+export type Step = PlannedStep & {
+  readonly status: StepStatus;
+  /** Assignments so far. */
+  readonly attempt: number;
+  /** It was assigned since it was last to begin: nothing but its attempts decides any more whether it runs. */
+  readonly begun: boolean;
+  /** Times that it was to begin: one more for each time that the plan went back. */
+  readonly visits: number;
+  /** Attempts of the present agent that failed. */
+  readonly tries: number;
+  /** Revisions that reviews asked of the present agent. */
+  readonly revisions: number;
+  /** While it runs, when the attempt counts as failed; while it is pending, when it may be tried again. */
+  readonly due?: number | undefined;
+  /** The step whose item it is. */
+  readonly of?: string | undefined;
+  readonly text: string;
+  readonly citations: readonly Citation[];
+  /** What was said against its text, by the last review or by the step that went back to it. */
+  readonly objections: readonly string[];
+  readonly written: readonly Writing[];
+  /** What follows from its completion has been done. */
+  readonly followed: boolean;
+  /** Why it failed or was skipped, or what its result is without. */
+  readonly failure?: Failure | undefined;
+};
+
+export type Plan = readonly Step[];
+
+export const openStep = (step: PlannedStep): Step => ({
+  ...step,
+  status: 'pending',
+  attempt: 0,
+  begun: false,
+  visits: 1,
+  tries: 0,
+  revisions: 0,
+  text: '',
+  citations: [],
+  objections: [],
+  written: [],
+  followed: false,
+});
+
+export const openPlan = (planned: readonly PlannedStep[]): Plan => planned.map(openStep);
 
 /** Steps that a model wrote: one that fails does not take the others with it. */
 export const fromDraft = (draft: PlanDraft): readonly PlannedStep[] => draft.steps.map((step) => ({ ...step, onFailure: 'continue' }));
@@ -85,10 +137,21 @@ export const findCycle = (steps: readonly { readonly id: string; readonly needs:
 const ACTIVE: ReadonlySet<StepStatus> = new Set<StepStatus>(['running', 'reviewing', 'asking']);
 const ENDED: ReadonlySet<StepStatus> = new Set<StepStatus>(['completed', 'failed', 'skipped']);
 
+/** Somebody is at work on it. */
 export const isActive = (step: Step): boolean => ACTIVE.has(step.status);
-export const allEnded = (plan: Plan): boolean => plan.every(({ status }) => ENDED.has(status));
+export const hasEnded = ({ status }: Step): boolean => ENDED.has(status);
+/** There is something to go on with. */
+export const hasResult = ({ status, onFailure }: Step): boolean => status === 'completed' || (status === 'failed' && onFailure === 'default');
+/** What needs it may run, with its result or without. */
+export const letsRun = (step: Step): boolean => hasResult(step) || (step.status === 'failed' && step.onFailure === 'continue');
+
+export const allEnded = (plan: Plan): boolean => plan.every(hasEnded);
 export const completed = (plan: Plan): readonly Step[] => plan.filter(({ status }) => status === 'completed');
 export const find = (plan: Plan, id: string): Step | undefined => plan.find((step) => step.id === id);
+
+/** A plan's steps by their ids. */
+export type StepIndex = ReadonlyMap<string, Step>;
+export const indexOf = (plan: Plan): Map<string, Step> => new Map(plan.map((step) => [step.id, step]));
 
 /** P4: the step if `attempt` is its present one and it is in `status`. */
 export const present = (plan: Plan, id: string, attempt: number, status: StepStatus): Step | undefined => {
@@ -96,36 +159,88 @@ export const present = (plan: Plan, id: string, attempt: number, status: StepSta
   return step?.attempt === attempt && step.status === status ? step : undefined;
 };
 
-export const change = (plan: Plan, id: string, to: Partial<Step>): Plan => plan.map((step) => (step.id === id ? { ...step, ...to } : step));
+export const change = (plan: Plan, id: string, to: Partial<Step>): Plan => {
+  const index = plan.findIndex((step) => step.id === id);
+  return index < 0 ? plan : plan.with(index, { ...plan[index]!, ...to });
+};
 
-/** Steps that may run now, as many as there is room for, in the plan's order (P1). */
+/** Whether a pending step runs, waits, or never runs because of the step that is given (P1). */
+export const prospectOf = ({ begun, of, needs, join }: Step, steps: StepIndex): 'runs' | 'waits' | Step => {
+  if (begun || of !== undefined) return 'runs';
+  let results = 0;
+  let lost: Step | undefined;
+  let lostCount = 0;
+  let waits = false;
+  for (const id of needs) {
+    const need = steps.get(id)!;
+    if (!hasEnded(need)) waits = true;
+    else if (hasResult(need)) results++;
+    else if (join !== undefined || !letsRun(need)) {
+      lost ??= need;
+      lostCount++;
+    }
+  }
+  if (join === undefined) return lost ?? (waits ? 'waits' : 'runs');
+  return results >= join ? 'runs' : needs.length - lostCount < join ? lost! : 'waits';
+};
+
+/** Steps of a settled plan that may be assigned now, as many as there is room for, in the plan's order. */
 export const ready = (plan: Plan, concurrency: number): readonly Step[] => {
-  const room = concurrency - plan.filter(isActive).length;
-  return plan.filter((step) => step.status === 'pending' && step.needs.every((need) => letsRun(plan, need))).slice(0, Math.max(0, room));
+  const steps = indexOf(plan);
+  const rooms = new Map<string, number>();
+  let room = concurrency;
+  const take = ({ of }: Step): void => {
+    room--;
+    if (of !== undefined) rooms.set(of, (rooms.get(of) ?? steps.get(of)!.map!.concurrency) - 1);
+  };
+  for (const step of plan) if (isActive(step)) take(step);
+  return plan.filter((step) => {
+    if (room <= 0 || step.status !== 'pending' || step.due !== undefined || (step.of !== undefined && rooms.get(step.of) === 0)) return false;
+    if (prospectOf(step, steps) !== 'runs') return false;
+    take(step);
+    return true;
+  });
 };
 
-const letsRun = (plan: Plan, need: string): boolean => {
-  const step = find(plan, need)!;
-  return step.status === 'completed' || (step.status === 'failed' && step.onFailure === 'continue');
+// --- attempts --------------------------------------------------------------------------------------------------------------
+
+/** The longest wait before another try. */
+const BACKOFF_MS_MAX = 3_600_000;
+
+/** The step has its result. */
+export const complete = (plan: Plan, id: string, result: Partial<Pick<Step, 'text' | 'citations' | 'objections'>>): Plan =>
+  change(plan, id, { ...result, status: 'completed', due: undefined, failure: undefined });
+
+/** P2: what follows a failed attempt: another one, or what follows the last. */
+export const failAttempt = (plan: Plan, id: string, why: Failure, now: number): Plan => {
+  const { tries, retry } = find(plan, id)!;
+  if (!retry || tries + 1 >= retry.attempts || FATAL.has(why.code)) return giveUp(plan, id, why);
+  const waitMs = Math.min(retry.backoffMs * 2 ** tries, BACKOFF_MS_MAX);
+  return change(plan, id, { status: 'pending', tries: tries + 1, due: waitMs > 0 ? now + waitMs : undefined, failure: why });
 };
 
-/** P2: skips whatever can never run, and what needs that. */
-export const skipBlocked = (plan: Plan): Plan => {
-  const blocked = plan.find((step) => step.status === 'pending' && step.needs.some((need) => blocks(plan, need)));
-  if (!blocked) return plan;
-  const cause = blocked.needs.find((need) => blocks(plan, need))!;
-  return skipBlocked(
-    change(plan, blocked.id, {
-      status: 'skipped',
-      failure: failure('STEP_SKIPPED', `step ${blocked.id} needs ${cause}, which ${find(plan, cause)!.status === 'failed' ? 'failed' : 'was skipped'}`),
-    }),
-  );
+/** P2: nothing more is to be had of its agent: the fallback takes it, or it has failed. Where money is missing, a fallback has none either. */
+export const giveUp = (plan: Plan, id: string, why: Failure): Plan => {
+  const step = find(plan, id)!;
+  if (step.fallback !== undefined && !why.code.startsWith('BUDGET_')) {
+    const anew = { status: 'pending', tries: 0, revisions: 0, text: '', citations: [], objections: [], due: undefined } as const;
+    return change(plan, id, { ...anew, agent: step.fallback, fallback: undefined, failure: why });
+  }
+  const instead = step.onFailure === 'default' ? { text: step.default ?? '', citations: [] } : {};
+  return change(plan, id, { status: 'failed', failure: why, due: undefined, ...instead });
 };
 
-const blocks = (plan: Plan, need: string): boolean => {
-  const step = find(plan, need)!;
-  return step.status === 'skipped' || (step.status === 'failed' && step.onFailure !== 'continue');
-};
+/** When something has to be done about a step although nobody says anything. */
+export const nextDue = (plan: Plan): number | undefined =>
+  plan.reduce<number | undefined>((first, { due }) => (due === undefined || (first !== undefined && first <= due) ? first : due), undefined);
+
+/** The time that attempts have begins anew. */
+export const beginTimesAnew = (plan: Plan, now: number): Plan =>
+  nextDue(plan) === undefined
+    ? plan
+    : plan.map((step) => (step.status === 'running' && step.timeoutMs !== undefined ? { ...step, due: now + step.timeoutMs } : step));
+
+// --- how it ends -----------------------------------------------------------------------------------------------------------
 
 /** Failures that meet every step alike: going on would only fail more slowly. */
 const FATAL = new Set(['BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'BUDGET_NONE', 'MODEL_UNAUTHORISED', 'MODEL_UNKNOWN', 'PRICE_UNKNOWN']);
@@ -135,7 +250,7 @@ export const runFailure = (plan: Plan): Failure | undefined => {
   for (const step of plan) {
     if (step.status === 'failed' && (step.onFailure === 'fail' || FATAL.has(step.failure?.code ?? ''))) return withStep(step);
   }
-  if (!allEnded(plan) || completed(plan).length > 0) return undefined;
+  if (!allEnded(plan) || plan.some(hasResult)) return undefined;
   const first = plan.find(({ status }) => status === 'failed');
   return first && withStep(first);
 };

@@ -10,7 +10,26 @@ import type { ChatMessage, ModelReply } from '../../protocols/model.ts';
 import type { ReviewRequest } from '../../protocols/review.ts';
 import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
 import { findingLines, readReply, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
-import { change, completed, draftProblems, find, isActive, present, ready, skipBlocked, type Plan, type PlannedStep, type Step } from './plan.ts';
+import { stateOf, unwritable } from './graph-state.ts';
+import {
+  change,
+  complete,
+  completed,
+  draftProblems,
+  failAttempt,
+  find,
+  giveUp,
+  hasEnded,
+  hasResult,
+  indexOf,
+  isActive,
+  present,
+  ready,
+  type Plan,
+  type PlannedStep,
+  type Step,
+} from './plan.ts';
+import { partsOf, settle, type Inputs } from './settle.ts';
 
 /** What happens to work that the last permitted review did not accept. */
 export type OnRejected = 'accept_with_note' | 'fail' | 'ask';
@@ -23,6 +42,8 @@ export type SupervisorInput = {
   readonly reviewer: string | undefined;
   /** From the team file; `undefined`: the supervisor's model makes the plan. */
   readonly plan: readonly PlannedStep[] | undefined;
+  /** Texts of the run, for what the plan asks of them. */
+  readonly inputs: Inputs;
   readonly maxSteps: number;
   readonly concurrency: number;
   /** Revisions that a review may ask for, for each step. */
@@ -41,19 +62,30 @@ export type Outgoing = Sent<typeof TaskAssign> | Sent<typeof TaskCancel> | Sent<
 /** A plan after something happened, and what is to be said because of it. */
 export type Progress = { readonly plan: Plan; readonly outbox: readonly Outgoing[] };
 
-type Team = SupervisorInput & { readonly goal: string; readonly endsAt: number };
+/** `now`: the log's time. */
+type Team = SupervisorInput & { readonly goal: string; readonly endsAt: number; readonly now: number };
 
 const workerOf = (team: Team, step: Step): Address => address(team.run, 'worker', step.agent, `${step.id}-${step.attempt}`);
 const reviewerOf = (team: Team, step: Step): Address => address(team.run, 'reviewer', team.reviewer, `${step.id}-${step.attempt}`);
 
 // --- carrying the plan out -------------------------------------------------------------------------------------------------
 
-/** Assigns whatever may run now. */
+/** Assigns whatever may run now, and calls back who is at work on what begins anew. */
 export const dispatch = (team: Team, before: Plan): Progress => {
-  let plan = skipBlocked(before);
+  let plan = settle(before, team.inputs);
   const outbox: Outgoing[] = [];
-  for (const { id } of ready(plan, team.concurrency)) {
-    const said = assignStep(team, plan, find(plan, id)!);
+  if (plan !== before) {
+    const steps = indexOf(plan);
+    outbox.push(
+      ...recall(
+        team,
+        before.filter((step) => isActive(step) && steps.get(step.id)?.status !== step.status),
+        'the plan went back',
+      ),
+    );
+  }
+  for (const step of ready(plan, team.concurrency)) {
+    const said = assignStep(team, plan, step);
     plan = said.plan;
     outbox.push(...said.outbox);
   }
@@ -62,7 +94,7 @@ export const dispatch = (team: Team, before: Plan): Progress => {
 
 const assignStep = (team: Team, before: Plan, step: Step): Progress => {
   const attempt = step.attempt + 1;
-  const plan = change(before, step.id, { status: 'running', attempt });
+  const plan = change(before, step.id, { status: 'running', attempt, begun: true, due: step.timeoutMs === undefined ? undefined : team.now + step.timeoutMs });
   const assigned = find(plan, step.id)!;
   const feedback = step.objections.length > 0 ? { feedback: { previous: step.text, reasons: [...step.objections] } } : {};
   return {
@@ -75,7 +107,7 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
         attempt,
         goal: team.goal,
         instructions: step.task,
-        findings: step.needs.map((need) => findingOf(find(before, need)!)),
+        findings: [...findingsOf(before, step.needs), ...(step.reads ?? []).map((key) => stateFinding(before, step, key))],
         deadline: team.endsAt,
         ...feedback,
       },
@@ -83,10 +115,20 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
   };
 };
 
-const findingOf = ({ id, agent, status, text, citations, failure: why }: Step): Finding =>
-  status === 'completed'
-    ? { step: id, agent, text, citations: [...citations] }
-    : { step: id, agent, text: `This step failed: ${why?.message ?? status}`, citations: [] };
+/** What the steps of these ids brought. Of those that have not ended there is nothing to say. */
+const findingsOf = (plan: Plan, ids: readonly string[]): Finding[] => {
+  if (ids.length === 0) return [];
+  const steps = indexOf(plan);
+  return ids.flatMap((id) => partsOf(steps.get(id)!, steps).filter(hasEnded).map(findingOf));
+};
+
+const stateFinding = (plan: Plan, { agent }: Step, key: string): Finding => ({ step: key, agent, text: stateOf(plan, key) || 'Nothing yet.', citations: [] });
+
+const findingOf = (step: Step): Finding => {
+  const { id, agent, status, text, citations, failure: why } = step;
+  if (hasResult(step)) return { step: id, agent, text, citations: [...citations] };
+  return { step: id, agent, text: `This step ${status === 'skipped' ? 'was skipped' : 'failed'}: ${why?.message ?? status}`, citations: [] };
+};
 
 const thenDispatch = (team: Team, plan: Plan, said: readonly Outgoing[] = []): Progress => {
   const next = dispatch(team, plan);
@@ -97,7 +139,9 @@ export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.comp
   const step = present(plan, done.step, done.attempt, 'running');
   if (!step) return { plan, outbox: [] };
   const { text, citations } = done;
-  if (team.reviewer === undefined) return thenDispatch(team, change(plan, step.id, { status: 'completed', text, citations }));
+  const misfit = unwritable(step, text);
+  if (misfit) return thenDispatch(team, failAttempt(plan, step.id, misfit, team.now));
+  if (team.reviewer === undefined) return thenDispatch(team, complete(plan, step.id, { text, citations }));
   const request: Outgoing = {
     type: 'review.request',
     to: reviewerOf(team, step),
@@ -108,13 +152,30 @@ export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.comp
     text,
     citations: [...citations],
   };
-  return { plan: change(plan, step.id, { status: 'reviewing', text, citations }), outbox: [request] };
+  return { plan: change(plan, step.id, { status: 'reviewing', text, citations, due: undefined }), outbox: [request] };
 };
 
 export const taskFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'task.failed'>): Progress => {
   const step = present(plan, id, attempt, 'running');
-  return step ? thenDispatch(team, change(plan, id, { status: 'failed', failure: why })) : { plan, outbox: [] };
+  return step ? thenDispatch(team, failAttempt(plan, id, why, team.now)) : { plan, outbox: [] };
 };
+
+/** What was to be done by now: attempts that took too long have failed, and those that waited are made. */
+export const timePassed = (team: Team, before: Plan): Progress => {
+  let plan = before;
+  const late: Step[] = [];
+  for (const step of before) {
+    if (step.due === undefined || step.due > team.now) continue;
+    if (step.status === 'running') {
+      late.push(step);
+      plan = failAttempt(plan, step.id, tooSlow(step), team.now);
+    } else plan = change(plan, step.id, { due: undefined });
+  }
+  return thenDispatch(team, plan, recall(team, late, 'the step took too long'));
+};
+
+const tooSlow = ({ id, agent, timeoutMs }: Step): Failure =>
+  failure('STEP_TIMEOUT', `${agent} took longer than ${timeoutMs} ms for step ${id}; raise its timeout_s`, { retryable: true });
 
 export const reviewed = (team: Team, before: Plan, said: PayloadOf<'review.verdict'>): Progress => {
   const step = present(before, said.step, said.attempt, 'reviewing');
@@ -128,10 +189,11 @@ export const reviewed = (team: Team, before: Plan, said: PayloadOf<'review.verdi
         keepSources({ text: step.text, citations: [...step.citations] }, (_, index) => held[index]),
       )
     : before;
-  if (said.verdict === 'accept') return thenDispatch(team, change(plan, step.id, { status: 'completed', objections: [] }));
+  if (said.verdict === 'accept') return thenDispatch(team, complete(plan, step.id, { objections: [] }));
   const objections = said.reasons.length > 0 ? said.reasons : [`the review says "${said.verdict}"`];
-  const objected = change(plan, step.id, { objections });
-  if (step.attempt <= team.reviewRounds) return assignStep(team, objected, find(objected, step.id)!);
+  const revises = step.revisions < team.reviewRounds;
+  const objected = change(plan, step.id, { objections, revisions: step.revisions + (revises ? 1 : 0) });
+  if (revises) return assignStep(team, objected, find(objected, step.id)!);
   return rejected(team, objected, find(objected, step.id)!);
 };
 
@@ -139,7 +201,7 @@ export const reviewed = (team: Team, before: Plan, said: PayloadOf<'review.verdi
 export const reviewFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'review.failed'>): Progress => {
   const step = present(plan, id, attempt, 'reviewing');
   if (!step) return { plan, outbox: [] };
-  if (why.code.startsWith('BUDGET_') || why.code === 'MODEL_UNAUTHORISED') return thenDispatch(team, change(plan, id, { status: 'failed', failure: why }));
+  if (why.code.startsWith('BUDGET_') || why.code === 'MODEL_UNAUTHORISED') return thenDispatch(team, giveUp(plan, id, why));
   const objected = change(plan, id, { objections: [`not reviewed: ${why.message}`] });
   return rejected(team, objected, find(objected, id)!);
 };
@@ -147,12 +209,9 @@ export const reviewFailed = (team: Team, plan: Plan, { step: id, attempt, failur
 const rejected = (team: Team, plan: Plan, step: Step): Progress => {
   switch (team.onRejected) {
     case 'accept_with_note':
-      return thenDispatch(
-        team,
-        change(plan, step.id, { status: 'completed', text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }),
-      );
+      return thenDispatch(team, complete(plan, step.id, { text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }));
     case 'fail':
-      return thenDispatch(team, change(plan, step.id, { status: 'failed', failure: rejection(step) }));
+      return thenDispatch(team, giveUp(plan, step.id, rejection(step)));
     case 'ask':
       return { plan: change(plan, step.id, { status: 'asking' }), outbox: [question(team, step)] };
   }
@@ -178,13 +237,12 @@ const question = (team: Team, step: Step): Outgoing => ({
 export const decided = (team: Team, plan: Plan, { approval, decision }: PayloadOf<'approval.decided'>): Progress => {
   const step = plan.find((one) => one.status === 'asking' && approvalOf(one) === approval);
   if (!step) return { plan, outbox: [] };
-  const to = decision === 'approve' ? { status: 'completed' as const } : { status: 'failed' as const, failure: rejection(step) };
-  return thenDispatch(team, change(plan, step.id, to));
+  return thenDispatch(team, decision === 'approve' ? complete(plan, step.id, {}) : giveUp(plan, step.id, rejection(step)));
 };
 
 /** Tells everybody who is at work to stop. */
-export const recall = (team: Team, plan: Plan, reason: string): Outgoing[] =>
-  plan.filter(isActive).flatMap((step): Outgoing[] => {
+export const recall = (team: Team, steps: readonly Step[], reason: string): Outgoing[] =>
+  steps.filter(isActive).flatMap((step): Outgoing[] => {
     if (step.status === 'asking') return [];
     return [{ type: 'task.cancel', to: step.status === 'reviewing' ? reviewerOf(team, step) : workerOf(team, step), reason }];
   });
@@ -207,7 +265,7 @@ export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
   systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', REPORT_DUTY]),
   sectionsMessage([
     ['Question', team.goal],
-    ['Findings', findingLines(plan.map(findingOf))],
+    ['Findings', findingLines(plan.filter(({ map }) => map === undefined).map(findingOf))],
   ]),
 ];
 

@@ -10,14 +10,15 @@ import {
   present,
   ready,
   runFailure,
-  skipBlocked,
   type OnFailure,
   type Plan,
   type Step,
   type StepStatus,
 } from '../../../src/actors/supervisor/plan.ts';
+import { settle as settleWith } from '../../../src/actors/supervisor/settle.ts';
 import { failure } from '../../../src/protocols/failure.ts';
 
+const settle = (plan: Plan): Plan => settleWith(plan, {});
 const planned = (id: string, needs: readonly string[] = [], onFailure: OnFailure = 'continue') => ({ id, agent: 'reader', task: id, needs, onFailure });
 const failed = (code = 'TASK_TIMEOUT') => ({ status: 'failed' as const, failure: failure(code, 'it failed') });
 const ids = (steps: readonly Step[]): string[] => steps.map(({ id }) => id);
@@ -78,23 +79,23 @@ describe('a failed step (P2)', () => {
     ['continue', { a: 'failed', b: 'pending', c: 'pending', d: 'pending' }],
   ])('of the rule %s leaves the others so', (onFailure, expected) => {
     const plan = openPlan([planned('a', [], onFailure), planned('b', ['a']), planned('c', ['b']), planned('d')]);
-    expect(statuses(skipBlocked(change(plan, 'a', failed())))).toEqual(expected);
+    expect(statuses(settle(change(plan, 'a', failed())))).toEqual(expected);
   });
 
   it('is named as the cause of what is skipped', () => {
-    const plan = skipBlocked(change(openPlan([planned('a', [], 'skip'), planned('b', ['a']), planned('c', ['b'])]), 'a', failed()));
+    const plan = settle(change(openPlan([planned('a', [], 'skip'), planned('b', ['a']), planned('c', ['b'])]), 'a', failed()));
     expect(plan.map((step) => step.failure?.message)).toEqual(['it failed', 'step b needs a, which failed', 'step c needs b, which was skipped']);
   });
 
   it('leaves no step waiting for ever, whatever the plan', () => {
     fc.assert(
       fc.property(acyclic, fc.infiniteStream(fc.boolean()), fc.integer({ min: 1, max: 3 }), (opened, fails, concurrency) => {
-        let plan = skipBlocked(opened);
+        let plan = settle(opened);
         for (let turn = 0; turn < 50 && !allEnded(plan); turn++) {
           const next = ready(plan, concurrency);
           expect(next.length).toBeGreaterThan(0);
           for (const { id } of next) plan = change(plan, id, fails.next().value === true ? failed() : { status: 'completed' });
-          plan = skipBlocked(plan);
+          plan = settle(plan);
         }
         expect(allEnded(plan)).toBe(true);
       }),

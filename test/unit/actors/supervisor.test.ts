@@ -22,9 +22,10 @@ import type { Citation } from '../../../src/protocols/formats.ts';
 import type { Address, RunId } from '../../../src/protocols/ids.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
 
-const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: string; endsAt: number } => ({
+const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: string; endsAt: number; now: number } => ({
   goal: 'why?',
   endsAt: 9_000,
+  now: 1_000,
   run: 'r-plan' as RunId,
   profile: {
     name: 'lead',
@@ -41,6 +42,7 @@ const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: 
   ],
   reviewer: 'checker',
   plan: undefined,
+  inputs: {},
   maxSteps: 3,
   concurrency: 2,
   reviewRounds: 1,
@@ -75,7 +77,9 @@ describe('dispatch', () => {
   it('assigns what may run, to a worker of its own for each attempt', () => {
     const { plan, outbox } = dispatch(team(), single());
     expect(plan[0]).toMatchObject({ status: 'running', attempt: 1 });
-    expect(outbox).toEqual([{ type: 'task.assign', to: 'r-plan.worker.reader.a-1', step: 'a', attempt: 1, goal: 'why?', instructions: 'look', findings: [], deadline: 9_000 }]);
+    expect(outbox).toEqual([
+      { type: 'task.assign', to: 'r-plan.worker.reader.a-1', step: 'a', attempt: 1, goal: 'why?', instructions: 'look', findings: [], deadline: 9_000 },
+    ]);
   });
 
   it('gives a step what it needs: results, and what is known of a failure', () => {
@@ -129,7 +133,7 @@ describe('a review', () => {
     expect(after[0]).toMatchObject({ status: 'completed', text: 'One. Two [1]. Three.', citations: [{ ...source(2), line: 5 }] });
   });
 
-  const reviewing = (attempt = 1) => single({ status: 'reviewing', attempt, text: 'found [1]', citations: [source(1)] });
+  const reviewing = (attempt = 1) => single({ status: 'reviewing', attempt, revisions: attempt - 1, text: 'found [1]', citations: [source(1)] });
 
   it('that accepts completes the step', () => {
     expect(reviewed(team(), reviewing(), verdict('accept', ['nice'])).plan[0]).toMatchObject({ status: 'completed', text: 'found [1]', objections: [] });

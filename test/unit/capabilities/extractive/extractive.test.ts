@@ -220,9 +220,10 @@ describe('review', () => {
 
 describe('planning', () => {
   const team = (agents: readonly { name: string; description: string }[]) =>
-    ({ profile: { ...profile([]), name: 'lead' }, agents, maxSteps: 4, goal: '', endsAt: 0 }) as unknown as supervisor.SupervisorInput & {
+    ({ profile: { ...profile([]), name: 'lead' }, agents, maxSteps: 4, goal: '', endsAt: 0, now: 0 }) as unknown as supervisor.SupervisorInput & {
       goal: string;
       endsAt: number;
+      now: number;
     };
   const reader = { name: 'reader', description: 'finds facts in the documents' };
   const clerk = { name: 'clerk', description: 'knows tickets, prices and refunds' };
