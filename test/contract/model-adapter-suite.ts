@@ -176,15 +176,24 @@ export const modelAdapterSuite = (name: string, start: () => Subject | Promise<S
       expect(usage.inputTokens).toBeLessThanOrEqual(subject.adapter.inputTokenBound(request, tools));
     });
 
-    it.each(['plan', 'report', 'verdict'] as const)('answers with a %s when one is asked for (A6)', async (format) => {
+    it.each(['plan', 'report', 'verdict', 'bid', 'critique', 'ballot', 'edit'] as const)('answers with a %s when one is asked for (A6)', async (format) => {
       const report = JSON.stringify({
         text: 'Refunds are paid within 14 days [1].',
         citations: [{ file: 'docs/refunds.md', line: 3, quote: 'Refunds are paid within 14 days.' }],
       });
-      const review = `# Report to check\n${report}\n\n# Evidence\n${EVIDENCE}`;
+      const positions = `# Positions\n## position (reader)\n${report}`;
+      const sections: Partial<Record<typeof format, string>> = {
+        verdict: `# Report to check\n${report}\n\n# Evidence\n${EVIDENCE}`,
+        critique: positions,
+        ballot: positions,
+        edit: `# Document\n${report}`,
+      };
       const [system, user] = questionAs(subject.model).messages as [ModelRequest['messages'][number], ModelRequest['messages'][number]];
       const reply = await ask(
-        questionAs(subject.model, { format, messages: [system, { role: 'user', text: format === 'verdict' ? `${user.text}\n\n${review}` : user.text }] }),
+        questionAs(subject.model, {
+          format,
+          messages: [system, { role: 'user', text: [user.text, ...(sections[format] === undefined ? [] : [sections[format]])].join('\n\n') }],
+        }),
       );
       expect(reply.finish).toBe('stop');
       expect(parseFormat(format, reply.text)).toMatchObject({ ok: true });

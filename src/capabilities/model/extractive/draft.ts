@@ -2,6 +2,7 @@
 import type { ModelRequest, ToolCall } from '../../../protocols/model.ts';
 import { answer, proseOf, reportOf, type Answer } from './answer.ts';
 import { observationsOf } from './observations.ts';
+import { ballotOn, bidFor, critiqueOf, editOf } from './peers.ts';
 import { planOf } from './planning.ts';
 import { focusOf } from './query.ts';
 import { nextCalls } from './research.ts';
@@ -20,6 +21,10 @@ export const draftFor = (request: ModelRequest): Draft => {
   const brief = briefOf(request);
   if (request.format === 'plan' && brief.agents.length > 0) return planDraft(brief);
   if (request.format === 'verdict' && brief.report) return verdictDraft(brief);
+  if (request.format === 'bid') return whole(bidFor(brief));
+  if (request.format === 'critique') return critiqueDraft(brief);
+  if (request.format === 'ballot' && brief.positions.length > 0) return whole(ballotOn(brief));
+  if (request.format === 'edit' && brief.document) return whole(editOf(brief, brief.document));
   return answerDraft(request, brief);
 };
 
@@ -27,6 +32,14 @@ const said = (value: unknown): { text: string; toolCalls: readonly ToolCall[] } 
   text: typeof value === 'string' ? value : JSON.stringify(value),
   toolCalls: [],
 });
+
+/** What can be said in one size only. */
+const whole = (value: unknown): Draft => ({ largest: 1, smallest: 1, at: () => said(value) });
+
+const critiqueDraft = (brief: Brief): Draft => {
+  const { objections } = critiqueOf(brief);
+  return { largest: objections.length, smallest: 0, at: (size) => said({ objections: objections.slice(0, size) }) };
+};
 
 const planDraft = (brief: Brief): Draft => ({ largest: Math.min(brief.maxSteps, 4), smallest: 1, at: (size) => said(planOf({ ...brief, maxSteps: size })) });
 

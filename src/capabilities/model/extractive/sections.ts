@@ -12,6 +12,13 @@ export type Brief = {
   readonly task: string;
   readonly agents: readonly { readonly name: string; readonly description: string }[];
   readonly findings: readonly (Told & { readonly step: string; readonly agent: string })[];
+  /** What peers take for the answer. */
+  readonly positions: Brief['findings'];
+  /** What peers write together, and what this one wrote that is in conflict with it. */
+  readonly document: Told | undefined;
+  readonly ownEdit: Told | undefined;
+  /** Who the agent is, and what it is told to do. */
+  readonly persona: string;
   /** What was said against the last attempt. */
   readonly objections: readonly string[];
   readonly report: Told | undefined;
@@ -22,7 +29,20 @@ export type Brief = {
   readonly maxSteps: number;
 };
 
-const TITLES = ['Question', 'Task', 'Agents', 'Findings', 'Feedback', 'Report to check', 'Evidence', 'Correction', 'Budget'] as const;
+const TITLES = [
+  'Question',
+  'Task',
+  'Agents',
+  'Findings',
+  'Feedback',
+  'Report to check',
+  'Evidence',
+  'Correction',
+  'Budget',
+  'Positions',
+  'Document',
+  'Own edit',
+] as const;
 type Title = (typeof TITLES)[number];
 
 const STEPS_DEFAULT = 4;
@@ -37,6 +57,10 @@ export const briefOf = ({ messages }: ModelRequest): Brief => {
     task: asRead(body('Task') ?? ''),
     agents: agentsOf(body('Agents') ?? ''),
     findings: findingsOf(body('Findings') ?? ''),
+    positions: findingsOf(body('Positions') ?? ''),
+    document: body('Document') === undefined ? undefined : toldOf(body('Document')!),
+    ownEdit: body('Own edit') === undefined ? undefined : toldOf(body('Own edit')!.replace(/^.*\n/, '')),
+    persona: textOf(messages, 'system').join('\n'),
     objections: objectionsOf(body('Feedback') ?? ''),
     report: report === undefined ? undefined : toldOf(report),
     evidence: body('Evidence'),
