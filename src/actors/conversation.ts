@@ -4,8 +4,9 @@
  */
 import type { AgentProfile } from '../protocols/agent.ts';
 import { failure, type Failure } from '../protocols/failure.ts';
-import { parseFormat, type Citation, type formats, type Parsed } from '../protocols/formats.ts';
+import { parseFormat, unfenced, type Citation, type formats, type Parsed, type Report } from '../protocols/formats.ts';
 import type { ChatMessage, FormatName, ModelReply, ModelRequest } from '../protocols/model.ts';
+import { answerShape, readOutput } from '../protocols/output.ts';
 import type { Finding } from '../protocols/task.ts';
 import type { z } from 'zod';
 
@@ -41,6 +42,48 @@ export const findingLines = (findings: readonly Finding[]): string =>
 export const REPORT_DUTY =
   'Answer with JSON {"text", "citations": [{"file", "line", "quote"}]}: mark each statement of the text with [n], the number of its citation from 1; ' +
   'a quote stands word for word in that line of that file. Say plainly what you did not find, and invent nothing.';
+
+const CITED = '"citations": [{"file", "line", "quote"}]';
+
+/** How the agent is to answer: with a report, or in the form that is asked of it. */
+export const answerDuty = ({ output, strategy }: AgentProfile): string => {
+  const reasoning = strategy === 'cot' ? '"reasoning", ' : '';
+  const first = strategy === 'cot' ? ['Think step by step and write that down as "reasoning", before the answer and apart from it.'] : [];
+  if (!output) return [...first, strategy === 'cot' ? REPORT_DUTY.replace('{"text"', `{${reasoning}"text"`) : REPORT_DUTY].join(' ');
+  const duty = `Answer with JSON {${reasoning}"output", ${CITED}}: "output" fits this JSON Schema: ${JSON.stringify(output.schema)}. Each quote stands word for word in that line of that file; without sources "citations" is empty. Invent nothing.`;
+  return [...first, duty].join(' ');
+};
+
+/** Asks for the agent's answer. */
+export const answerRequest = (
+  profile: AgentProfile,
+  messages: readonly ChatMessage[],
+  more: Partial<Pick<ModelRequest, 'tools' | 'purpose'>> = {},
+): ModelRequest => {
+  const { output, strategy } = profile;
+  const asked = request(profile, messages, output ? 'output' : 'report', more);
+  return output || strategy === 'cot' ? { ...asked, shape: answerShape(output, strategy === 'cot') } : asked;
+};
+
+/** An agent's answer: a report; with the value of which `text` is the JSON, where its form is its own; with the reasoning apart. */
+export type Answer = Report & { readonly output?: unknown; readonly reasoning?: string };
+
+export const readAnswer = ({ output, strategy }: AgentProfile, reply: ModelReply): Parsed<Answer> => {
+  const answer = output ? readFormed(output.schema, reply) : readReply('report', reply);
+  if (!answer.ok || strategy !== 'cot') return answer;
+  const { reasoning } = unfenced(reply.text) as { reasoning?: unknown };
+  if (typeof reasoning !== 'string' || reasoning.trim() === '') return { ok: false, problem: 'reasoning: expected text, found nothing' };
+  return { ok: true, value: { ...answer.value, reasoning } };
+};
+
+const readFormed = (schema: Readonly<Record<string, unknown>>, reply: ModelReply): Parsed<Answer> => {
+  const parsed = readReply('output', reply);
+  if (!parsed.ok) return parsed;
+  const { output, citations } = parsed.value;
+  if (output === undefined) return { ok: false, problem: 'output: expected a value, found nothing' };
+  const formed = readOutput(schema, output);
+  return formed.ok ? { ok: true, value: { text: JSON.stringify(formed.value, null, 2), citations, output: formed.value } } : formed;
+};
 
 /** An answer in `format`, within the bounds of the profile. */
 export const request = (

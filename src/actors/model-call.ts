@@ -53,6 +53,9 @@ export const notCalled = {
 /** Replies that do not have the form may be asked for again so often. */
 export const REPAIRS_MAX = 1;
 
+/** The same for an agent's answers, whose form may say how often. */
+export const repairsOf = ({ output }: AgentProfile): number => output?.repairs ?? REPAIRS_MAX;
+
 /** XState ties an action to the context and the events of one machine; these fit any that keeps `Calling`. */
 // oxlint-disable-next-line typescript/no-explicit-any
 type Any = any;

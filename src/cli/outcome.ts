@@ -15,7 +15,7 @@ export const thresholdLine = ({ account, percent, spentNanos, limitNanos }: Thre
 
 /** `limit`: of the team, where the account did not say. */
 export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown): number => {
-  const { run, status, answer, citations, failure, spending, durationMs } = result;
+  const { run, status, answer, citations, output, failure, spending, durationMs } = result;
   if (json) {
     const limitNanos = spending?.limitNanos ?? limit;
     const shared = {
@@ -23,6 +23,7 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
       status,
       ...(answer !== undefined && { answer }),
       citations,
+      ...(output !== undefined && { output }),
       ...(spending && { spentNanos: spending.spentNanos, heldNanos: spending.heldNanos }),
       limitNanos,
       durationMs,

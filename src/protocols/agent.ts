@@ -2,6 +2,11 @@
 import { z } from 'zod';
 import { Name } from './ids.ts';
 import { Nanos } from './money.ts';
+import { OutputForm } from './output.ts';
+
+/** How an agent comes to its answer: by calling tools, with its reasoning written out, by a plan of its own, or by looking at its answer again. */
+export const Strategy = z.enum(['react', 'cot', 'plan_execute', 'reflect']);
+export type Strategy = z.infer<typeof Strategy>;
 
 export const AgentProfile = z.object({
   name: Name,
@@ -13,6 +18,10 @@ export const AgentProfile = z.object({
   /** The model of its calls once no more than so much is left for it. */
   cheaper: z.object({ model: z.string(), fromLeftNanos: Nanos }).optional(),
   tools: z.array(z.string()),
+  /** The form of its answers; without one they are reports. */
+  output: OutputForm.optional(),
+  /** Without one, `react`. */
+  strategy: Strategy.optional(),
   limits: z.object({
     /** Model calls for one task, repairs and retries included. */
     turns: z.number().int().positive(),

@@ -22,6 +22,12 @@ export const Report = z.object({
 });
 export type Report = z.infer<typeof Report>;
 
+/** An answer with a form of its own (output.ts). */
+export const Output = z.object({
+  output: z.unknown(),
+  citations: z.array(Citation).max(200).default([]),
+});
+
 export const Verdict = z.object({
   verdict: z.enum(['accept', 'revise', 'reject']),
   reasons: z.array(z.string()).default([]),
@@ -70,6 +76,7 @@ export type Edit = z.infer<typeof Edit>;
 export const formats = {
   plan: PlanDraft,
   report: Report,
+  output: Output,
   verdict: Verdict,
   bid: Bid,
   critique: Critique,
@@ -79,12 +86,14 @@ export const formats = {
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
 
-/** The answer's text as the format's value. Tolerates a code fence around the JSON, which many models add. */
+/** JSON as a value, also within the code fence that many models add. Throws what `JSON.parse` throws. */
+export const unfenced = (text: string): unknown => JSON.parse(/^\s*```(?:json)?\s*([\s\S]*?)\s*```\s*$/.exec(text)?.[1] ?? text);
+
+/** The answer's text as the format's value. */
 export const parseFormat = <F extends FormatName>(format: F, text: string): Parsed<z.infer<(typeof formats)[F]>> => {
-  const bare = /^\s*```(?:json)?\s*([\s\S]*?)\s*```\s*$/.exec(text)?.[1] ?? text;
   let json: unknown;
   try {
-    json = JSON.parse(bare);
+    json = unfenced(text);
   } catch (thrown) {
     return { ok: false, problem: `not JSON: ${(thrown as Error).message}` };
   }

@@ -17,7 +17,7 @@ export const RunStart = message('run.start', { goal: z.string().min(1).max(GOAL_
 export const RunCancel = message('run.cancel', { reason: z.string() });
 
 /** How a step of the run's plan ended, for people. A step of a team inside it is `<step of the team>/<step>`. */
-export const StepOutcome = z.object({ step: z.string(), agent: z.string(), status: z.string(), failure: Failure.optional() });
+export const StepOutcome = z.object({ step: z.string(), agent: z.string(), status: z.string(), failure: Failure.optional(), output: z.unknown().optional() });
 export type StepOutcome = z.infer<typeof StepOutcome>;
 
 /** How peers came to their end, and after how many rounds; `note` says it for people. */
@@ -35,6 +35,8 @@ export type Spending = z.infer<typeof Spending>;
 export const RunCompleted = message('run.completed', {
   answer: z.string(),
   citations: z.array(Citation),
+  /** The answer as a value, where a form was asked for; `answer` is its JSON. */
+  output: z.unknown().optional(),
   steps: z.array(StepOutcome),
   /** Of a run of peers. */
   ended: Ended.optional(),

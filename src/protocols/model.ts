@@ -17,7 +17,7 @@ export const ChatMessage = z.discriminatedUnion('role', [
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** The shape that the answer's text must have: a name from the catalogue of formats (formats.ts), so that a request stays small. */
-export const FormatName = z.enum(['plan', 'report', 'verdict', 'bid', 'critique', 'ballot', 'edit']);
+export const FormatName = z.enum(['plan', 'report', 'output', 'verdict', 'bid', 'critique', 'ballot', 'edit']);
 export type FormatName = z.infer<typeof FormatName>;
 
 export const ModelRequest = z.object({
@@ -27,6 +27,8 @@ export const ModelRequest = z.object({
   /** Names of the tools that may be called. */
   tools: z.array(z.string()).default([]),
   format: FormatName.optional(),
+  /** JSON Schema of the whole answer, where it says more than the format. */
+  shape: z.record(z.string(), z.unknown()).optional(),
   /** The most the answer may hold; a grant may lower it. */
   maxTokens: z.number().int().positive(),
   /** The fewest tokens with which an answer is still worth paying for; below it the budget vetoes instead of lowering. */

@@ -37,6 +37,10 @@ export const TaskCompleted = message('task.completed', {
   attempt: z.number().int().positive(),
   text: z.string(),
   citations: z.array(Citation),
+  /** The answer as a value, of an agent whose answers have a form; `text` is its JSON. */
+  output: z.unknown().optional(),
+  /** How the agent came to it, apart from the answer. */
+  reasoning: z.string().optional(),
   turns: z.number().int().nonnegative(),
 });
 

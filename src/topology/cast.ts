@@ -47,6 +47,8 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
     model: models[agent.name]!,
     ...cheaperFor(team, agent, models[cheaperOf(agent.name)]),
     tools: agent.tools,
+    ...(agent.output && { output: agent.output }),
+    ...(agent.strategy && { strategy: agent.strategy }),
     limits: agent.limits,
   });
 

@@ -8,6 +8,7 @@ import { fewestTokens } from '../actors/conversation.ts';
 import { EVIDENCE_TOOL } from '../actors/reviewer/policy.ts';
 import { findCycle } from '../actors/supervisor/plan.ts';
 import { formatDollars, type Rates } from '../protocols/money.ts';
+import { schemaProblems } from '../protocols/output.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
 import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
@@ -34,6 +35,7 @@ export const checkTeam = (file: TeamFile, catalogue: Catalogue): Issue[] => {
     ...externalIssues(file),
     ...stepIssues(file),
     ...toolIssues(hosted, catalogue),
+    ...outputIssues(hosted),
     ...orElse(modelIssues(hosted, catalogue), () => cheaperIssues(hosted, catalogue)),
     ...budgetIssues(hosted, catalogue),
     ...grantIssues(hosted),
@@ -239,6 +241,19 @@ const toolIssues = (file: TeamFile, { tools: known }: Catalogue): Issue[] => {
     ...duplicateIssues(toolsOf(agent), ['agents', agentName, 'tools']),
   ]);
 };
+
+/** A schema that answers cannot be checked by. */
+const outputIssues = ({ agents }: TeamFile): Issue[] =>
+  Object.entries(agents).flatMap(([name, agent]) =>
+    agent.kind === 'reviewer' || !agent.output
+      ? []
+      : schemaProblems(agent.output.schema).map(({ path, problem }): Issue => ({
+          code: 'OUTPUT_SCHEMA_INVALID',
+          path: ['agents', name, 'output', 'schema', ...path],
+          message: problem,
+          hint: 'docs/team-file.md says what a schema may have',
+        })),
+  );
 
 // --- models and money ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ export type ProblemCode =
   | 'TOOL_UNKNOWN'
   | 'TOOL_UNUSED'
   | 'TOOL_NEEDS_FOLDER'
+  | 'OUTPUT_SCHEMA_INVALID'
   | 'MODEL_UNKNOWN'
   | 'MODEL_NOT_CHEAPER'
   | 'PRICE_UNKNOWN'

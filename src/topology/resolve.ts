@@ -90,13 +90,22 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
   const limits = { turns: 1, maxTokens, attempts, timeoutMs };
   switch (agent.kind) {
     case 'supervisor':
-      return { kind: agent.kind, ...shared, tools: [], limits };
+      return { kind: agent.kind, ...shared, tools: [], ...outputOf(agent), limits };
     case 'worker':
-      return { kind: agent.kind, ...shared, tools: agent.tools, limits: { ...limits, turns: agent.limits.turns } };
+      return {
+        kind: agent.kind,
+        ...shared,
+        tools: agent.tools,
+        ...outputOf(agent),
+        ...(agent.strategy !== 'react' && { strategy: agent.strategy }),
+        limits: { ...limits, turns: agent.limits.turns },
+      };
     case 'reviewer':
       return { kind: agent.kind, ...shared, tools: agent.tools, limits, askBelow: agent.accept_from };
   }
 };
+
+const outputOf = ({ output }: Pick<Extract<AgentFile, { kind: 'worker' | 'supervisor' }>, 'output'>): Pick<HostedAgent, 'output'> => (output ? { output } : {});
 
 type Counted = Pick<TeamFile['budget'], 'tokens' | 'calls' | 'tool_calls' | 'call_s'>;
 

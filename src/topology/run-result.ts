@@ -10,6 +10,8 @@ export type RunResult = {
   readonly status: 'completed' | 'failed';
   readonly answer?: string;
   readonly citations: readonly Citation[];
+  /** The answer as a value, where a form was asked for. */
+  readonly output?: unknown;
   readonly failure?: Failure;
   readonly steps: readonly StepOutcome[];
   /** Absent when the account did not answer in time. */
@@ -22,7 +24,10 @@ export const resultOf = (run: RunId, { message, at }: Pick<FoldEntry, 'message' 
   if (message.type !== 'run.completed' && message.type !== 'run.failed') return undefined;
   const { steps, spending } = message.data;
   const shared = { run, steps, durationMs: Math.max(0, at - startedAt), ...(spending && { spending }) };
-  if (message.type === 'run.completed') return { ...shared, status: 'completed', answer: message.data.answer, citations: message.data.citations };
+  if (message.type === 'run.completed') {
+    const { answer, citations, output } = message.data;
+    return { ...shared, status: 'completed', answer, citations, ...(output !== undefined && { output }) };
+  }
   const { failure, answer, citations } = message.data;
   return { ...shared, status: 'failed', ...(answer !== undefined && { answer }), citations, failure };
 };

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { ScriptFile } from '../capabilities/model/scripted/script.ts';
+import { Strategy } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { parseDollars } from '../protocols/money.ts';
 
@@ -71,6 +72,19 @@ const persona = {
 
 const tools = z.array(text()).default([]);
 
+const OutputFile = z.strictObject({
+  schema: z.record(z.string(), z.unknown()).describe('What the answer has to be, as JSON Schema (draft-07).'),
+  repairs: z
+    .number()
+    .int()
+    .min(0)
+    .max(10)
+    .default(1)
+    .describe('How often the agent may put an answer right that does not fit. Then its work fails, with the reason.'),
+});
+
+const output = OutputFile.optional().describe('The form of its answers, in place of a report in words. They are checked before they count.');
+
 const external = z
   .boolean()
   .default(false)
@@ -85,6 +99,7 @@ const callLimits = {
 const Supervisor = z.strictObject({
   kind: z.literal('supervisor').describe('Makes or follows a plan, and puts the results together into one answer.'),
   ...persona,
+  output,
   limits: z
     .strictObject({
       max_tokens: callLimits.max_tokens.default(1_500).describe('The most tokens of a plan, and of the answer.'),
@@ -100,6 +115,10 @@ const Worker = z.strictObject({
   external,
   ...persona,
   tools: tools.describe('The tools that it may call.'),
+  output,
+  strategy: Strategy.default('react').describe(
+    'How it works: react thinks and calls tools in turns; cot writes its reasoning down apart from the answer; plan_execute makes a plan of its own first; reflect looks at its answer again before it counts.',
+  ),
   limits: z
     .strictObject({
       turns: z.number().int().min(1).max(64).default(8).describe('Model calls for one step; the last is made without tools.'),

@@ -10,6 +10,7 @@ const ANSWER = 'Refunds are paid within 14 days — “at the latest” — and 
 const inFormat: Record<FormatName, unknown> = {
   plan: { steps: [{ id: 's1', agent: 'reader', task: 'Look it up.', needs: [] }] },
   report: { text: ANSWER, citations: [] },
+  output: { output: { text: ANSWER }, citations: [] },
   verdict: { verdict: 'accept', reasons: [], confidence: 1 },
   bid: { price: 0.001, confidence: 0.5, approach: 'by reading' },
   critique: { objections: [{ agent: 'reader', text: 'It names no source.' }] },

@@ -27,6 +27,8 @@ const ACCOUNT = 'r-model.budget' as Address;
 const TURNS = 3;
 const ATTEMPTS = 2;
 
+const LIMITS = { turns: TURNS, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 };
+
 const reply = (text: string, toolNames: readonly string[] = []): ModelReply => ({
   text,
   toolCalls: toolNames.map((name) => ({ id: name, name, input: {} })),
@@ -59,7 +61,7 @@ const walkOf = (more: Partial<AgentProfile>): Walk => ({
         backstory: '',
         model: 'p/m',
         tools: ['left', 'right'],
-        limits: { turns: TURNS, maxTokens: 100, attempts: ATTEMPTS, timeoutMs: 60_000 },
+        limits: LIMITS,
         ...more,
       },
     },
@@ -81,7 +83,8 @@ const walk = walkOf({});
 /** Follows also the paths of the other one: what follows from an entry is in the state. */
 const saving = walkOf({ cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } });
 const savingPaths = pathsOf(saving);
-const paths = [...pathsOf(walk), ...savingPaths];
+const strategies = (['plan_execute', 'reflect'] as const).map((strategy) => walkOf({ strategy }));
+const paths = [...pathsOf(walk), ...savingPaths, ...strategies.flatMap((one) => pathsOf(one))];
 
 const modelStarts = (moment: Moment) =>
   moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');

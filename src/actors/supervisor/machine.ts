@@ -20,8 +20,8 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
-import { accepted, readReply, request } from '../conversation.ts';
-import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, REPAIRS_MAX, toModel, type Calling } from '../model-call.ts';
+import { accepted, answerRequest, readAnswer, request } from '../conversation.ts';
+import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, repairsOf, toModel, type Calling } from '../model-call.ts';
 import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
@@ -44,6 +44,8 @@ export type SupervisorContext = SupervisorInput &
     readonly outbox: readonly Outgoing[];
     readonly answer: string;
     readonly citations: readonly Citation[];
+    /** The answer as a value, where it has a form. */
+    readonly output: unknown;
     readonly spending: Spending | undefined;
   };
 
@@ -67,9 +69,16 @@ const CLOSE_MS = 60_000;
 
 const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
 
-const answerOf = (reply: ModelReply) => readReply('report', reply);
+const answerOf = ({ profile }: SupervisorContext, reply: ModelReply) => readAnswer(profile, reply);
 
-const stepOutcomes = (steps: Plan) => steps.map(({ id, agent, status, failure: why }) => ({ step: id, agent, status, ...(why && { failure: why }) }));
+const stepOutcomes = (steps: Plan) =>
+  steps.map(({ id, agent, status, failure: why, output }) => ({
+    step: id,
+    agent,
+    status,
+    ...(why && { failure: why }),
+    ...(output !== undefined && { output }),
+  }));
 
 export const supervisorMachine = setup({
   types: { context: {} as SupervisorContext, input: {} as SupervisorInput, events: {} as SupervisorEvent, emitted: {} as Emitted },
@@ -89,12 +98,12 @@ export const supervisorMachine = setup({
     guards: {
       hasPlan: ({ context }) => context.plan !== undefined,
       planFits: ({ context }, reply: ModelReply) => readPlan(context, reply).ok,
-      isAnswer: (_, reply: ModelReply) => answerOf(reply).ok,
-      canRepair: ({ context }) => context.repairs < REPAIRS_MAX,
+      isAnswer: ({ context }, reply: ModelReply) => answerOf(context, reply).ok,
+      canRepair: ({ context }) => context.repairs < repairsOf(context.profile),
       answersPartly: ({ context }) => context.answersPartly && runFailure(context.steps)?.code === 'BUDGET_EXHAUSTED' && completed(context.steps).length > 0,
       mayClose: ({ context }, error: Failure) => context.answersPartly && error.code === 'BUDGET_EXHAUSTED',
       cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
-      soleStepDone: ({ context }) => soleAnswer(context.steps) !== undefined,
+      soleStepDone: ({ context }) => context.profile.output === undefined && soleAnswer(context.steps) !== undefined,
       allEnded: ({ context }) => allEnded(context.steps),
       hasFailed: ({ context }) => context.failure !== undefined,
       hasDue: ({ context }) => nextDue(context.steps) !== undefined,
@@ -119,10 +128,13 @@ export const supervisorMachine = setup({
       missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(context, said, policy.reviewFailed)),
       takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(context, said, policy.decided)),
       prepareToSynthesise: assign(({ context }) => ({ messages: policy.synthesis(context, context.steps), attempt: 1, repairs: 0 })),
-      takeSoleAnswer: assign(({ context }) => ({ answer: soleAnswer(context.steps)!.text, citations: soleAnswer(context.steps)!.citations })),
+      takeSoleAnswer: assign(({ context }) => {
+        const { text, citations, output } = soleAnswer(context.steps)!;
+        return { answer: text, citations, output };
+      }),
       takeAnswer: assign(({ context }, reply: ModelReply) => {
-        const { text, citations } = keepKnownSources(accepted(answerOf(reply)), context.steps);
-        return { answer: text, citations };
+        const { text, citations, output } = keepKnownSources(accepted(answerOf(context, reply)), context.steps);
+        return { answer: text, citations, output };
       }),
       // The answer that was made from what is kept back is the whole one.
       forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
@@ -134,11 +146,12 @@ export const supervisorMachine = setup({
       recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
       takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
       closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
-      announceCompletion: emit(({ context: { client, answer, citations, steps, spending } }) => ({
+      announceCompletion: emit(({ context: { client, answer, citations, output, steps, spending } }) => ({
         type: 'run.completed' as const,
         to: client,
         answer,
         citations: [...citations],
+        ...(output !== undefined && { output }),
         steps: stepOutcomes(steps),
         ...(spending && { spending }),
       })),
@@ -167,6 +180,7 @@ export const supervisorMachine = setup({
       outbox: [],
       answer: '',
       citations: [],
+      output: undefined,
       spending: undefined,
     }),
     initial: 'idle',
@@ -233,8 +247,8 @@ export const supervisorMachine = setup({
           synthesising: modelCall({
             at: '#supervisor.working.synthesising',
             id: 'answer',
-            request: ({ profile, messages }: SupervisorContext) => request(profile, messages, 'report'),
-            read: (_, reply) => answerOf(reply),
+            request: ({ profile, messages }: SupervisorContext) => answerRequest(profile, messages),
+            read: answerOf,
             replies: [onReply('isAnswer', '#supervisor.closing', 'takeAnswer')],
             failures: [onFailure('mayClose', '#supervisor.answering', 'fail')],
             paused: '#supervisor.paused',
@@ -265,7 +279,7 @@ export const supervisorMachine = setup({
         invoke: {
           id: 'closing',
           src: 'model',
-          input: ({ context }) => toModel(context, request(context.profile, context.messages, 'report', { purpose: 'closing' })),
+          input: ({ context }) => toModel(context, answerRequest(context.profile, context.messages, { purpose: 'closing' })),
           onDone: [
             {
               guard: { type: 'isAnswer', params: ({ event }) => event.output },

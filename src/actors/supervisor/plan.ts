@@ -67,6 +67,8 @@ export type Step = PlannedStep & {
   readonly of?: string | undefined;
   readonly text: string;
   readonly citations: readonly Citation[];
+  /** The result as a value, of an agent whose answers have a form; `text` is its JSON. */
+  readonly output?: unknown;
   /** What was said against its text, by the last review or by the step that went back to it. */
   readonly objections: readonly string[];
   readonly written: readonly Writing[];
@@ -208,7 +210,7 @@ export const ready = (plan: Plan, concurrency: number): readonly Step[] => {
 const BACKOFF_MS_MAX = 3_600_000;
 
 /** The step has its result. */
-export const complete = (plan: Plan, id: string, result: Partial<Pick<Step, 'text' | 'citations' | 'objections'>>): Plan =>
+export const complete = (plan: Plan, id: string, result: Partial<Pick<Step, 'text' | 'citations' | 'output' | 'objections'>>): Plan =>
   change(plan, id, { ...result, status: 'completed', due: undefined, failure: undefined });
 
 /** P2: what follows a failed attempt: another one, or what follows the last. */
@@ -223,10 +225,10 @@ export const failAttempt = (plan: Plan, id: string, why: Failure, now: number): 
 export const giveUp = (plan: Plan, id: string, why: Failure): Plan => {
   const step = find(plan, id)!;
   if (step.fallback !== undefined && !why.code.startsWith('BUDGET_')) {
-    const anew = { status: 'pending', tries: 0, revisions: 0, text: '', citations: [], objections: [], due: undefined } as const;
+    const anew = { status: 'pending', tries: 0, revisions: 0, text: '', citations: [], output: undefined, objections: [], due: undefined } as const;
     return change(plan, id, { ...anew, agent: step.fallback, fallback: undefined, failure: why });
   }
-  const instead = step.onFailure === 'default' ? { text: step.default ?? '', citations: [] } : {};
+  const instead = step.onFailure === 'default' ? { text: step.default ?? '', citations: [], output: undefined } : {};
   return change(plan, id, { status: 'failed', failure: why, due: undefined, ...instead });
 };
 

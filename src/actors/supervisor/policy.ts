@@ -3,13 +3,13 @@ import type { AgentProfile } from '../../protocols/agent.ts';
 import type { ApprovalRequest } from '../../protocols/approval.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import type { Citation, Parsed, PlanDraft, Report } from '../../protocols/formats.ts';
+import type { Citation, Parsed, PlanDraft } from '../../protocols/formats.ts';
 import { address, type Address, type RunId } from '../../protocols/ids.ts';
 import type { Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply } from '../../protocols/model.ts';
 import type { ReviewRequest } from '../../protocols/review.ts';
 import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
-import { findingLines, readReply, REPORT_DUTY, sectionsMessage, systemMessage } from '../conversation.ts';
+import { answerDuty, findingLines, readReply, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
 import { stateOf, unwritable } from './graph-state.ts';
 import {
   change,
@@ -139,9 +139,10 @@ export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.comp
   const step = present(plan, done.step, done.attempt, 'running');
   if (!step) return { plan, outbox: [] };
   const { text, citations } = done;
+  const output = done.output === undefined ? {} : { output: done.output };
   const misfit = unwritable(step, text);
   if (misfit) return thenDispatch(team, failAttempt(plan, step.id, misfit, team.now));
-  if (team.reviewer === undefined) return thenDispatch(team, complete(plan, step.id, { text, citations }));
+  if (team.reviewer === undefined) return thenDispatch(team, complete(plan, step.id, { text, citations, ...output }));
   const request: Outgoing = {
     type: 'review.request',
     to: reviewerOf(team, step),
@@ -152,7 +153,7 @@ export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.comp
     text,
     citations: [...citations],
   };
-  return { plan: change(plan, step.id, { status: 'reviewing', text, citations, due: undefined }), outbox: [request] };
+  return { plan: change(plan, step.id, { status: 'reviewing', text, citations, ...output, due: undefined }), outbox: [request] };
 };
 
 export const taskFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'task.failed'>): Progress => {
@@ -186,7 +187,7 @@ export const reviewed = (team: Team, before: Plan, said: PayloadOf<'review.verdi
     ? change(
         before,
         step.id,
-        keepSources({ text: step.text, citations: [...step.citations] }, (_, index) => held[index]),
+        keepSources({ text: step.text, citations: [...step.citations], output: step.output }, (_, index) => held[index]),
       )
     : before;
   if (said.verdict === 'accept') return thenDispatch(team, complete(plan, step.id, { objections: [] }));
@@ -262,7 +263,7 @@ export const planning = (team: Team): ChatMessage[] => [
 ];
 
 export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
-  systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', REPORT_DUTY]),
+  systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', answerDuty(team.profile)]),
   sectionsMessage([
     ['Question', team.goal],
     ['Findings', findingLines(plan.filter(({ map }) => map === undefined).map(findingOf))],
@@ -282,9 +283,9 @@ export const readPlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanD
 };
 
 /** When one step was all there was to do, its result is the answer. */
-export const soleAnswer = (plan: Plan): Report | undefined => {
+export const soleAnswer = (plan: Plan): Answer | undefined => {
   const [step, ...others] = plan;
-  return step?.status === 'completed' && others.length === 0 ? { text: step.text, citations: [...step.citations] } : undefined;
+  return step?.status === 'completed' && others.length === 0 ? { text: step.text, citations: [...step.citations], output: step.output } : undefined;
 };
 
 const sameSource = (one: Citation, other: Citation): boolean => one.file === other.file && one.line === other.line && one.quote === other.quote;
@@ -296,13 +297,13 @@ const CODE = /(```[\s\S]*?```|`[^`\n]*`)/;
  * The answer with no source but those that the steps brought, which are the ones that were checked. What is dropped loses its
  * mark in the text; the others are numbered anew, in the order of their first mark.
  */
-export const keepKnownSources = (answer: Report, plan: Plan): Report => {
+export const keepKnownSources = (answer: Answer, plan: Plan): Answer => {
   const known = completed(plan).flatMap(({ citations }) => citations);
   return keepSources(answer, (citation) => (known.some((one) => sameSource(one, citation)) ? citation : null));
 };
 
-/** The report with its sources as `held` has them, and without those that it has not. */
-const keepSources = (answer: Report, held: (citation: Citation, index: number) => Citation | null | undefined): Report => {
+/** The report with its sources as `held` has them, and without those that it has not. The JSON of a value has no marks. */
+const keepSources = (answer: Answer, held: (citation: Citation, index: number) => Citation | null | undefined): Answer => {
   const kept: Citation[] = [];
   const numberOf = (index: number): number | undefined => {
     const given = answer.citations[index];
@@ -318,10 +319,8 @@ const keepSources = (answer: Report, held: (citation: Citation, index: number) =
       const numbers = marks.map((one) => numberOf(one - 1)).filter((one) => one !== undefined);
       return numbers.length === 0 ? '' : mark.replace(list, [...new Set(numbers)].join(', '));
     });
-  const text = answer.text
-    .split(CODE)
-    .map((part, index) => (index % 2 === 0 ? marked(part) : part))
-    .join('');
+  const { output } = answer;
+  const text = (output === undefined ? answer.text.split(CODE) : []).map((part, index) => (index % 2 === 0 ? marked(part) : part)).join('');
   answer.citations.forEach((_, index) => numberOf(index));
-  return { text, citations: kept };
+  return output === undefined ? { text, citations: kept } : { text: answer.text, citations: kept, output };
 };

@@ -1,6 +1,7 @@
 /**
  * The worker: does one task by ReAct. It thinks (one model call), acts (the tool calls of that answer, all at once), reads what
- * came back, and thinks again until it answers.
+ * came back, and thinks again until it answers. Its strategy may put a turn before that, for a plan, or one behind it, for a
+ * second look at the answer.
  *
  *   W1  Every task ends with exactly one of `task.completed` and `task.failed`.
  *   W2  At most `turns` model calls; the last is made without tools. At most `attempts` tries at one of them.
@@ -13,15 +14,28 @@ import type { AgentProfile } from '../../protocols/agent.ts';
 import type { BudgetGranted, BudgetRaised } from '../../protocols/budget.ts';
 import { effect, startEach } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import type { Report } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
-import { accepted } from '../conversation.ts';
-import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, REPAIRS_MAX, type Calling } from '../model-call.ts';
-import { brokenCall, callEffect, callsOf, nextRequest, observed, opening, readReport, said, type Task } from './policy.ts';
+import { accepted, type Answer } from '../conversation.ts';
+import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, repairsOf, type Calling } from '../model-call.ts';
+import {
+  brokenCall,
+  callEffect,
+  callsOf,
+  CARRY_OUT,
+  makesPlan,
+  nextRequest,
+  observed,
+  opening,
+  readReport,
+  REFLECT,
+  reflects,
+  said,
+  type Task,
+} from './policy.ts';
 
 export type WorkerInput = { readonly profile: AgentProfile };
 
@@ -33,7 +47,9 @@ export type WorkerContext = Calling & {
   /** The answer whose tool calls are being made. */
   readonly reply: ModelReply | undefined;
   readonly records: readonly ToolRecord[];
-  readonly report: Report | undefined;
+  readonly report: Answer | undefined;
+  /** Whether it has been asked to look at its answer again. */
+  readonly reflected: boolean;
 };
 
 type ToolDone = DoneActorEvent<ToolRecord, `tool.${number}`> | (ErrorActorEvent<Failure, `tool.${number}`> & { readonly at?: number });
@@ -80,8 +96,10 @@ export const workerMachine = setup({
     },
     guards: {
       wantsTools: ({ context }, reply: ModelReply) => reply.toolCalls.length > 0 && hasTurns(context),
-      isReport: (_, reply: ModelReply) => readReport(reply).ok,
-      canRepair: ({ context }, reply: ModelReply) => reply.toolCalls.length === 0 && context.repairs < REPAIRS_MAX && hasTurns(context),
+      isPlan: ({ context }, reply: ModelReply) => makesPlan(context.profile, context.turn + 1) && reply.toolCalls.length === 0 && reply.text.trim() !== '',
+      mustReflect: ({ context }, reply: ModelReply) => reflects(context.profile, context.turn, context.reflected) && readReport(context.profile, reply).ok,
+      isReport: ({ context }, reply: ModelReply) => readReport(context.profile, reply).ok,
+      canRepair: ({ context }, reply: ModelReply) => reply.toolCalls.length === 0 && context.repairs < repairsOf(context.profile) && hasTurns(context),
       isLast: ({ context }) => context.records.length + 1 >= callsOf(context.reply!).length,
     },
     actions: {
@@ -100,7 +118,9 @@ export const workerMachine = setup({
       })),
       observe: assign(({ context }, record: ToolRecord) => ({ records: [...context.records, record] })),
       read: assign(({ context }) => ({ messages: [...context.messages, ...observed(context.reply!, context.records)], reply: undefined, records: [] })),
-      keepReport: assign((_, reply: ModelReply) => ({ report: accepted(readReport(reply)) })),
+      keepReport: assign(({ context }, reply: ModelReply) => ({ report: accepted(readReport(context.profile, reply)) })),
+      askToCarryOut: assign(({ context }) => ({ messages: [...context.messages, CARRY_OUT] })),
+      askToReflect: assign(({ context }) => ({ messages: [...context.messages, REFLECT], reflected: true })),
       /** The run's deadline began anew with the raise. */
       beginAnew: assign(({ context }) => ({ patienceMs: context.profile.limits.timeoutMs })),
       failTimeout: assign(({ context: { profile, task, patienceMs } }) => ({
@@ -119,6 +139,8 @@ export const workerMachine = setup({
         attempt: task.attempt,
         text: report!.text,
         citations: report!.citations,
+        ...(report!.output !== undefined && { output: report!.output }),
+        ...(report!.reasoning !== undefined && { reasoning: report!.reasoning }),
         turns: turn,
       })),
       reportFailure: emit(({ context: { task, replyTo, failure: why } }) => ({
@@ -141,6 +163,7 @@ export const workerMachine = setup({
       reply: undefined,
       records: [],
       report: undefined,
+      reflected: false,
     }),
     initial: 'idle',
     states: {
@@ -163,8 +186,13 @@ export const workerMachine = setup({
             at: '#worker.working.thinking',
             id: 'model',
             request: ({ profile, messages, turn, granted }: WorkerContext) => nextRequest(profile, messages, turn + 1, granted?.leftNanos),
-            read: (_, reply) => readReport(reply),
-            replies: [onReply('wantsTools', '#worker.working.acting', 'hear'), onReply('isReport', '#worker.completed', 'hear', 'keepReport')],
+            read: ({ profile }: WorkerContext, reply) => readReport(profile, reply),
+            replies: [
+              onReply('wantsTools', '#worker.working.acting', 'hear'),
+              { ...onReply('isPlan', '#worker.working.thinking', 'hear', 'askToCarryOut'), reenter: true },
+              { ...onReply('mustReflect', '#worker.working.thinking', 'hear', 'askToReflect'), reenter: true },
+              onReply('isReport', '#worker.completed', 'hear', 'keepReport'),
+            ],
             paused: '#worker.paused',
             failed: '#worker.failed',
           }),

@@ -1,12 +1,12 @@
 /** How a worker goes on: pure decisions over its conversation. */
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { Failure } from '../../protocols/failure.ts';
-import type { Parsed, Report } from '../../protocols/formats.ts';
+import type { Parsed } from '../../protocols/formats.ts';
 import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../protocols/model.ts';
 import { formatDollars } from '../../protocols/money.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import type { ToolRecord } from '../../protocols/tool.ts';
-import { findingLines, readReply, REPORT_DUTY, request, sectionsMessage, systemMessage } from '../conversation.ts';
+import { answerDuty, answerRequest, findingLines, readAnswer, request, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
 
 export type Task = PayloadOf<'task.assign'>;
 
@@ -16,7 +16,7 @@ export const CALLS_MAX = 8;
 export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
   systemMessage(profile, [
     ...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []),
-    REPORT_DUTY,
+    answerDuty(profile),
   ]),
   sectionsMessage([
     ['Question', task.goal],
@@ -24,6 +24,7 @@ export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
     ['Findings', findingLines(task.findings)],
     ['Feedback', task.feedback && [...task.feedback.reasons.map((reason) => `- ${reason}`), '', 'Your last answer was:', task.feedback.previous].join('\n')],
   ]),
+  ...(makesPlan(profile, 1) ? [PLAN_DUTY] : []),
 ];
 
 /**
@@ -32,7 +33,36 @@ export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
  */
 export const nextRequest = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number, leftNanos?: string): ModelRequest => {
   const left: ChatMessage[] = leftNanos === undefined ? [] : [{ role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }];
-  return request(profile, [...messages, ...left], 'report', { tools: turn < profile.limits.turns ? [...profile.tools] : [] });
+  const said = [...messages, ...left];
+  if (makesPlan(profile, turn)) return plainRequest(profile, said);
+  return answerRequest(profile, said, { tools: turn < profile.limits.turns ? [...profile.tools] : [] });
+};
+
+const plainRequest = (profile: AgentProfile, messages: readonly ChatMessage[]): ModelRequest => {
+  const { format: _, ...plain } = request(profile, messages, 'report');
+  return plain;
+};
+
+/** Whether this turn is for a plan of its own, and not yet for the task. */
+export const makesPlan = ({ strategy, limits }: AgentProfile, turn: number): boolean => strategy === 'plan_execute' && turn === 1 && limits.turns > 1;
+
+const PLAN_DUTY: ChatMessage = {
+  role: 'user',
+  text: '# Plan\nBefore you begin: write down, as a short numbered list and nothing else, the steps by which you will do this task.',
+};
+
+export const CARRY_OUT: ChatMessage = {
+  role: 'user',
+  text: '# Plan\nCarry your plan out, step by step. Depart from it where what you find says so. Then give the answer in the form that you were told.',
+};
+
+/** Whether an answer is looked at again before it counts: once, while a turn is left for it. */
+export const reflects = ({ strategy, limits }: AgentProfile, turn: number, reflected: boolean): boolean =>
+  strategy === 'reflect' && !reflected && turn + 1 < limits.turns;
+
+export const REFLECT: ChatMessage = {
+  role: 'user',
+  text: '# Reflection\nRead your answer as somebody who wants to find it wrong: what is missing, not shown by a source, or not what was asked? Then give the whole answer again, made better, in the form that you were told.',
 };
 
 export const said = (reply: ModelReply): ChatMessage => ({ role: 'assistant', text: reply.text, toolCalls: reply.toolCalls });
@@ -62,5 +92,5 @@ export const brokenCall = (call: ToolCall, failure: Failure, at: number): ToolRe
 });
 
 /** The answer of a reply. One that calls tools where it could not is none. */
-export const readReport = (reply: ModelReply): Parsed<Report> =>
-  reply.toolCalls.length > 0 ? { ok: false, problem: 'it called tools when no turn was left to read their results' } : readReply('report', reply);
+export const readReport = (profile: AgentProfile, reply: ModelReply): Parsed<Answer> =>
+  reply.toolCalls.length > 0 ? { ok: false, problem: 'it called tools when no turn was left to read their results' } : readAnswer(profile, reply);

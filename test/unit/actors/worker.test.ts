@@ -98,11 +98,11 @@ describe('tool calls', () => {
 
 describe('an answer', () => {
   it('that was cut off is not taken, though it may be JSON', () => {
-    expect(readReport(reply(0, { text: '{"text": "so"}', finish: 'length' }))).toMatchObject({ ok: false });
-    expect(readReport(reply(0, { text: '{"text": "so"}', finish: 'stop' }))).toMatchObject({ ok: true, value: { text: 'so', citations: [] } });
+    expect(readReport(profile, reply(0, { text: '{"text": "so"}', finish: 'length' }))).toMatchObject({ ok: false });
+    expect(readReport(profile, reply(0, { text: '{"text": "so"}', finish: 'stop' }))).toMatchObject({ ok: true, value: { text: 'so', citations: [] } });
   });
 
   it('is none when it calls tools that it was not given', () => {
-    expect(readReport(reply(1, { text: '{"text": "so"}' }))).toMatchObject({ ok: false, problem: expect.stringContaining('called tools') as string });
+    expect(readReport(profile, reply(1, { text: '{"text": "so"}' }))).toMatchObject({ ok: false, problem: expect.stringContaining('called tools') as string });
   });
 });

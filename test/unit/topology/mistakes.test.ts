@@ -86,17 +86,17 @@ const shape: Mistake[] = [
   [
     'a mistyped key of an agent',
     edited(workflow, '    tools: [search', '    tool: [search'),
-    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, limits; did you mean "tools"?',
+    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, limits; did you mean "tools"?',
   ],
   [
     'a key that belongs to another kind',
     edited(workflow, '    role: an editor', '    role: an editor\n    tools: [read_file]'),
-    'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, cheaper_model, budget, limits',
+    'team.yaml:12:5 agents.lead.tools: unknown key "tools"; known: kind, role, goal, backstory, model, cheaper_model, budget, output, limits',
   ],
   [
     'a mistyped kind key',
     edited(workflow, 'kind: worker', 'knid: worker'),
-    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, limits, external, tools, accept_from; did you mean "kind"?',
+    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, output, limits, external, tools, strategy and 1 more; did you mean "kind"?',
   ],
   ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer'],
   [
@@ -188,8 +188,8 @@ const shape: Mistake[] = [
       '  second:\n    <<: *base\n    role: another\n  checker:',
     ),
     [
-      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, limits; did you mean "role"?',
-      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, limits; did you mean "role"?',
     ].join('\n'),
   ],
 ];

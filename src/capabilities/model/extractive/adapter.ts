@@ -25,7 +25,8 @@ const PIECE_CHARS = 160;
 
 const bytesOf = (value: string): number => Buffer.byteLength(value);
 const tokensOf = (bytes: number): number => Math.ceil(bytes / BYTES_PER_TOKEN);
-const inputBytes = (request: ModelRequest, tools: readonly ToolSpec[]): number => bytesOf(JSON.stringify([request.messages, tools, request.format ?? null]));
+const inputBytes = (request: ModelRequest, tools: readonly ToolSpec[]): number =>
+  bytesOf(JSON.stringify([request.messages, tools, request.format ?? null, ...(request.shape ? [request.shape] : [])]));
 const outputTokens = (text: string, calls: readonly ToolCall[]): number => tokensOf(bytesOf(text) + (calls.length > 0 ? bytesOf(JSON.stringify(calls)) : 0));
 
 export const createExtractiveAdapter = ({ now }: ExtractiveOptions): ModelAdapter => ({

@@ -57,7 +57,7 @@ export const createInputBound = (count: Count): InputBound => {
     return bound;
   };
 
-  return ({ model, messages, format }, tools) => {
+  return ({ model, messages, format, shape }, tools) => {
     let bound = BASE;
     for (const [index, message] of messages.entries()) {
       if (typeof message.text !== 'string') throw notText(model, index, message);
@@ -65,7 +65,7 @@ export const createInputBound = (count: Count): InputBound => {
     }
     if (tools.length > 0) bound += TOOLS_BASE;
     for (const tool of tools) bound += once(tool, toolBound);
-    if (format) bound += FORMAT_BASE + once(strictSchema(format), schema);
+    if (format) bound += FORMAT_BASE + once(shape ?? strictSchema(format), schema);
     return bound;
   };
 };

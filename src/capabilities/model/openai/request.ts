@@ -19,7 +19,7 @@ export const bodyOf = (request: ModelRequest, tools: readonly ToolSpec[], cap: n
   ...(tools.length > 0 && {
     tools: tools.map(({ name, description, parameters }) => ({ type: 'function' as const, function: { name, description, parameters: { ...parameters } } })),
   }),
-  ...(request.format && !compat.has('no-format') && { response_format: formatOf(request.format, compat) }),
+  ...(request.format && !compat.has('no-format') && { response_format: formatOf(request, request.format, compat) }),
   ...(request.temperature !== undefined && { temperature: request.temperature }),
 });
 
@@ -41,8 +41,29 @@ export const messageOf = (message: ChatMessage): ChatCompletionMessageParam => {
 /** The protocol has no field for it, and a model should not take an error for a result. */
 const FAILED = 'The call failed: ';
 
-const formatOf = (format: FormatName, compat: ReadonlySet<Compat>): NonNullable<Body['response_format']> =>
-  compat.has('json-object') ? { type: 'json_object' } : { type: 'json_schema', json_schema: { name: format, strict: true, schema: strictSchema(format) } };
+const formatOf = ({ shape }: ModelRequest, format: FormatName, compat: ReadonlySet<Compat>): NonNullable<Body['response_format']> => {
+  if (compat.has('json-object')) return { type: 'json_object' };
+  const strict = shape === undefined || isStrict(shape);
+  return { type: 'json_schema', json_schema: { name: format, strict, schema: shape ? (strict ? kept(shape) : shape) : strictSchema(format) } };
+};
+
+/** Whether strict mode takes a schema: every property of every map in it is required, and there are no references and no open maps. */
+const isStrict = (schema: unknown): boolean => {
+  if (Array.isArray(schema)) return schema.every(isStrict);
+  if (schema === null || typeof schema !== 'object') return true;
+  const { type, properties, required, additionalProperties, ...others } = schema as Record<string, unknown>;
+  if (Object.keys(others).some((key) => OPEN.has(key))) return false;
+  if (type !== undefined && typeof type !== 'string') return false;
+  if (type === undefined && Object.keys(others).every((key) => !['anyOf', 'enum', 'const'].includes(key))) return false;
+  if (type === 'array' && others['items'] === undefined) return false;
+  if (type === 'object') {
+    const names = Object.keys(properties ?? {});
+    if (additionalProperties !== false || names.some((name) => !(required as readonly string[] | undefined)?.includes(name))) return false;
+    if (!Object.values(properties ?? {}).every(isStrict)) return false;
+  }
+  return ['items', 'anyOf'].every((key) => others[key] === undefined || isStrict(others[key]));
+};
+const OPEN = new Set(['$ref', '$defs', 'definitions', 'allOf', 'oneOf', 'not', 'patternProperties', 'prefixItems']);
 
 const schemas = new Map<FormatName, Record<string, unknown>>();
 

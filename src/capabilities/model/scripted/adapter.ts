@@ -130,7 +130,8 @@ const BYTES_PER_TOKEN = 4;
 
 const tokensOf = (text: string): number => Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
 
-const tokensOfRequest = ({ messages, format }: ModelRequest, tools: readonly ToolSpec[]): number => tokensOf(JSON.stringify([messages, format, tools]));
+const tokensOfRequest = ({ messages, format, shape }: ModelRequest, tools: readonly ToolSpec[]): number =>
+  tokensOf(JSON.stringify([messages, format, tools, ...(shape ? [shape] : [])]));
 
 const firstTokens = (text: string, tokens: number): string => {
   if (tokensOf(text) <= tokens) return text;
