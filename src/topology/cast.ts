@@ -151,7 +151,9 @@ const budgetInput = (run: RunId, team: Team): BudgetInput => {
 };
 
 const workersOf = (topology: Topology): readonly string[] =>
-  topology.kind === 'workflow' ? [...new Set(topology.steps.map(({ agent }) => agent))] : topology.workers;
+  topology.kind === 'workflow'
+    ? [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))]
+    : topology.workers;
 
 /** As the supervisor's model is told of an agent. */
 const describe = (agent: TeamAgent): string =>

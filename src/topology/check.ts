@@ -6,13 +6,14 @@
  */
 import { fewestTokens } from '../actors/conversation.ts';
 import { EVIDENCE_TOOL } from '../actors/reviewer/policy.ts';
-import { findCycle } from '../actors/supervisor/plan.ts';
-import { formatDollars, type Rates } from '../protocols/money.ts';
 import { schemaProblems } from '../protocols/output.ts';
+import { formatDollars, type Rates } from '../protocols/money.ts';
+import { inputsAskedBy, planIssues } from './check-steps.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
 import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
-import { dollars, isExternal, type AgentFile, type StepFile, type TeamFile } from './schema.ts';
+import { dollars, isExternal, type AgentFile, type TeamFile } from './schema.ts';
+import type { StepFile } from './step.ts';
 import { knownHint } from './suggest.ts';
 
 /** What is installed and known, as far as a file may name it. */
@@ -68,7 +69,10 @@ const workerUses = (topology: TeamFile['topology']): Use[] => {
     case 'centralised':
       return topology.workers.map((name, index) => ({ path: ['topology', 'workers', index], name, kind: 'worker' }));
     case 'workflow':
-      return topology.steps.map(({ agent }, index) => ({ path: ['topology', 'steps', index, 'agent'], name: agent, kind: 'worker' }));
+      return topology.steps.flatMap(({ agent, fallback }, index) => [
+        { path: ['topology', 'steps', index, 'agent'], name: agent, kind: 'worker' as const },
+        ...(fallback === undefined ? [] : [{ path: ['topology', 'steps', index, 'fallback'], name: fallback, kind: 'worker' as const }]),
+      ]);
   }
 };
 
@@ -140,61 +144,8 @@ const externalIssues = (file: TeamFile): Issue[] =>
 
 // --- steps -----------------------------------------------------------------------------------------------------------------
 
-const stepIssues = ({ topology }: TeamFile): Issue[] => {
-  if (topology.kind !== 'workflow') return [];
-  const { steps } = topology;
-  const ids = steps.map(({ id }) => id);
-  const duplicates = steps.flatMap(({ id }, index): Issue[] =>
-    ids.indexOf(id) < index
-      ? [
-          {
-            code: 'STEP_DUPLICATE',
-            path: ['topology', 'steps', index, 'id'],
-            message: `two steps are called "${id}"; step ${ids.indexOf(id) + 1} is one already`,
-          },
-        ]
-      : [],
-  );
-  return orElse(duplicates, () => [...steps.flatMap((step, index) => needIssues(step, ids, ['topology', 'steps', index, 'needs'])), ...cycleIssues(steps)]);
-};
-
-const needIssues = ({ id, needs }: StepFile, ids: readonly string[], path: Path): Issue[] => [
-  ...needs.flatMap((need, index): Issue[] => {
-    if (need === id) return [{ code: 'STEP_NEEDS_ITSELF', path: [...path, index], message: `step "${id}" needs itself` }];
-    return ids.includes(need)
-      ? []
-      : [
-          {
-            code: 'STEP_UNKNOWN',
-            path: [...path, index],
-            message: `unknown step "${need}"`,
-            hint: knownHint(
-              need,
-              ids.filter((known) => known !== id),
-            ),
-          },
-        ];
-  }),
-  ...duplicateIssues(needs, path),
-];
-
-/** Every cycle, once: the need that closes a cycle is taken away before the next is looked for. */
-const cycleIssues = (steps: readonly StepFile[]): Issue[] => {
-  const issues: Issue[] = [];
-  let left = steps.map(({ id, needs }) => ({ id, needs: needs.filter((need) => need !== id) }));
-  for (let cycle = findCycle(left); cycle; cycle = findCycle(left)) {
-    const [first, second] = cycle as [string, string];
-    const index = steps.findIndex(({ id }) => id === first);
-    issues.push({
-      code: 'STEP_CYCLE',
-      path: ['topology', 'steps', index, 'needs', steps[index]!.needs.indexOf(second)],
-      message: `these steps wait for each other: ${cycle.join(' -> ')}`,
-      hint: 'remove one of the needs',
-    });
-    left = left.map(({ id, needs }) => ({ id, needs: id === first ? needs.filter((need) => need !== second) : needs }));
-  }
-  return issues;
-};
+const stepIssues = ({ topology, inputs }: TeamFile): Issue[] =>
+  topology.kind === 'workflow' ? planIssues({ steps: topology.steps, state: topology.state, inputs }, ['topology', 'steps']) : [];
 
 const duplicateIssues = (names: readonly string[], path: Path): Issue[] =>
   names.flatMap((name, index): Issue[] =>
@@ -512,18 +463,25 @@ const grantIssues = ({ agents, budget: { grant_timeout_s: grantS } }: TeamFile):
 // --- inputs ----------------------------------------------------------------------------------------------------------------
 
 /** Every text that inputs are filled into. */
-const texts = ({ task, agents, topology }: TeamFile): { readonly path: Path; readonly text: string }[] => [
+type Text = { readonly path: Path; readonly text: string; /** Names that stand for something else here. */ readonly knows?: string };
+
+const texts = ({ task, agents, topology }: TeamFile): Text[] => [
   ...(task === undefined ? [] : [{ path: ['task'], text: task }]),
   ...Object.entries(agents).flatMap(([name, agent]) =>
     (['role', 'goal', 'backstory'] as const).map((key) => ({ path: ['agents', name, key], text: agent[key] })),
   ),
-  ...(topology.kind === 'workflow' ? topology.steps.map(({ task: text }, index) => ({ path: ['topology', 'steps', index, 'task'], text })) : []),
+  ...(topology.kind === 'workflow' ? topology.steps.flatMap((step, index) => stepTexts(step, ['topology', 'steps', index])) : []),
+];
+
+const stepTexts = ({ task, default: instead, map }: StepFile, path: Path): Text[] => [
+  { path: [...path, 'task'], text: task, ...(map && { knows: map.as }) },
+  ...(instead === undefined ? [] : [{ path: [...path, 'default'], text: instead }]),
 ];
 
 const placeholderIssues = (file: TeamFile): Issue[] =>
-  texts(file).flatMap(({ path, text }) =>
+  texts(file).flatMap(({ path, text, knows }) =>
     [...new Set(placeholders(text))]
-      .filter((name) => !Object.hasOwn(file.inputs, name))
+      .filter((name) => name !== knows && !Object.hasOwn(file.inputs, name))
       .map((name) => ({
         code: 'INPUT_UNKNOWN',
         path,
@@ -533,7 +491,8 @@ const placeholderIssues = (file: TeamFile): Issue[] =>
   );
 
 const unusedInputIssues = (hosted: TeamFile, file: TeamFile, { tools }: Catalogue): Issue[] => {
-  const filled = new Set(texts(file).flatMap(({ text }) => placeholders(text)));
+  const asked = file.topology.kind === 'workflow' ? inputsAskedBy(file.topology.steps) : [];
+  const filled = new Set([...texts(file).flatMap(({ text }) => placeholders(text)), ...asked]);
   const folderIsRead = Object.values(hosted.agents).some((agent) => toolsOf(agent).some((name) => tools.find((tool) => tool.name === name)?.needsFolder));
   return Object.entries(file.inputs)
     .filter(([name, { folder }]) => !filled.has(name) && !(folder !== undefined && folderIsRead))

@@ -8,3 +8,15 @@ export const placeholders = (text: string): string[] => [...text.matchAll(PLACEH
 /** `text` with its placeholders filled in. Every one has a value: the file was checked. */
 export const fill = (text: string, values: ReadonlyMap<string, string>): string =>
   text.replace(PLACEHOLDER, (whole, literal: string | undefined, name: string) => (literal === undefined ? (values.get(name) ?? whole) : `{${literal}}`));
+
+/** What stands between the placeholders of one name: one text more than there are placeholders. */
+export const between = (text: string, name: string): string[] => {
+  const parts: string[] = [];
+  let end = 0;
+  for (const match of text.matchAll(PLACEHOLDER)) {
+    if (match[2] !== name) continue;
+    parts.push(text.slice(end, match.index));
+    end = match.index + match[0].length;
+  }
+  return [...parts, text.slice(end)];
+};

@@ -6,6 +6,7 @@ import type { Rates } from '../protocols/money.ts';
 import type { Inputs } from './input.ts';
 import { fill } from './placeholder.ts';
 import { dollars, isExternal, type AgentFile, type TeamFile } from './schema.ts';
+import { resolveStep } from './step.ts';
 import { withHash, type HostedAgent, type Team, type TeamAgent, type Topology } from './team.ts';
 
 type Fill = (text: string) => string;
@@ -150,7 +151,7 @@ const resolveTopology = (topology: TeamFile['topology'], filled: Fill): Topology
       return {
         kind: topology.kind,
         ...shared,
-        steps: topology.steps.map(({ id, agent, task, needs, on_failure: onFailure }) => ({ id, agent, task: filled(task), needs, onFailure })),
+        steps: topology.steps.map((step) => resolveStep(step, filled, topology.state)),
       };
   }
 };

@@ -9,6 +9,7 @@ import { ScriptFile } from '../capabilities/model/scripted/script.ts';
 import { Strategy } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { parseDollars } from '../protocols/money.ts';
+import { ReducerFile, StepFile } from './step.ts';
 
 const text = () => z.string().min(1);
 const seconds = () => z.number().int().min(1).max(86_400);
@@ -171,18 +172,6 @@ const carryingOut = {
     ),
 };
 
-export const StepFile = z.strictObject({
-  id: Name.describe('The name of the step, for `needs` and for people.'),
-  agent: Name.describe('The agent of kind worker that does it.'),
-  task: text().describe('What is to be done. {name} is an input.'),
-  needs: z.array(Name).default([]).describe('Steps that have to be done first; their results are handed to this one.'),
-  on_failure: z
-    .enum(['fail', 'skip', 'continue'])
-    .default('fail')
-    .describe('What a failure of this step means: the run fails, the steps that need it are skipped, or they run without its result.'),
-});
-export type StepFile = z.infer<typeof StepFile>;
-
 const Centralised = z.strictObject({
   kind: z.literal('centralised').describe('The supervisor makes the plan, with its model.'),
   ...carryingOut,
@@ -190,14 +179,18 @@ const Centralised = z.strictObject({
   max_steps: z.number().int().min(1).max(64).default(6).describe('The most steps that a plan may have.'),
 });
 
+/** As many as one log and one answer carry well. */
+const STEPS_MAX = 2_000;
+
 const Workflow = z.strictObject({
   kind: z.literal('workflow').describe('The plan stands here; the supervisor carries it out.'),
   ...carryingOut,
   steps: z
     .array(StepFile)
     .min(1)
-    .max(256)
+    .max(STEPS_MAX)
     .describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
+  state: z.record(Name, ReducerFile).default({}).describe('Named values that steps write and read, for plans that go back. Empty when the run begins.'),
 });
 
 export const TeamFile = z

@@ -9,6 +9,7 @@ import { LimitSpec } from '../protocols/account.ts';
 import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { Nanos, Rates } from '../protocols/money.ts';
+import { TeamStep } from './step.ts';
 
 const Profile = AgentProfile.omit({ model: true, cheaper: true }).extend({
   budget: z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) }).optional(),
@@ -46,11 +47,9 @@ const carryingOut = {
   onRejected: z.enum(['accept_with_note', 'fail', 'ask']),
 };
 
-const Step = z.object({ id: Name, agent: Name, task: z.string(), needs: z.array(Name), onFailure: z.enum(['fail', 'skip', 'continue']) });
-
 export const Topology = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('centralised'), ...carryingOut, workers: z.array(Name), maxSteps: z.number().int().positive() }),
-  z.object({ kind: z.literal('workflow'), ...carryingOut, steps: z.array(Step) }),
+  z.object({ kind: z.literal('workflow'), ...carryingOut, steps: z.array(TeamStep) }),
 ]);
 export type Topology = z.infer<typeof Topology>;
 
