@@ -3,6 +3,7 @@
  * when it fails or falls silent. The manager is the first peer; whoever comes after it in the list takes its place when nothing
  * is heard of a manager for long enough.
  */
+import { failure } from '../../protocols/failure.ts';
 import type { ChatMessage } from '../../protocols/model.ts';
 import { readReply, sectionsMessage, systemMessage } from '../conversation.ts';
 import {
@@ -93,8 +94,8 @@ const managersMove = (table: Table): Move => {
     return { kind: 'wait', phase, for: [winner], ms: table.patienceMs };
   }
   return order.length === 0
-    ? noConclusion(table, 'PEERS_NO_BID', 'none of the peers offered to do the work')
-    : noConclusion(table, 'PEERS_SILENT', `none of the ${count(order.length, 'bidder')} delivered the work`);
+    ? noConclusion(table, failure('PEERS_NO_BID', 'none of the peers offered to do the work'))
+    : noConclusion(table, failure('PEERS_SILENT', `none of the ${count(order.length, 'bidder')} delivered the work`));
 };
 
 const concluded = (table: Table, { by, text, citations }: Minute<'contract.delivered'>, bids: number): Move => {

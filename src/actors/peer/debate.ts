@@ -4,6 +4,7 @@
  */
 import type { ChatMessage } from '../../protocols/model.ts';
 import type { Report } from '../../protocols/formats.ts';
+import { failure } from '../../protocols/failure.ts';
 import { findingLines, readReply, sectionsMessage, systemMessage } from '../conversation.ts';
 import {
   count,
@@ -44,7 +45,7 @@ const next = (table: Table, rules: Rules): Move => {
     if (objected) return objected;
     if (objectionsIn(table, round).length === 0) break;
   }
-  return latest(table).length === 0 ? noConclusion(table, 'PEERS_SILENT', 'none of the peers took a position') : voteMove(table, rules);
+  return latest(table).length === 0 ? noConclusion(table, failure('PEERS_SILENT', 'none of the peers took a position')) : voteMove(table, rules);
 };
 
 const positionMove = (table: Table, round: number): Move | undefined => {
@@ -155,12 +156,14 @@ const counted = (table: Table, rules: Rules): Move => {
     case 'undecided':
       return noConclusion(
         table,
-        'PEERS_UNDECIDED',
-        `${count(rounds, 'round')} of debate, and the vote is not ${rules.vote === 'unanimous' ? 'unanimous' : 'a majority'}: ${figures}`,
+        failure(
+          'PEERS_UNDECIDED',
+          `${count(rounds, 'round')} of debate, and the vote is not ${rules.vote === 'unanimous' ? 'unanimous' : 'a majority'}: ${figures}`,
+        ),
         answer,
       );
     case 'no quorum':
-      return noConclusion(table, 'PEERS_UNDECIDED', `${cast} of ${all} votes were given, and the quorum is ${rules.quorum * all}`, answer);
+      return noConclusion(table, failure('PEERS_UNDECIDED', `${cast} of ${all} votes were given, and the quorum is ${rules.quorum * all}`), answer);
   }
 };
 

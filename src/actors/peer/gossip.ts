@@ -3,6 +3,7 @@
  * one, with the sources and the finders of all. It ends when nothing new has come for as many rounds as a fact takes to reach
  * everybody, or when the rounds are used up.
  */
+import { failure } from '../../protocols/failure.ts';
 import type { Citation, Report } from '../../protocols/formats.ts';
 import type { Fact } from '../../protocols/peer.ts';
 import { count, gather, meOf, noConclusion, othersOf, passed, said, type Move, type Protocol, type RulesOf, type Say, type Table } from './table.ts';
@@ -96,7 +97,7 @@ export const factsIn = ({ text, citations }: Report, by: string): Fact[] =>
 
 const concluded = (table: Table, rounds: number, by: 'agreement' | 'rounds'): Move => {
   const facts = known(table, rounds);
-  if (facts.length === 0) return noConclusion(table, 'PEERS_SILENT', 'none of the peers found a fact');
+  if (facts.length === 0) return noConclusion(table, failure('PEERS_SILENT', 'none of the peers found a fact'));
   const citations = unique(facts.flatMap((fact) => fact.citations));
   const lines = facts.map((fact) => {
     const marks = fact.citations.map(

@@ -3,6 +3,7 @@
  * was made on. Of several edits of one version one counts, by an order that turns with the rounds; the others conflict with it,
  * and whoever made one makes it again on the new version. The peers have agreed once everybody accepts the version that stands.
  */
+import { failure } from '../../protocols/failure.ts';
 import type { ChatMessage } from '../../protocols/model.ts';
 import { citationLines, readReply, sectionsMessage, systemMessage } from '../conversation.ts';
 import {
@@ -61,7 +62,7 @@ const next = (table: Table, { rounds }: RulesOf<'refine'>): Move => {
     const moved = roundMove(table, round);
     if (moved) return moved;
     const document = standing(table, round);
-    if (!document) return noConclusion(table, 'PEERS_SILENT', 'none of the peers wrote a draft');
+    if (!document) return noConclusion(table, failure('PEERS_SILENT', 'none of the peers wrote a draft'));
     if (isAccepted(table, round, document)) return concluded(table, document, round, 'agreement');
   }
   return concluded(table, standing(table, rounds)!, rounds, 'rounds');

@@ -4,7 +4,7 @@
  * should not.
  */
 import type { PayloadOf } from '../../protocols/catalogue.ts';
-import { failure, type Failure } from '../../protocols/failure.ts';
+import type { Failure } from '../../protocols/failure.ts';
 import type { Parsed, Report } from '../../protocols/formats.ts';
 import { address, parseAddress, type Address, type RunId } from '../../protocols/ids.ts';
 import type { AgentProfile } from '../../protocols/agent.ts';
@@ -125,18 +125,11 @@ export const gather = (table: Table, phase: string, names: readonly string[], sp
 
 export const sayToAll = (table: Table, statement: Statement): Say => ({ kind: 'say', to: othersOf(table), statement });
 
-/** Money that is gone says more of why they came to nothing than the rules do. */
-export const noConclusion = (table: Table, code: 'PEERS_SILENT' | 'PEERS_UNDECIDED' | 'PEERS_NO_BID', why: string, answer?: Report): Move => {
+/** They came to nothing, or not to what the rules ask: why, and what there is. A phase that failed says more of it than silence does. */
+export const noConclusion = (table: Table, why: Failure, answer?: Report): Move => {
   const failures = said(table, 'peer.passed').map((minute) => minute.failure);
-  const cause = failures.find((one) => one.code.startsWith('BUDGET_')) ?? (code === 'PEERS_UNDECIDED' ? undefined : failures[0]);
-  return {
-    kind: 'conclude',
-    conclusion: {
-      citations: answer?.citations ?? [],
-      ...(answer && { answer: answer.text }),
-      failure: cause ?? failure(code, why),
-    },
-  };
+  const cause = failures.find(({ code }) => code.startsWith('BUDGET_')) ?? (answer === undefined ? failures[0] : undefined);
+  return { kind: 'conclude', conclusion: { ...(answer && { answer: answer.text }), citations: answer?.citations ?? [], failure: cause ?? why } };
 };
 
 export const count = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? '' : 's'}`;
