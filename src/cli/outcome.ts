@@ -15,7 +15,7 @@ export const thresholdLine = ({ account, percent, spentNanos, limitNanos }: Thre
 
 /** `limit`: of the team, where the account did not say. */
 export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown): number => {
-  const { run, status, answer, citations, output, failure, spending, durationMs } = result;
+  const { run, status, answer, citations, output, ended, failure, spending, durationMs } = result;
   if (json) {
     const limitNanos = spending?.limitNanos ?? limit;
     const shared = {
@@ -24,6 +24,7 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
       ...(answer !== undefined && { answer }),
       citations,
       ...(output !== undefined && { output }),
+      ...(ended && { ended }),
       ...(spending && { spentNanos: spending.spentNanos, heldNanos: spending.heldNanos }),
       limitNanos,
       durationMs,
@@ -32,6 +33,7 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
   } else if (answer !== undefined) {
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
   }
+  if (ended && !quiet) say(oneLine(`ended by ${ended.by} after ${ended.rounds} ${ended.rounds === 1 ? 'round' : 'rounds'}: ${ended.note}`));
   if (failure) tell(failure);
   if (failure?.code === 'BUDGET_EXHAUSTED')
     say('start it again with a higher --budget, or with on_exhausted: pause in its file, so that it waits for more money');

@@ -21,7 +21,7 @@ export type AgentLine = {
 };
 
 /** States that say only how far a call is. */
-const DETAILS = new Set(['working', 'reserving', 'calling', 'quiet', 'watching']);
+const DETAILS = new Set(['working', 'talking', 'reserving', 'calling', 'quiet', 'watching', 'counting', 'turning']);
 
 /** Actors that do nothing that anybody waits for. */
 const SILENT = new Set(['budget', 'approver']);
@@ -44,7 +44,8 @@ export class Progress {
     const doing = doingOf(state);
     if (doing === 'idle' || this.#shown.get(address) === doing) return undefined;
     this.#shown.set(address, doing);
-    const who = agent === undefined ? role : [agent, ...(key === undefined ? [] : [key])].join(' ');
+    // The convener of peers lives where other runs have their supervisor.
+    const who = agent === undefined ? instance.definition.chart.name : [agent, ...(key === undefined ? [] : [key])].join(' ');
     return { address, who, doing, spentNanos: this.#spent.get(address) ?? 0n, ended: state.snapshot.status !== 'active' };
   }
 

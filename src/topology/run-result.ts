@@ -2,7 +2,7 @@
 import type { Failure } from '../protocols/failure.ts';
 import type { Citation } from '../protocols/formats.ts';
 import type { RunId } from '../protocols/ids.ts';
-import type { Spending, StepOutcome } from '../protocols/lifecycle.ts';
+import type { Ended, Spending, StepOutcome } from '../protocols/lifecycle.ts';
 import type { FoldEntry } from '../runtime/fold.ts';
 
 export type RunResult = {
@@ -14,6 +14,8 @@ export type RunResult = {
   readonly output?: unknown;
   readonly failure?: Failure;
   readonly steps: readonly StepOutcome[];
+  /** How the peers came to the answer. */
+  readonly ended?: Ended;
   /** Absent when the account did not answer in time. */
   readonly spending?: Spending;
   readonly durationMs: number;
@@ -25,8 +27,8 @@ export const resultOf = (run: RunId, { message, at }: Pick<FoldEntry, 'message' 
   const { steps, spending } = message.data;
   const shared = { run, steps, durationMs: Math.max(0, at - startedAt), ...(spending && { spending }) };
   if (message.type === 'run.completed') {
-    const { answer, citations, output } = message.data;
-    return { ...shared, status: 'completed', answer, citations, ...(output !== undefined && { output }) };
+    const { answer, citations, output, ended } = message.data;
+    return { ...shared, status: 'completed', answer, citations, ...(output !== undefined && { output }), ...(ended && { ended }) };
   }
   const { failure, answer, citations } = message.data;
   return { ...shared, status: 'failed', ...(answer !== undefined && { answer }), citations, failure };
