@@ -57,7 +57,7 @@ export type Run = {
   readonly models: Models;
   /** Ends with the run. Rejects when the bus is lost (BUS_UNAVAILABLE), or another process took the run over (RUN_LOST). */
   readonly result: Promise<RunResult>;
-  /** As `result`, or that nothing is left to do until a person answers or raises the limit. */
+  /** As `result`, or that nothing is left to do until a person answers or raises the limit. Asked for again: until something else is waited for. */
   readonly resultOrIdle: Promise<RunResult | Waiting | Paused>;
   cancel(reason: string): Promise<void>;
   /** Stops hosting the run here; it stays on the bus and can be resumed. */
@@ -65,6 +65,10 @@ export type Run = {
 };
 
 type Hosted = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
+
+/** What is waited for, to tell it from what was waited for before. */
+const idleFor = (idle: Waiting | Paused): string =>
+  idle.status === 'waiting' ? idle.questions.map(({ approval }) => approval).join(' ') : JSON.stringify([idle.failure.details, idle.spending]);
 
 export class Troupe {
   readonly #options: TroupeOptions;
@@ -157,7 +161,18 @@ export class Troupe {
     const lease = await takeLease(id, { bus, clock: this.#clock, presence: this.#presence }, { fresh, wait });
     this.#hosted.set(id, { team, definitionOf: castTeam(id, team, models) });
     const { promise: result, resolve, reject } = Promise.withResolvers<RunResult>();
-    const { promise: idle, resolve: nowIdle } = Promise.withResolvers<Waiting | Paused>();
+    let idle = Promise.withResolvers<Waiting | Paused>();
+    let found: string | undefined;
+    let isTold = false;
+    let isHeard = false;
+    const nowIdle = (waitsFor: Waiting | Paused): void => {
+      if (idleFor(waitsFor) === found) return;
+      found = idleFor(waitsFor);
+      if (isTold) [idle, isHeard] = [Promise.withResolvers(), false];
+      isTold = true;
+      idle.resolve(waitsFor);
+    };
+    const check = (): void => void this.#whenIdle(id, nowIdle);
     result.catch(() => {});
     this.#rejects.set(id, reject);
 
@@ -175,11 +190,15 @@ export class Troupe {
       team,
       models,
       result,
-      resultOrIdle: Promise.race([result, idle]),
+      get resultOrIdle() {
+        if (isTold && isHeard) [idle, isTold] = [Promise.withResolvers(), false];
+        isHeard = true;
+        check();
+        return Promise.race([result, idle.promise]);
+      },
       cancel: (reason) => this.#host.tell(supervisorOf(id), clientOf(id), `${id}/cancel`, 'run.cancel', { reason }),
       leave,
     };
-    run.resultOrIdle.catch(() => {});
     this.#open.set(id, run);
     let live = fresh;
     const { promise: opened, resolve: open } = Promise.withResolvers<Failure | undefined>();
@@ -191,7 +210,7 @@ export class Troupe {
       resolve(ended);
       void leave().then(() => this.#forgetSnapshots(id));
     });
-    this.#waiters.set(id, () => void this.#whenIdle(id, nowIdle));
+    this.#waiters.set(id, check);
     if (team.budget.account !== undefined) await this.#serve(team.budget.account);
     await this.#host.adopt(id, { fresh, lease });
     // A run that has ended opens none: its account may be closed and forgotten.

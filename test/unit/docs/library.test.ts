@@ -1,4 +1,4 @@
-/** The snippets of docs/library.md, type-checked as they stand and then run, in their order and on one bus. */
+/** The snippets of docs/library.md and the README, type-checked as they stand and then run, in their order and on one bus. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { blocksOf, readPage, ROOT } from './pages.ts';
 
 const run = promisify(execFile);
-const blocks = blocksOf(readPage('docs/library.md'));
+const blocks = [...blocksOf(readPage('docs/library.md')), ...blocksOf(readPage('README.md'))];
 const snippets = blocks.filter(({ info }) => info[0] === 'ts').map(({ at, code }, index) => ({ at, file: `snippet-${index + 1}.ts`, code }));
 
 let folder = '';
@@ -28,15 +28,22 @@ test('the page has snippets, and all of them are checked', () => {
   expect(snippets.length).toBeGreaterThanOrEqual(3);
 });
 
+test('the quick start of the README has fewer than 25 lines', () => {
+  const [quickStart] = blocksOf(readPage('README.md')).filter(({ info }) => info[0] === 'ts');
+  expect(quickStart!.code.trimEnd().split('\n').length).toBeLessThan(25);
+});
+
 test('the snippets have the types that they say', { timeout: 60_000 }, async () => {
   const { stdout } = await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder]).catch((failed: { stdout: string }) => failed);
   expect(stdout).toBe('');
 });
 
 const OUTPUT: Readonly<Record<string, RegExp>> = {
-  'snippet-1.ts': /^completed \S[\s\S]*\n\d+ sources, \d+ nano-dollars\n$/,
-  'snippet-2.ts': /^brief: was completed, is completed\n$/,
-  'snippet-3.ts': /^It is \d{4}-\d\d-\d\dT[\d:.]+Z\.\n$/,
+  'snippet-1.ts': /^completed true\n$/,
+  'snippet-2.ts': /^completed \S[\s\S]*\n\d+ sources, \d+ nano-dollars\n$/,
+  'snippet-3.ts': /^brief: was completed, is completed\n$/,
+  'snippet-4.ts': /^It is \d{4}-\d\d-\d\dT[\d:.]+Z\.\n$/,
+  'snippet-5.ts': /^completed -4 true\n$/,
 };
 
 test('the snippets run', { timeout: 60_000 }, async () => {

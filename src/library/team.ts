@@ -1,0 +1,153 @@
+/**
+ * Teams in code: `team({...})` says what a team file says, with tools and forms as values, and `run` does what `troupe run`
+ * does. The keys are those of the file, they are checked by the same rules, and a run that one process started is resumed by
+ * another that has the same tools.
+ */
+import type { z } from 'zod';
+import { DEFAULT_BUS, openBus } from '../bus/open.ts';
+import type { Bus } from '../bus/port.ts';
+import type { ModelAdapter } from '../capabilities/model/port.ts';
+import { TroupeError } from '../protocols/failure.ts';
+import { mismatches } from '../protocols/mismatch.ts';
+import type { StepOutcome } from '../protocols/lifecycle.ts';
+import { checkTeam } from '../topology/check.ts';
+import { resolveInputs } from '../topology/input.ts';
+import { showPath, type Issue } from '../topology/problem.ts';
+import { answerQuestion } from '../topology/remote.ts';
+import { resolveTeam } from '../topology/resolve.ts';
+import type { RunResult } from '../topology/run-result.ts';
+import type { TeamFile } from '../topology/schema.ts';
+import { shapeTeam } from '../topology/shape.ts';
+import { catalogueOf, standardModels, standardTools } from '../topology/standard.ts';
+import { Troupe, type Paused, type Run, type TroupeOptions, type Waiting } from '../topology/start.ts';
+import type { Team } from '../topology/team.ts';
+import type { Agent } from './agent.ts';
+
+type Agents = Readonly<Record<string, Agent>>;
+type NameOf<All extends Agents> = keyof All & string;
+type OutputOf<One> = One extends Agent<infer _, infer Output> ? (z.ZodType extends Output ? undefined : z.output<Output>) : never;
+
+type Written = z.input<typeof TeamFile>;
+
+export type TeamSpec<All extends Agents, Lead extends NameOf<All>> = Omit<Written, 'agents' | 'topology'> & {
+  readonly agents: All;
+  readonly topology: Written['topology'] & { readonly supervisor?: Lead; readonly workers?: readonly NameOf<All>[]; readonly reviewer?: NameOf<All> };
+};
+
+export type RunOptions = {
+  /** An address, as `--bus` has it, or a bus that is open and stays so. Default: `embedded:.troupe/bus.db`. */
+  readonly bus?: string | Bus;
+  /** In place of the team's inputs. */
+  readonly inputs?: Readonly<Record<string, string>>;
+  /** Dollars, in place of `budget.limit`. */
+  readonly budget?: number | string;
+  /** Models beside those that come with Troupe; one of the same provider takes its place. */
+  readonly models?: readonly ModelAdapter[];
+  /** Answers what the run asks a person; without it the run comes back as `waiting`. */
+  readonly ask?: (question: Waiting['questions'][number]) => Decision | Promise<Decision>;
+  readonly observe?: TroupeOptions['observe'];
+};
+
+export type Decision = { readonly decision: 'approve' | 'deny'; readonly note?: string };
+
+/** How a step ended; `output` is its value, if the agent's answers have a form. */
+export type TypedStep<All extends Agents> = {
+  [Name in NameOf<All>]: Omit<StepOutcome, 'output' | 'agent'> & { readonly agent: Name; readonly output?: OutputOf<All[Name]> };
+}[NameOf<All>];
+
+export type TypedResult<All extends Agents, Lead extends NameOf<All>> = Omit<RunResult, 'output' | 'steps'> & {
+  /** The supervisor's answer in its form; without one, that of the only step. */
+  readonly output?: OutputOf<All[Lead]> extends undefined ? unknown : OutputOf<All[Lead]>;
+  readonly steps: readonly TypedStep<All>[];
+};
+
+export type Outcome<All extends Agents, Lead extends NameOf<All>> = TypedResult<All, Lead> | Waiting | Paused;
+
+/**
+ * A team of agents. Errors, with the place of each mistake: TEAM_INVALID.
+ *
+ *     const { status, answer } = await team({ ... }).run('What changed?');
+ */
+export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: TeamSpec<All, Lead>) => {
+  const agents = Object.entries<Agent>(spec.agents);
+  const tools = [...standardTools(), ...new Set(agents.flatMap(([, agent]) => agent.tools))];
+  const shaped = shapeTeam({ ...spec, agents: Object.fromEntries(agents.map(([name, { file }]) => [name, file])) });
+  if (!shaped.ok) throw invalid(spec.name, shaped.issues);
+
+  const resolve = async (task: string | undefined, { inputs: given = {}, budget, models }: RunOptions): Promise<Team> => {
+    const file: TeamFile = budget === undefined ? shaped.file : { ...shaped.file, budget: { ...shaped.file.budget, limit: budget } };
+    const { inputs, issues } = await resolveInputs(file, given, { base: process.cwd(), cwd: process.cwd() });
+    const errors = [...checkTeam(file, catalogueOf(modelsWith(models), tools)), ...issues].filter(({ severity }) => severity !== 'warning');
+    if (errors.length > 0) throw invalid(file.name, errors);
+    return resolveTeam(file, inputs, task);
+  };
+
+  /** Hosts a run until nothing is left to do here. */
+  const host = async (begin: (troupe: Troupe) => Promise<Run>, options: RunOptions): Promise<Outcome<All, Lead>> => {
+    const bus = typeof options.bus === 'object' ? options.bus : await openBus(options.bus ?? DEFAULT_BUS);
+    try {
+      const troupe = await Troupe.open({ bus, models: modelsWith(options.models), tools, ...(options.observe && { observe: options.observe }) });
+      try {
+        return typed(await untilIdle(await begin(troupe), bus, options));
+      } finally {
+        await troupe.close();
+      }
+    } finally {
+      if (bus !== options.bus) await bus.close();
+    }
+  };
+
+  /** The values as the schemas of the code give them: with what JSON Schema could not say. Error: OUTPUT_INVALID. */
+  const typed = (ended: RunResult | Waiting | Paused): Outcome<All, Lead> => {
+    if (ended.status === 'waiting' || ended.status === 'paused') return ended;
+    const steps = ended.steps.map((step) => withOutput(step, spec.agents[step.agent]?.output, `step ${step.step}`));
+    const lead = spec.agents[(spec.topology as { supervisor?: string }).supervisor ?? '']?.output;
+    return { ...withOutput(ended, lead, 'the answer'), steps } as TypedResult<All, Lead>;
+  };
+
+  return {
+    name: spec.name,
+    /** Runs the team on a task, or on the one that it has, until it has ended or waits for a person or for money. */
+    run: (task?: string, options: RunOptions = {}) => host(async (troupe) => troupe.start(await resolve(task, options)), options),
+    /** Goes on with a run that waited, was paused or whose process is gone. */
+    resume: (run: string, options: RunOptions = {}) => host((troupe) => troupe.resume(run), options),
+  };
+};
+
+const modelsWith = (own: readonly ModelAdapter[] = []): ModelAdapter[] => [
+  ...own,
+  ...standardModels().filter(({ provider }) => own.every((one) => one.provider !== provider)),
+];
+
+const untilIdle = async (run: Run, bus: Bus, { ask }: RunOptions): Promise<RunResult | Waiting | Paused> => {
+  const asked = new Set<string>();
+  for (;;) {
+    const ended = await run.resultOrIdle;
+    if (ended.status !== 'waiting' || !ask) return ended;
+    for (const question of ended.questions) {
+      if (asked.has(question.approval)) continue;
+      asked.add(question.approval);
+      const { decision, note = '' } = await ask(question);
+      await answerQuestion(bus, run.id, { approval: question.approval, decision, by: 'program', note });
+    }
+  }
+};
+
+const withOutput = <T extends { readonly output?: unknown }>(of: T, form: z.ZodType | undefined, what: string): T => {
+  if (!form || of.output === undefined) return of;
+  const parsed = form.safeParse(of.output);
+  if (parsed.success) return { ...of, output: parsed.data };
+  throw new TroupeError(
+    'OUTPUT_INVALID',
+    `${what} fits its JSON Schema, and not the schema that it was made of: ${mismatches(parsed.error, of.output, 'output')}`,
+  );
+};
+
+const invalid = (name: string, issues: readonly Issue[]): TroupeError =>
+  new TroupeError(
+    'TEAM_INVALID',
+    `team ${name}: ${issues.map(({ path, message, hint }) => `${showPath(path)}: ${message}${hint === undefined ? '' : `; ${hint}`}`).join('. ')}`,
+    {
+      details: { problems: issues },
+    },
+  );

@@ -1,0 +1,167 @@
+/** Teams in code: what runs is what a file would run, and what goes in and comes out has types without a word about them. */
+import { expect, expectTypeOf, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { createScriptedAdapter, openBus, raiseBudget, reviewer, supervisor, team, tool, TroupeError, worker } from '../../../src/index.ts';
+import type { ScriptedAdapter } from '../../../src/capabilities/model/scripted/adapter.ts';
+
+const weather = tool({
+  name: 'weather',
+  description: 'How warm it is in a city, in degrees Celsius.',
+  input: z.object({ city: z.string(), day: z.enum(['today', 'tomorrow']).default('today') }),
+  output: z.object({ celsius: z.number() }),
+  readOnly: true,
+  run({ city, day }) {
+    expectTypeOf(city).toEqualTypeOf<string>();
+    expectTypeOf(day).toEqualTypeOf<'today' | 'tomorrow'>();
+    return { celsius: city === 'Oslo' ? -4 : 21 };
+  },
+});
+
+const Packing = z.object({ city: z.string(), celsius: z.number(), coat: z.boolean(), until: z.iso.date().optional() });
+
+const trip = (limit = 0.01) =>
+  team({
+    name: 'trip',
+    models: { default: ['scripted/scout'] },
+    prices: { 'scripted/*': { input: 1, output: 1 }, 'scripted/scout': { input: 1, output: 1 } },
+    agents: {
+      lead: supervisor({ role: 'a travel agent' }),
+      scout: worker({ role: 'a scout', tools: [weather], output: Packing }),
+      critic: reviewer({ role: 'a critic' }),
+    },
+    topology: { kind: 'workflow', supervisor: 'lead', steps: [{ id: 'look', agent: 'scout', task: 'Is a coat needed in Oslo?' }] },
+    budget: { limit },
+  });
+
+const scout = (): ScriptedAdapter =>
+  createScriptedAdapter([{ calls: [{ name: 'weather', input: { city: 'Oslo' } }] }, { json: { output: { city: 'Oslo', celsius: -4, coat: true } } }]);
+
+test('a tool is a function, and an answer has the form that its agent was given', async () => {
+  const model = scout();
+  const ended = await trip().run('What to pack?', { bus: 'memory', models: [model] });
+  if (ended.status !== 'completed') throw new Error(`it is ${ended.status}`);
+  const [step] = ended.steps.filter(({ agent }) => agent === 'scout');
+  expect(ended.output).toEqual({ city: 'Oslo', celsius: -4, coat: true });
+  expect(step).toMatchObject({ status: 'completed', output: { coat: true } });
+  expect(model.calls[1]!.request.messages.findLast(({ role }) => role === 'tool')?.text).toBe('{"celsius":-4}');
+});
+
+test('types are those of the schemas, and names those of the agents', () => {
+  const made = trip();
+  type Ended = Extract<Awaited<ReturnType<typeof made.run>>, { status: 'completed' | 'failed' }>;
+  type StepOf<Name extends string> = Extract<Ended['steps'][number], { agent: Name }>;
+  expectTypeOf<StepOf<'scout'>['output']>().toEqualTypeOf<z.output<typeof Packing> | undefined>();
+  expectTypeOf<StepOf<'lead'>['output']>().toEqualTypeOf<undefined>();
+  expectTypeOf<Ended['steps'][number]['agent']>().toEqualTypeOf<'lead' | 'scout' | 'critic'>();
+
+  const formed = () =>
+    team({
+      name: 'formed',
+      agents: { lead: supervisor({ role: 'r', output: Packing }), reader: worker({ role: 'r' }) },
+      topology: { kind: 'centralised', supervisor: 'lead', workers: ['reader'] },
+      budget: { limit: 1 },
+    });
+  type Formed = Extract<Awaited<ReturnType<ReturnType<typeof formed>['run']>>, { status: 'completed' | 'failed' }>;
+  expectTypeOf<Formed['output']>().toEqualTypeOf<z.output<typeof Packing> | undefined>();
+
+  const agents = { lead: supervisor({ role: 'r' }), reader: worker({ role: 'r' }) };
+  const budget = { limit: 1 };
+  // @ts-expect-error -- nobody is called so
+  team({ name: 't', agents, budget, topology: { kind: 'centralised', supervisor: 'leed', workers: ['reader'] } });
+  // @ts-expect-error -- a tool's function takes what its schema gives
+  tool({ name: 'a', description: 'a', input: z.object({ n: z.number() }), run: ({ m }) => m });
+  // @ts-expect-error -- and gives what its output's schema takes
+  tool({ name: 'a', description: 'a', input: z.object({}), output: z.object({ n: z.number() }), run: () => ({ n: 'one' }) });
+});
+
+test('a tool that gives what it should not is a failed call, which the model reads', async () => {
+  const broken = tool({ name: 'count', description: 'Counts.', input: z.object({}), output: z.number(), run: () => JSON.parse('"many"') as number });
+  const model = createScriptedAdapter([{ calls: [{ name: 'count', input: {} }] }, { json: { text: 'It cannot be counted.', citations: [] } }]);
+  const counter = team({
+    name: 'counter',
+    prices: { 'scripted/any': { input: 0, output: 0 } },
+    agents: { lead: supervisor({ role: 'r', model: 'scripted/any' }), one: worker({ role: 'r', model: 'scripted/any', tools: [broken] }) },
+    topology: { kind: 'workflow', supervisor: 'lead', steps: [{ id: 'count', agent: 'one', task: 'Count.' }] },
+    budget: { limit: 0.01 },
+  });
+  expect(await counter.run('How many?', { bus: 'memory', models: [model] })).toMatchObject({ status: 'completed', answer: 'It cannot be counted.' });
+  expect(model.calls[1]!.request.messages.findLast(({ role }) => role === 'tool')?.text).toBe(
+    'count gave what it should not: its output: expected a number, found "many"',
+  );
+});
+
+test('what a file may not say, code may not say either', () => {
+  const make = () =>
+    team({
+      name: 'loop',
+      agents: { lead: supervisor({ role: 'r' }) },
+      topology: { kind: 'workflow', supervisor: 'lead', steps: [] },
+      budget: { limit: 1 },
+    });
+  expect(make).toThrow(TroupeError);
+  expect(make).toThrow('team loop: topology.steps: expected at least 1 entry');
+});
+
+test('mistakes between the parts are found before anything is spent', async () => {
+  const made = team({
+    name: 'lost',
+    agents: { lead: supervisor({ role: 'r', model: 'extractive/classic' }), one: worker({ role: 'r', model: 'extractive/classic', tools: ['serch_files'] }) },
+    topology: { kind: 'workflow', supervisor: 'lead', steps: [{ id: 'a', agent: 'one', task: 't', needs: ['b'] }] },
+    budget: { limit: 1 },
+  });
+  await expect(made.run('t', { bus: 'memory' })).rejects.toThrow(/topology\.steps\[0\]\.needs\[0\]: unknown step "b".*unknown tool "serch_files"/);
+});
+
+test('a run that has used its money up is paused, and goes on after a raise without a call made twice', async () => {
+  const bus = await openBus('memory');
+  onTestFinished(() => bus.close());
+  const model = scout();
+  const made = trip(0.0007);
+  const paused = await made.run('What to pack?', { bus, models: [model] });
+  expect(paused.status).toBe('paused');
+  const before = model.calls.length;
+  await raiseBudget(bus, paused.run, undefined, 10_000_000n, { by: 'test', why: 'worth it' });
+  expect(await made.resume(paused.run, { bus, models: [model] })).toMatchObject({ status: 'completed', output: { coat: true } });
+  expect(model.calls.length).toBe(2);
+  expect(before).toBeLessThan(2);
+});
+
+test('a person who is a function is asked, as often as there is something to decide', async () => {
+  const asking = team({
+    name: 'asking',
+    prices: { 'scripted/any': { input: 0, output: 0 } },
+    agents: {
+      lead: supervisor({ role: 'r', model: 'scripted/any' }),
+      one: worker({ role: 'r', model: 'scripted/any' }),
+      judge: reviewer({ role: 'r', model: 'scripted/any' }),
+    },
+    topology: {
+      kind: 'workflow',
+      supervisor: 'lead',
+      reviewer: 'judge',
+      review_rounds: 0,
+      on_rejected: 'ask',
+      steps: [
+        { id: 'first', agent: 'one', task: 'Begin.' },
+        { id: 'second', agent: 'one', task: 'Go on.', needs: ['first'] },
+      ],
+    },
+    budget: { limit: 0.01 },
+  });
+  const model = createScriptedAdapter(({ format }) => ({
+    json: format === 'verdict' ? { verdict: 'revise', reasons: ['thin'], confidence: 1 } : { text: 'Done.', citations: [] },
+  }));
+  const questions: string[] = [];
+  const ended = await asking.run('Do it.', {
+    bus: 'memory',
+    models: [model],
+    ask: ({ question }) => {
+      questions.push(question);
+      return { decision: 'approve' };
+    },
+  });
+  expect(ended.status).toBe('completed');
+  expect(questions).toEqual([expect.stringContaining('Step first'), expect.stringContaining('Step second')]);
+  const waiting = await asking.run('Do it.', { bus: 'memory', models: [model] });
+  expect(waiting.status).toBe('waiting');
+});
