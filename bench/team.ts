@@ -56,6 +56,8 @@ export const benchTeam: Team = withHash({
     concurrency: 1,
     reviewRounds: 0,
     onRejected: 'fail',
+    reviewers: [],
+    merge: 'all',
     steps: [{ id: 'only', agent: 'worker', task: 'Do nothing.', needs: [], onFailure: 'fail' }],
   },
   budget: {
@@ -68,7 +70,7 @@ export const benchTeam: Team = withHash({
     grantMs: 600_000,
     waitMs: 60_000,
   },
-  limits: { deadlineMs: 600_000, askMs: 600_000 },
+  limits: { deadlineMs: 600_000, askMs: 600_000, depth: 1 },
 });
 
 /** The same work with nothing around it: what a run costs without a journal, money or actors. */

@@ -7,7 +7,7 @@ import { failure, type Failure } from '../protocols/failure.ts';
 import { parseFormat, unfenced, type Citation, type formats, type Parsed, type Report } from '../protocols/formats.ts';
 import type { ChatMessage, FormatName, ModelReply, ModelRequest } from '../protocols/model.ts';
 import { answerShape, readOutput } from '../protocols/output.ts';
-import type { Finding } from '../protocols/task.ts';
+import type { Feedback, Finding } from '../protocols/task.ts';
 import type { z } from 'zod';
 
 export const systemMessage = (profile: AgentProfile, duties: readonly string[]): ChatMessage => ({
@@ -38,6 +38,10 @@ export const findingLines = (findings: readonly Finding[]): string =>
       [`## ${step} (${agent})`, text, ...(citations.length > 0 ? ['Sources:', citationLines(citations)] : [])].join('\n'),
     )
     .join('\n\n');
+
+/** What was said against the last attempt, and that attempt. */
+export const feedbackLines = ({ reasons, previous }: Feedback): string =>
+  [...reasons.map((reason) => `- ${reason}`), '', 'Your last answer was:', previous].join('\n');
 
 export const REPORT_DUTY =
   'Answer with JSON {"text", "citations": [{"file", "line", "quote"}]}: mark each statement of the text with [n], the number of its citation from 1; ' +

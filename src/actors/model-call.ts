@@ -37,6 +37,8 @@ export type Calling = {
   readonly saves: boolean;
   /** Why the chart's own work failed. */
   readonly failure: Failure | undefined;
+  /** Accounts below the run's that pay, the outermost first. */
+  readonly payer: readonly string[];
 };
 
 export const notCalled = {
@@ -48,6 +50,7 @@ export const notCalled = {
   granted: undefined,
   saves: false,
   failure: undefined,
+  payer: [],
 } satisfies Omit<Calling, 'profile'>;
 
 /** Replies that do not have the form may be asked for again so often. */
@@ -100,12 +103,15 @@ const canSave = ({ profile, saves }: Calling): boolean => profile.cheaper !== un
 const nearsEnd = ({ cheaper }: AgentProfile, { leftNanos, amountNanos }: PayloadOf<'budget.granted'>): boolean =>
   BigInt(leftNanos) + BigInt(amountNanos) <= BigInt(cheaper!.fromLeftNanos);
 
-/** The request, to the model that the money is for (C4). */
-export const toModel = (calling: Calling, request: ModelRequest): ModelRequest => {
-  const { cheaper } = calling.profile;
-  if (!cheaper) return request;
-  return calling.saves ? { ...request, model: cheaper.model } : { ...request, hasCheaper: true };
-};
+/** The request, to the model that the money is for (C4), and from the accounts that pay for it. */
+export const toModel = ({ profile: { cheaper }, saves, payer }: Calling, request: ModelRequest): ModelRequest => ({
+  ...request,
+  ...(cheaper && (saves ? { model: cheaper.model } : { hasCheaper: true })),
+  ...paidBy(payer),
+});
+
+/** Nothing is said of accounts where the run's own pays. */
+export const paidBy = (payer: readonly string[]): { payer?: string[] } => (payer.length > 0 ? { payer: [...payer] } : {});
 
 /** A reply that is not what was asked for, and why. */
 type Misfit = { readonly reply: ModelReply; readonly problem: string };

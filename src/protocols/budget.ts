@@ -34,6 +34,8 @@ export const Quote = z.object({
   purpose: z.enum(['work', 'closing']).optional(),
   /** Whoever asks has a cheaper model for this call: a veto for want of money pauses nobody. */
   hasCheaper: z.boolean().optional(),
+  /** Accounts below the run's that pay, the outermost first; one that is not there is left out. */
+  payer: z.array(z.string()).optional(),
 });
 export type Quote = z.infer<typeof Quote>;
 

@@ -48,6 +48,26 @@ export type AddressParts = { readonly run: RunId; readonly role: string; readonl
 export const address = (run: RunId, role: string, agent?: string, key?: string): Address =>
   [run, role, ...(agent === undefined ? [] : [agent]), ...(key === undefined ? [] : [key])].join('.') as Address;
 
+const KEY_CHARS = 64;
+
+/**
+ * The key of whoever is given an attempt at a step, by a supervisor whose own key is `key` (empty: the run's). It begins with
+ * that key; what is too long, or could be read in two ways, is cut and told apart by a hash of all of it.
+ */
+export const keyWithin = (key: string, step: string, attempt: number): string => {
+  const whole = `${key === '' ? '' : `${key}-`}${step}-${attempt}`;
+  if (whole.length <= KEY_CHARS && !/-\d+-/.test(step)) return whole;
+  const told = hash(JSON.stringify([key, step, attempt]));
+  return `${whole.slice(0, KEY_CHARS - told.length - 1)}-${told}`;
+};
+
+/** FNV-1a in 64 bits, as letters and digits. */
+const hash = (text: string): string => {
+  let sum = 0xcbf29ce484222325n;
+  for (const letter of text) sum = BigInt.asUintN(64, (sum ^ BigInt(letter.codePointAt(0)!)) * 0x100000001b3n);
+  return sum.toString(36);
+};
+
 /** The parts of an address. The address was parsed at the edge; a role is always there. */
 export const parseAddress = (of: Address): AddressParts => {
   const [run, role, agent, key] = of.split('.');

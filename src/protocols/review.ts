@@ -15,6 +15,8 @@ export const ReviewRequest = message('review.request', {
   instructions: z.string(),
   text: z.string(),
   citations: z.array(Citation),
+  /** Accounts below the run's that pay for it, the outermost first. */
+  payer: z.array(Name).optional(),
 });
 
 export const ReviewVerdict = message('review.verdict', {

@@ -6,8 +6,9 @@
  */
 import { z } from 'zod';
 import { Failure } from './failure.ts';
-import { Citation } from './formats.ts';
+import { Citation, Report } from './formats.ts';
 import { Name } from './ids.ts';
+import { StepOutcome } from './lifecycle.ts';
 import { message } from './message.ts';
 
 /** The result of a step that this task builds on. */
@@ -28,6 +29,10 @@ export const TaskAssign = message('task.assign', {
   feedback: Feedback.optional(),
   /** When the run gives up, milliseconds since 1970: an answer that comes later is of no use to anybody. */
   deadline: z.number().optional(),
+  /** Accounts below the run's that pay for it, the outermost first: of the teams that it is done for. */
+  payer: z.array(Name).optional(),
+  /** To a team: how many teams stand above it. */
+  depth: z.number().int().positive().optional(),
 });
 
 export const TaskCancel = message('task.cancel', { reason: z.string() });
@@ -42,10 +47,16 @@ export const TaskCompleted = message('task.completed', {
   /** How the agent came to it, apart from the answer. */
   reasoning: z.string().optional(),
   turns: z.number().int().nonnegative(),
+  /** Of a team: how its own steps ended. */
+  steps: z.array(StepOutcome).optional(),
 });
 
 export const TaskFailed = message('task.failed', {
   step: Name,
   attempt: z.number().int().positive(),
   failure: Failure,
+  /** What was done all the same. */
+  partial: Report.optional(),
+  /** Of a team: how its own steps ended. */
+  steps: z.array(StepOutcome).optional(),
 });

@@ -12,6 +12,8 @@ export const ToolRequest = z.object({
   call: ToolCall,
   /** Whose list of tools counts: the agent's name. */
   agent: z.string(),
+  /** As a model request's. */
+  payer: z.array(z.string()).optional(),
 });
 export type ToolRequest = z.infer<typeof ToolRequest>;
 

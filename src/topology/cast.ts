@@ -8,11 +8,13 @@ import { TroupeError } from '../protocols/failure.ts';
 import { address, parseAddress, type Address, type RunId } from '../protocols/ids.ts';
 import type { Definition } from '../runtime/fold.ts';
 import type { SupervisorInput } from '../actors/supervisor/policy.ts';
+import type { ConvenerInput } from '../actors/convener/machine.ts';
+import type { PeerInput } from '../actors/peer/machine.ts';
 import type { BudgetInput } from '../actors/budget/desk.ts';
 import type { ReviewerInput } from '../actors/reviewer/machine.ts';
 import type { WorkerInput } from '../actors/worker/machine.ts';
 import { charts } from './charts.ts';
-import { hostedAgents, type HostedAgent, type Team, type TeamAgent, type Topology } from './team.ts';
+import { topologyOf, type HostedAgent, type Supervised, type Team, type TeamAgent, type Topology } from './team.ts';
 
 /** The model of each agent by its name, and its cheaper one by `cheaperOf` that: chosen once for a run. */
 export type Models = Readonly<Record<string, string>>;
@@ -53,19 +55,30 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
   });
 
   return (at) => {
-    const { run: of, role, agent: name } = parseAddress(at);
+    const { run: of, role, agent: name, key = '' } = parseAddress(at);
     if (of !== run) return undefined;
     const agent = name === undefined || !Object.hasOwn(team.agents, name) ? undefined : team.agents[name];
     switch (role) {
       case 'supervisor':
-        return { chart: charts.supervisor, input: supervisorInput(run, team, profile), account };
+        if (name === undefined && team.topology.kind === 'peers') return convened(run, team, team.topology);
+        return supervised(run, team, profile, name === undefined ? undefined : { name, key });
+      case 'peer':
+        return agent?.kind === 'worker' && team.topology.kind === 'peers' ? peerIn(run, team, team.topology, profile(agent)) : undefined;
       case 'worker':
-        return agent?.kind === 'worker' ? { chart: charts.worker, input: { profile: profile(agent) } satisfies WorkerInput, account } : undefined;
+        // A supervisor that does a step itself is a worker by its own name.
+        if (agent?.kind !== 'worker' && agent?.kind !== 'supervisor') return undefined;
+        return { chart: charts.worker, input: { profile: profile(agent) } satisfies WorkerInput, account };
       case 'reviewer':
         if (agent?.kind !== 'reviewer') return undefined;
         return {
           chart: charts.reviewer,
-          input: { profile: profile(agent), approver, askBelow: agent.askBelow, askMs: team.limits.askMs } satisfies ReviewerInput,
+          input: {
+            profile: profile(agent),
+            approver,
+            askBelow: agent.askBelow,
+            askMs: team.limits.askMs,
+            approval: `review-${key}-${agent.name}`,
+          } satisfies ReviewerInput,
           account,
         };
       case 'budget':
@@ -78,22 +91,70 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
   };
 };
 
-/** Near the end is where no more is left than `cheaperFrom` leaves of what the agent may spend. */
-const cheaperFor = ({ budget }: Team, { budget: own }: HostedAgent, model: string | undefined): Pick<AgentProfile, 'cheaper'> => {
+/**
+ * Near the end is where no more is left than `cheaperFrom` leaves of what the agent may spend: of its own money, of the least
+ * that a team has which it works for, or of the run's.
+ */
+const cheaperFor = (team: Team, agent: HostedAgent, model: string | undefined): Pick<AgentProfile, 'cheaper'> => {
   if (model === undefined) return {};
-  const limit = own?.sliceNanos ?? own?.limits.find(({ measure }) => measure === 'money')?.amount ?? budget.limitNanos;
-  return { cheaper: { model, fromLeftNanos: ((BigInt(limit) * BigInt(100 - (budget.cheaperFrom ?? 100))) / 100n).toString() } };
+  const { budget } = team;
+  const limits = moneyOf(agent.budget) ?? leastOf(teamsOf(team, agent.name).flatMap((above) => moneyOf(above.budget) ?? [])) ?? BigInt(budget.limitNanos);
+  return { cheaper: { model, fromLeftNanos: ((limits * BigInt(100 - (budget.cheaperFrom ?? 100))) / 100n).toString() } };
 };
 
-const supervisorInput = (run: RunId, team: Team, profile: (agent: HostedAgent) => AgentProfile): SupervisorInput => {
-  const { topology, limits } = team;
-  const lead = team.agents[topology.supervisor];
+const moneyOf = (own: HostedAgent['budget']): bigint | undefined => {
+  const amount = own?.sliceNanos ?? own?.limits.find(({ measure }) => measure === 'money')?.amount;
+  return amount === undefined ? undefined : BigInt(amount);
+};
+
+const leastOf = (amounts: readonly bigint[]): bigint | undefined =>
+  amounts.reduce<bigint | undefined>((least, one) => (least === undefined || one < least ? one : least), undefined);
+
+type TeamWithin = Extract<TeamAgent, { kind: 'team' }>;
+
+/** The teams inside the run's in which the agent has a part. */
+const teamsOf = ({ agents }: Team, name: string): TeamWithin[] =>
+  Object.values(agents).filter((agent): agent is TeamWithin => agent.kind === 'team' && partsIn(agent.topology).includes(name));
+
+/** Everybody whom a topology names, once each. */
+const partsIn = (topology: Topology): readonly string[] =>
+  topology.kind === 'peers' ? topology.peers : [...new Set([topology.supervisor, ...topology.reviewers, ...membersOf(topology)])];
+
+type ProfileOf = (agent: HostedAgent) => AgentProfile;
+
+type Peers = Extract<Topology, { kind: 'peers' }>;
+
+/** Whoever opens and closes a run of peers. */
+const convened = (run: RunId, team: Team, { peers, patienceMs }: Peers): Definition => {
+  const account = accountOf(run, team);
+  const { deadlineMs, askMs } = team.limits;
+  const input: ConvenerInput = { run, peers, account, approver: approverOf(run), deadlineMs, askMs, patienceMs };
+  return { chart: charts.convener, input };
+};
+
+const peerIn = (run: RunId, team: Team, { peers, rules, patienceMs }: Peers, profile: AgentProfile): Definition => {
+  const input: PeerInput = { run, profile, peers, rules, patienceMs, convener: supervisorOf(run) };
+  return { chart: charts.peer, input, account: accountOf(run, team) };
+};
+
+/** The supervisor of the run, or of the team `within` it. */
+const supervised = (run: RunId, team: Team, profile: ProfileOf, within: SupervisorInput['team']): Definition | undefined => {
+  const { limits, agents } = team;
+  const topology = topologyOf(team, within?.name);
+  if (!topology) return undefined;
+  const lead = agents[topology.supervisor];
   if (lead?.kind !== 'supervisor') throw new TroupeError('AGENT_UNKNOWN', `team ${team.name} has no agent "${topology.supervisor}" to supervise it`);
-  return {
+  const members = membersOf(topology);
+  const account = accountOf(run, team);
+  const input: SupervisorInput = {
     run,
+    team: within,
     profile: profile(lead),
-    agents: workersOf(topology).map((name) => ({ name, description: describe(team.agents[name]!) })),
-    reviewer: topology.reviewer,
+    agents: members.map((name) => ({ name, description: describe(agents[name]!) })),
+    teams: members.filter((name) => agents[name]!.kind === 'team'),
+    maxDepth: limits.depth,
+    reviewers: topology.reviewers,
+    merge: topology.merge,
     plan: topology.kind === 'workflow' ? topology.steps : undefined,
     inputs: team.texts,
     maxSteps: topology.kind === 'workflow' ? topology.steps.length : topology.maxSteps,
@@ -102,16 +163,18 @@ const supervisorInput = (run: RunId, team: Team, profile: (agent: HostedAgent) =
     onRejected: topology.onRejected,
     deadlineMs: limits.deadlineMs,
     askMs: limits.askMs,
-    account: accountOf(run, team),
+    account,
     approver: approverOf(run),
-    answersPartly: team.budget.onExhausted === 'answer',
+    // What is kept back is for the answer of the run.
+    answersPartly: within === undefined && team.budget.onExhausted === 'answer',
   };
+  return { chart: charts.supervisor, input, account };
 };
 
 /** The id of the run's account in its tree. */
 export const runAccount = (run: RunId, { budget }: Pick<Team, 'budget'>): string => (budget.account === undefined ? run : `${budget.account}/${run}`);
 
-/** The run's account, and below it one for each agent that has something of its own. */
+/** The run's account, and below it one for each team inside it, and for each agent that has something of its own. */
 export const accountsOf = (run: RunId, team: Pick<Team, 'budget' | 'agents' | 'topology'>): AccountSpec[] => {
   const { budget, topology } = team;
   const id = runAccount(run, team);
@@ -121,20 +184,21 @@ export const accountsOf = (run: RunId, team: Pick<Team, 'budget' | 'agents' | 't
       ...(budget.account !== undefined && { parent: budget.account }),
       limits: [{ measure: 'money', amount: budget.limitNanos, window: 'total' }, ...budget.limits],
     },
-    ...hostedAgents(team).flatMap(({ name, budget: own }): AccountSpec[] =>
-      own
-        ? [
-            {
-              id: `${id}/${name === topology.supervisor ? 'supervisor' : name}`,
-              parent: id,
-              limits: own.limits,
-              ...(own.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }),
-            },
-          ]
-        : [],
-    ),
+    ...accountsBelow(id, team, topology, []),
   ];
 };
+
+/** Of those whom the topology names. An agent with money of its own has it in each team that it works in. */
+const accountsBelow = (parent: string, team: Pick<Team, 'agents'>, topology: Topology, above: readonly string[]): AccountSpec[] =>
+  partsIn(topology).flatMap((name): AccountSpec[] => {
+    const agent = Object.hasOwn(team.agents, name) ? team.agents[name]! : undefined;
+    if (!agent || agent.kind === 'external' || above.includes(name)) return [];
+    const { budget: own } = agent;
+    if (agent.kind !== 'team' && !own) return [];
+    const id = `${parent}/${topology.kind !== 'peers' && name === topology.supervisor ? 'supervisor' : name}`;
+    const account = { id, parent, limits: own?.limits ?? [], ...(own?.sliceNanos !== undefined && { sliceNanos: own.sliceNanos }) };
+    return agent.kind === 'team' ? [account, ...accountsBelow(id, team, agent.topology, [...above, name])] : [account];
+  });
 
 const budgetInput = (run: RunId, team: Team): BudgetInput => {
   const { grantMs, waitMs, orphans, onExhausted, keptBackNanos, thresholds } = team.budget;
@@ -150,11 +214,14 @@ const budgetInput = (run: RunId, team: Team): BudgetInput => {
   };
 };
 
-const workersOf = (topology: Topology): readonly string[] =>
-  topology.kind === 'workflow'
-    ? [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))]
-    : topology.workers;
+/** Whom steps are given to. */
+const membersOf = (topology: Supervised): readonly string[] =>
+  topology.kind === 'workflow' ? [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))] : topology.workers;
 
 /** As the supervisor's model is told of an agent. */
-const describe = (agent: TeamAgent): string =>
-  [agent.role, agent.goal, ...(agent.kind !== 'external' && agent.tools.length > 0 ? [`tools: ${agent.tools.join(', ')}`] : [])].filter(Boolean).join('; ');
+const describe = (agent: TeamAgent): string => {
+  if (agent.kind === 'team') return agent.role;
+  return [agent.role, agent.goal, ...(agent.kind !== 'external' && agent.tools.length > 0 ? [`tools: ${agent.tools.join(', ')}`] : [])]
+    .filter(Boolean)
+    .join('; ');
+};

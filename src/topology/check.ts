@@ -5,14 +5,15 @@
  * An error keeps the team from running. A warning is something that was probably meant otherwise.
  */
 import { fewestTokens } from '../actors/conversation.ts';
+import { roundsToAll } from '../actors/peer/gossip.ts';
 import { EVIDENCE_TOOL } from '../actors/reviewer/policy.ts';
-import { schemaProblems } from '../protocols/output.ts';
 import { formatDollars, type Rates } from '../protocols/money.ts';
-import { inputsAskedBy, planIssues } from './check-steps.ts';
+import { schemaProblems } from '../protocols/output.ts';
+import { cyclesIn, inputsAskedBy, planIssues } from './check-steps.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
-import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
-import { dollars, isExternal, type AgentFile, type TeamFile } from './schema.ts';
+import { candidatesOf, FREE, providerOf, ratesOf, reviewersOf, scriptedModels } from './resolve.ts';
+import { dollars, isExternal, type AgentFile, type PersonFile, type SupervisedFile, type TeamFile, type TopologyFile } from './schema.ts';
 import type { StepFile } from './step.ts';
 import { knownHint } from './suggest.ts';
 
@@ -30,24 +31,38 @@ export type Catalogue = {
 };
 
 export const checkTeam = (file: TeamFile, catalogue: Catalogue): Issue[] => {
-  const hosted = withoutExternals(file);
+  const hosted = hostedIn(file);
   return [
-    ...orElse(roleIssues(file), () => unusedAgentIssues(file)),
+    ...orElse([...roleIssues(file), ...teamCycleIssues(file)], () => [
+      ...unusedAgentIssues(file),
+      ...depthIssues(file),
+      ...handUpIssues(file),
+      ...peerIssues(file),
+    ]),
     ...externalIssues(file),
     ...stepIssues(file),
     ...toolIssues(hosted, catalogue),
     ...outputIssues(hosted),
     ...orElse(modelIssues(hosted, catalogue), () => cheaperIssues(hosted, catalogue)),
-    ...budgetIssues(hosted, catalogue),
+    ...budgetIssues(withoutExternals(file), hosted, catalogue),
     ...grantIssues(hosted),
     ...orElse(placeholderIssues(file), () => unusedInputIssues(hosted, file, catalogue)),
   ];
 };
 
-/** The file with the agents that Troupe plays: an external one has no model, no tools and no money here. */
+/** The file with those that have money here: an external agent has none. */
 const withoutExternals = (file: TeamFile): TeamFile => ({
   ...file,
   agents: Object.fromEntries(Object.entries(file.agents).filter(([, agent]) => !isExternal(agent))),
+});
+
+/** A file as far as Troupe plays its agents. */
+type Hosted = Omit<TeamFile, 'agents'> & { readonly agents: Readonly<Record<string, PersonFile>> };
+
+/** The file with the agents that Troupe plays: neither an external one nor a team has a model and tools here. */
+const hostedIn = (file: TeamFile): Hosted => ({
+  ...file,
+  agents: Object.fromEntries(Object.entries(file.agents).filter((entry): entry is [string, PersonFile] => entry[1].kind !== 'team' && !isExternal(entry[1]))),
 });
 
 /** What follows from other mistakes is looked for when there are none: who mistypes a name has not left its bearer out. */
@@ -55,43 +70,83 @@ const orElse = (issues: Issue[], others: () => Issue[]): Issue[] => (issues.leng
 
 // --- agents ----------------------------------------------------------------------------------------------------------------
 
-type Use = { readonly path: Path; readonly name: string; readonly kind: AgentFile['kind'] };
+/** A topology of the file: its own, or that of a team inside it. */
+type Place = { readonly path: Path; readonly topology: TopologyFile; readonly team: string | undefined };
 
-/** Each place where the topology names an agent, and the kind it has to be of. */
-const uses = ({ topology }: TeamFile): Use[] => [
-  { path: ['topology', 'supervisor'], name: topology.supervisor, kind: 'supervisor' },
-  ...(topology.reviewer === undefined ? [] : [{ path: ['topology', 'reviewer'], name: topology.reviewer, kind: 'reviewer' as const }]),
-  ...workerUses(topology),
+const places = ({ topology, agents }: TeamFile): Place[] => [
+  { path: ['topology'], topology, team: undefined },
+  ...Object.entries(agents).flatMap(([name, agent]): Place[] =>
+    agent.kind === 'team' ? [{ path: ['agents', name, 'topology'], topology: agent.topology, team: name }] : [],
+  ),
 ];
 
-const workerUses = (topology: TeamFile['topology']): Use[] => {
+type Use = { readonly path: Path; readonly name: string; readonly kinds: readonly AgentFile['kind'][] };
+
+/** Each place where a topology names an agent, and the kinds it may be of. */
+const uses = (file: TeamFile): Use[] => places(file).flatMap(usesIn);
+
+const usesIn = ({ path, topology }: Pick<Place, 'path' | 'topology'>): Use[] => [
+  ...(topology.kind === 'peers' ? [] : leadUses(path, topology)),
+  ...memberUses(path, topology),
+];
+
+const leadUses = (path: Path, topology: SupervisedFile): Use[] => [
+  { path: [...path, 'supervisor'], name: topology.supervisor, kinds: ['supervisor'] },
+  ...(topology.reviewer === undefined ? [] : [{ path: [...path, 'reviewer'], name: topology.reviewer, kinds: ['reviewer'] as const }]),
+  ...(topology.reviewers ?? []).map((name, index) => ({ path: [...path, 'reviewers', index], name, kinds: ['reviewer'] as const })),
+];
+
+const memberUses = (path: Path, topology: TopologyFile): Use[] => {
+  const kinds = ['worker', 'team'] as const;
   switch (topology.kind) {
     case 'centralised':
-      return topology.workers.map((name, index) => ({ path: ['topology', 'workers', index], name, kind: 'worker' }));
+      return topology.workers.map((name, index) => ({ path: [...path, 'workers', index], name, kinds }));
     case 'workflow':
       return topology.steps.flatMap(({ agent, fallback }, index) => [
-        { path: ['topology', 'steps', index, 'agent'], name: agent, kind: 'worker' as const },
-        ...(fallback === undefined ? [] : [{ path: ['topology', 'steps', index, 'fallback'], name: fallback, kind: 'worker' as const }]),
+        { path: [...path, 'steps', index, 'agent'], name: agent, kinds },
+        ...(fallback === undefined ? [] : [{ path: [...path, 'steps', index, 'fallback'], name: fallback, kinds }]),
       ]);
+    case 'peers':
+      return topology.peers.map((name, index) => ({ path: [...path, 'peers', index], name, kinds: ['worker'] }));
   }
 };
 
 const roleIssues = (file: TeamFile): Issue[] => [
-  ...uses(file).flatMap(({ path, name, kind }): Issue[] => {
+  ...uses(file).flatMap(({ path, name, kinds }): Issue[] => {
     const agent = lookUp(file.agents, name);
-    if (!agent) return [{ code: 'AGENT_UNKNOWN', path, message: `unknown agent "${name}"`, hint: knownHint(name, ofKind(file, kind)) }];
-    if (agent.kind === kind) return [];
+    if (!agent) return [{ code: 'AGENT_UNKNOWN', path, message: `unknown agent "${name}"`, hint: knownHint(name, ofKind(file, kinds)) }];
+    if (kinds.includes(agent.kind)) return [];
     return [
       {
         code: 'AGENT_KIND',
         path,
-        message: `expected an agent of kind ${kind}, found "${name}", a ${agent.kind}`,
-        hint: `of that kind: ${ofKind(file, kind).join(', ') || 'none'}`,
+        message: `expected an agent of kind ${kinds.join(' or ')}, found "${name}", a ${agent.kind}`,
+        hint: `of that kind: ${ofKind(file, kinds).join(', ') || 'none'}`,
       },
     ];
   }),
-  ...(file.topology.kind === 'centralised' ? duplicateIssues(file.topology.workers, ['topology', 'workers']) : []),
+  ...places(file).flatMap(listIssues),
   ...misnamedIssues(file),
+];
+
+/** Lists of agents in a topology. */
+const listIssues = ({ path, topology }: Place): Issue[] =>
+  topology.kind === 'peers' ? duplicateIssues(topology.peers, [...path, 'peers']) : leadListIssues(path, topology);
+
+const leadListIssues = (path: Path, topology: SupervisedFile): Issue[] => [
+  ...(topology.kind === 'centralised' ? duplicateIssues(topology.workers, [...path, 'workers']) : []),
+  ...duplicateIssues(topology.reviewers ?? [], [...path, 'reviewers']),
+  ...(topology.reviewer !== undefined && topology.reviewers !== undefined
+    ? [
+        {
+          code: 'VALUE_INVALID' as const,
+          path: [...path, 'reviewer'],
+          onKey: true,
+          message: 'expected reviewer or reviewers, not both',
+          hint: 'put it into the list',
+        },
+      ]
+    : []),
 ];
 
 /** The supervisor's account is called `supervisor`, whatever the agent is. */
@@ -109,7 +164,8 @@ const misnamedIssues = ({ agents }: TeamFile): Issue[] => {
   ];
 };
 
-const ofKind = ({ agents }: TeamFile, kind: AgentFile['kind']): string[] => Object.keys(agents).filter((name) => agents[name]!.kind === kind);
+const ofKind = ({ agents }: TeamFile, kinds: readonly AgentFile['kind'][]): string[] =>
+  Object.keys(agents).filter((name) => kinds.includes(agents[name]!.kind));
 
 const unusedAgentIssues = (file: TeamFile): Issue[] => {
   const used = new Set(uses(file).map(({ name }) => name));
@@ -124,6 +180,54 @@ const unusedAgentIssues = (file: TeamFile): Issue[] => {
       hint: 'name it under topology, or remove it',
     }));
 };
+
+/** The teams that a topology gives steps to. */
+const teamsBelow = (file: TeamFile, topology: TopologyFile): Use[] => memberUses([], topology).filter(({ name }) => lookUp(file.agents, name)?.kind === 'team');
+
+/** No team may work for itself, by whatever way: every cycle once. */
+const teamCycleIssues = (file: TeamFile): Issue[] => {
+  const inside = places(file).filter(({ team }) => team !== undefined);
+  return cyclesIn(inside.map(({ team, topology }) => ({ id: team!, needs: teamsBelow(file, topology).map(({ name }) => name) }))).map((cycle): Issue => {
+    const { path, topology } = inside.find(({ team }) => team === cycle[0])!;
+    return {
+      code: 'TEAM_CYCLE',
+      path: memberUses(path, topology).find(({ name }) => name === cycle[1])!.path,
+      message: `these teams work for each other: ${cycle.join(' -> ')}`,
+      hint: 'no team may have a part in itself',
+    };
+  });
+};
+
+/** How many teams stand inside each other below the file's own topology. */
+const depthIssues = (file: TeamFile): Issue[] => {
+  const { depth } = file.limits;
+  const tooDeep = ({ path, topology }: Pick<Place, 'path' | 'topology'>, teams: readonly string[]): Issue[] =>
+    memberUses(path, topology).flatMap(({ path: at, name }): Issue[] => {
+      const agent = lookUp(file.agents, name);
+      if (agent?.kind !== 'team') return [];
+      const inside = [...teams, name];
+      if (inside.length >= depth) {
+        const message = `${['the team', ...inside].join(' -> ')} is ${inside.length + 1} teams inside each other; at most ${depth} are allowed`;
+        return [{ code: 'TEAM_TOO_DEEP', path: at, message, hint: 'raise limits.depth, 8 at most, or put the work of two teams into one' }];
+      }
+      return tooDeep({ path: ['agents', name, 'topology'], topology: agent.topology }, inside);
+    });
+  const issues = tooDeep({ path: ['topology'], topology: file.topology }, []);
+  return issues.filter((issue, index) => issues.findIndex(({ path }) => path.join() === issue.path.join()) === index);
+};
+
+/** Nobody stands above the supervisor of the whole team. */
+const handUpIssues = ({ topology }: TeamFile): Issue[] =>
+  topology.kind !== 'peers' && topology.on_rejected === 'hand_up'
+    ? [
+        {
+          code: 'VALUE_INVALID',
+          path: ['topology', 'on_rejected'],
+          message: 'nobody is above this supervisor to hand work up to',
+          hint: 'expected accept_with_note | fail | ask | take_over here; hand_up is for teams inside the team',
+        },
+      ]
+    : [];
 
 /** What is written for an agent that has no use for it. */
 const externalIssues = (file: TeamFile): Issue[] =>
@@ -144,19 +248,77 @@ const externalIssues = (file: TeamFile): Issue[] =>
 
 // --- steps -----------------------------------------------------------------------------------------------------------------
 
-const stepIssues = ({ topology, inputs }: TeamFile): Issue[] =>
-  topology.kind === 'workflow' ? planIssues({ steps: topology.steps, state: topology.state, inputs }, ['topology', 'steps']) : [];
+const stepIssues = (file: TeamFile): Issue[] =>
+  places(file).flatMap(({ path, topology }) =>
+    topology.kind === 'workflow' ? planIssues({ steps: topology.steps, state: topology.state, inputs: file.inputs }, [...path, 'steps']) : [],
+  );
 
 const duplicateIssues = (names: readonly string[], path: Path): Issue[] =>
   names.flatMap((name, index): Issue[] =>
     names.indexOf(name) < index ? [{ code: 'VALUE_DUPLICATE', path: [...path, index], message: `"${name}" is in the list already` }] : [],
   );
 
+// --- peers -----------------------------------------------------------------------------------------------------------------
+
+const peerIssues = ({ topology, agents }: TeamFile): Issue[] => {
+  if (topology.kind !== 'peers') return [];
+  const { peers, protocol, rounds, fanout, vote, weights } = topology;
+  const external = peers.flatMap((name, index): Issue[] => {
+    const agent = lookUp(agents, name);
+    if (!agent || !isExternal(agent)) return [];
+    return [
+      {
+        code: 'AGENT_KIND',
+        path: ['topology', 'peers', index],
+        message: `"${name}" is external, and a peer is played by Troupe`,
+        hint: 'remove it, or external: true',
+      },
+    ];
+  });
+  const strangers = Object.keys(weights)
+    .filter((name) => !peers.includes(name))
+    .map((name): Issue => ({
+      code: 'AGENT_UNKNOWN',
+      path: ['topology', 'weights', name],
+      onKey: true,
+      message: `"${name}" is none of the peers`,
+      hint: knownHint(name, peers),
+    }));
+  const isWeighted = protocol === 'debate' && vote === 'weighted';
+  const unused: Issue[] =
+    Object.keys(weights).length > 0 && !isWeighted
+      ? [
+          {
+            code: 'PEERS_UNUSED',
+            severity: 'warning',
+            path: ['topology', 'weights'],
+            onKey: true,
+            message: 'weights count only in a debate with vote: weighted',
+            hint: 'write both, or remove them',
+          },
+        ]
+      : [];
+  const needed = roundsToAll(peers.length, fanout);
+  const few: Issue[] =
+    protocol === 'gossip' && rounds < needed
+      ? [
+          {
+            code: 'PEERS_TOO_FEW_ROUNDS',
+            severity: 'warning',
+            path: ['topology', 'rounds'],
+            message: `a fact reaches ${peers.length} peers in ${needed} rounds with fanout ${fanout}, and there are ${rounds}`,
+            hint: 'raise rounds or fanout',
+          },
+        ]
+      : [];
+  return [...external, ...strangers, ...unused, ...few];
+};
+
 // --- tools -----------------------------------------------------------------------------------------------------------------
 
-const toolsOf = (agent: AgentFile): readonly string[] => (agent.kind === 'supervisor' ? [] : agent.tools);
+const toolsOf = (agent: PersonFile): readonly string[] => (agent.kind === 'supervisor' ? [] : agent.tools);
 
-const toolIssues = (file: TeamFile, { tools: known }: Catalogue): Issue[] => {
+const toolIssues = (file: Hosted, { tools: known }: Catalogue): Issue[] => {
   const hasFolder = Object.values(file.inputs).some(({ folder }) => folder !== undefined);
   return Object.entries(file.agents).flatMap(([agentName, agent]) => [
     ...toolsOf(agent).flatMap((name, index): Issue[] => {
@@ -194,7 +356,7 @@ const toolIssues = (file: TeamFile, { tools: known }: Catalogue): Issue[] => {
 };
 
 /** A schema that answers cannot be checked by. */
-const outputIssues = ({ agents }: TeamFile): Issue[] =>
+const outputIssues = ({ agents }: Hosted): Issue[] =>
   Object.entries(agents).flatMap(([name, agent]) =>
     agent.kind === 'reviewer' || !agent.output
       ? []
@@ -211,19 +373,19 @@ const outputIssues = ({ agents }: TeamFile): Issue[] =>
 type ModelUse = { readonly path: Path; readonly model: string };
 
 /** Each place where the file names a model, and not another place. */
-const modelUses = (file: TeamFile): ModelUse[] => [
+const modelUses = (file: Hosted): ModelUse[] => [
   ...Object.entries(file.models).flatMap(([alias, candidates]) => candidates.map((model, index) => ({ path: ['models', alias, index], model }))),
   ...modelKeys(file).filter(({ model }) => model.includes('/')),
 ];
 
 /** Each place where an agent names a model, by what stands there. */
-const modelKeys = ({ agents }: TeamFile): ModelUse[] =>
+const modelKeys = ({ agents }: Hosted): ModelUse[] =>
   Object.entries(agents).flatMap(([name, { model, cheaper_model: cheaper }]) => [
     { path: ['agents', name, 'model'], model },
     ...(cheaper === undefined ? [] : [{ path: ['agents', name, 'cheaper_model'], model: cheaper }]),
   ]);
 
-const modelIssues = (file: TeamFile, { providers: installed, models, price }: Catalogue): Issue[] => {
+const modelIssues = (file: Hosted, { providers: installed, models, price }: Catalogue): Issue[] => {
   const scripted = scriptedModels(file);
   const providers = scripted.length > 0 ? [...new Set([...installed, 'scripted'])] : installed;
   const known = [...Object.keys(file.models), ...providers.map((provider) => `${provider}/*`)];
@@ -261,14 +423,14 @@ const modelIssues = (file: TeamFile, { providers: installed, models, price }: Ca
 
 type Call = { readonly agent: string; readonly model: string; readonly nanos: bigint };
 
-const ratesFor = (file: TeamFile, model: string, { price }: Catalogue): Rates | undefined => {
+const ratesFor = (file: Hosted, model: string, { price }: Catalogue): Rates | undefined => {
   const own = lookUp(file.prices, model);
   if (own) return ratesOf(own);
   return scriptedModels(file).includes(model) ? FREE : price(model);
 };
 
 /** A cheaper model has to cost less than one, at least, of the models that it stands in for. */
-const cheaperIssues = (file: TeamFile, catalogue: Catalogue): Issue[] =>
+const cheaperIssues = (file: Hosted, catalogue: Catalogue): Issue[] =>
   Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
     if (agent.cheaper_model === undefined) return [];
     const ratesOfAll = (model: string) => candidatesOf(file, model).flatMap((one) => ratesFor(file, one, catalogue) ?? []);
@@ -295,7 +457,7 @@ const costsLess = (one: Rates, other: Rates): boolean => {
 };
 
 /** The least that a call of an agent can be granted for, by the cheapest of its models; none if no price is known. */
-const cheapestOf = (file: TeamFile, name: string, catalogue: Catalogue): Call[] => {
+const cheapestOf = (file: Hosted, name: string, catalogue: Catalogue): Call[] => {
   const agent = lookUp(file.agents, name);
   if (!agent) return [];
   const calls = candidatesOf(file, agent.model).flatMap((model): Call[] => {
@@ -303,6 +465,13 @@ const cheapestOf = (file: TeamFile, name: string, catalogue: Catalogue): Call[] 
     return rates ? [{ agent: name, model, nanos: catalogue.cheapestCall(model, rates, agent.limits.max_tokens) }] : [];
   });
   return cheapest(calls);
+};
+
+/** Of a team, the cheapest of its members' calls. */
+const cheapestBelow = (file: TeamFile, hosted: Hosted, name: string, catalogue: Catalogue): Call[] => {
+  const agent = lookUp(file.agents, name);
+  if (agent?.kind !== 'team') return cheapestOf(hosted, name, catalogue);
+  return cheapest(usesIn({ path: [], topology: agent.topology }).flatMap((use) => cheapestOf(hosted, use.name, catalogue)));
 };
 
 const cheapest = (calls: readonly Call[]): Call[] => calls.toSorted((a, b) => (a.nanos < b.nanos ? -1 : 1)).slice(0, 1);
@@ -321,21 +490,24 @@ const tooLittle = (path: Path, nanos: bigint, what: string, calls: readonly Call
 const sliceOf = (agent: AgentFile | undefined): bigint | undefined => (agent?.budget?.slice === undefined ? undefined : dollars(agent.budget.slice));
 
 /** Only an answer that closes a run may use what is kept back, so it counts where there is one. */
-const keptBack = ({ budget }: TeamFile): bigint => (budget.on_exhausted === 'answer' ? dollars(budget.keep_back) : 0n);
+const keptBack = ({ budget }: Pick<TeamFile, 'budget'>): bigint => (budget.on_exhausted === 'answer' ? dollars(budget.keep_back) : 0n);
 
-const budgetIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => [
-  ...orElse([...keepBackIssues(file, catalogue), ...sliceIssues(file)], () => poolIssues(file, catalogue)),
-  ...Object.keys(file.agents).flatMap((name) => agentBudgetIssues(file, name, catalogue)),
-  ...countIssues(file),
+const budgetIssues = (file: TeamFile, hosted: Hosted, catalogue: Catalogue): Issue[] => [
+  ...orElse([...keepBackIssues(hosted, catalogue), ...sliceIssues(file)], () => poolIssues(file, hosted, catalogue)),
+  ...Object.keys(file.agents).flatMap((name) => agentBudgetIssues(file, name, hosted, catalogue)),
+  ...countIssues(file, hosted),
 ];
 
 /** What agents without a slice share: the limit without the slices and without what is kept back. */
-const poolIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => {
+const poolIssues = (file: TeamFile, hosted: Hosted, catalogue: Catalogue): Issue[] => {
   const limit = dollars(file.budget.limit);
-  const slices = Object.values(file.agents).reduce((sum, agent) => sum + (sliceOf(agent) ?? 0n), 0n);
+  const slices = holdersIn(file, file.topology).reduce((sum, name) => sum + (sliceOf(lookUp(file.agents, name)) ?? 0n), 0n);
   const pool = limit - slices - keptBack(file);
-  const sharing = uses(file).filter(({ name }) => sliceOf(lookUp(file.agents, name)) === undefined);
-  const calls = cheapest(sharing.flatMap(({ name }) => cheapestOf(file, name, catalogue)));
+  const calls = cheapest(
+    holdersIn(file, file.topology)
+      .filter((name) => sliceOf(lookUp(file.agents, name)) === undefined)
+      .flatMap((name) => cheapestBelow(file, hosted, name, catalogue)),
+  );
   if (pool === limit) return tooLittle(['budget', 'limit'], limit, 'any call: the cheapest', calls, 'raise it, or name a cheaper model');
   return tooLittle(
     ['budget', 'limit'],
@@ -346,7 +518,7 @@ const poolIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => {
   );
 };
 
-const keepBackIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => {
+const keepBackIssues = (file: Hosted, catalogue: Catalogue): Issue[] => {
   const { keep_back: written, limit, on_exhausted: onExhausted } = file.budget;
   const kept = dollars(written);
   const path = ['budget', 'keep_back'];
@@ -371,25 +543,53 @@ const keepBackIssues = (file: TeamFile, catalogue: Catalogue): Issue[] => {
         hint: 'keep less back',
       },
     ];
+  if (file.topology.kind === 'peers') {
+    if (kept === 0n) return [];
+    return [{ code: 'BUDGET_UNUSED', severity: 'warning', path, message: 'nobody makes a closing answer among peers', hint: 'remove it' }];
+  }
   return tooLittle(path, kept, 'a closing answer: the cheapest', cheapestOf(file, file.topology.supervisor, catalogue), 'keep more back');
 };
 
-/** Slices are moved away when the run begins: all of them must be there, beside what is kept back. */
-const sliceIssues = (file: TeamFile): Issue[] => {
-  const limit = dollars(file.budget.limit);
-  let moved = keptBack(file);
-  return Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
-    const slice = sliceOf(agent);
-    if (slice === undefined) return [];
-    const left = limit - moved;
-    moved += slice;
-    if (slice <= left) return [];
-    const message = `a slice of ${formatDollars(slice)} is more than the ${formatDollars(left > 0n ? left : 0n)} that keep_back and the slices before it leave of the limit, ${formatDollars(limit)}`;
-    return [{ code: 'BUDGET_NOT_COVERED', path: ['agents', name, 'budget', 'slice'], message, hint: 'raise budget.limit, or make a slice smaller' }];
+/** Where an account takes its money from: the run's, or that of a team with money of its own. */
+type Purse = { readonly nanos: bigint; readonly of: string; readonly holders: readonly string[] };
+
+/** The accounts that slices are moved from, each with whom they are moved to: members of the team, and of the teams in it that have no slice. */
+const purses = (file: TeamFile): Purse[] => [
+  { nanos: dollars(file.budget.limit) - keptBack(file), of: 'the limit', holders: holdersIn(file, file.topology) },
+  ...places(file).flatMap(({ team, topology }): Purse[] => {
+    const budget = team === undefined ? undefined : lookUp(file.agents, team)?.budget;
+    const own = budget?.slice ?? budget?.limit;
+    return own === undefined ? [] : [{ nanos: dollars(own), of: `what team ${team} has`, holders: holdersIn(file, topology) }];
+  }),
+];
+
+/** Agents that a topology pays for, with those of the teams below it that have no slice. */
+const holdersIn = (file: TeamFile, topology: TopologyFile, above: readonly string[] = []): string[] => {
+  const names = usesIn({ path: [], topology }).map(({ name }) => name);
+  return [...new Set(names)].flatMap((name) => {
+    const agent = lookUp(file.agents, name);
+    const isOpen = agent?.kind === 'team' && agent.budget?.slice === undefined && !above.includes(name);
+    return isOpen ? holdersIn(file, agent.topology, [...above, name]) : [name];
   });
 };
 
-const agentBudgetIssues = (file: TeamFile, name: string, catalogue: Catalogue): Issue[] => {
+/** Slices are moved away when the run begins: all of them must be there, beside what is kept back. */
+const sliceIssues = (file: TeamFile): Issue[] =>
+  purses(file).flatMap(({ nanos, of, holders }) => {
+    let moved = 0n;
+    return holders.flatMap((name): Issue[] => {
+      const slice = sliceOf(lookUp(file.agents, name));
+      if (slice === undefined) return [];
+      const left = nanos - moved;
+      moved += slice;
+      if (slice <= left) return [];
+      const message = `a slice of ${formatDollars(slice)} is more than the ${formatDollars(left > 0n ? left : 0n)} that ${of === 'the limit' ? 'keep_back and ' : ''}the slices before it leave of ${of}, ${formatDollars(of === 'the limit' ? nanos + keptBack(file) : nanos)}`;
+      const hint = of === 'the limit' ? 'raise budget.limit, or make a slice smaller' : 'give the team more, or make a slice smaller';
+      return [{ code: 'BUDGET_NOT_COVERED', path: ['agents', name, 'budget', 'slice'], message, hint }];
+    });
+  });
+
+const agentBudgetIssues = (file: TeamFile, name: string, hosted: Hosted, catalogue: Catalogue): Issue[] => {
   const { budget } = file.agents[name]!;
   return (['slice', 'limit'] as const).flatMap((key): Issue[] => {
     const amount = budget?.[key];
@@ -407,21 +607,26 @@ const agentBudgetIssues = (file: TeamFile, name: string, catalogue: Catalogue): 
         },
       ];
     }
-    return tooLittle(path, nanos, 'any call: the cheapest', cheapestOf(file, name, catalogue), 'raise it, or name a cheaper model');
+    return tooLittle(path, nanos, 'any call: the cheapest', cheapestBelow(file, hosted, name, catalogue), 'raise it, or name a cheaper model');
   });
 };
 
 /** A call is granted only if all the seconds that it may take, and the shortest answer that is worth it, fit into the limits. */
-const countIssues = (file: TeamFile): Issue[] => {
-  const used = [...new Set(uses(file).map(({ name }) => name))].flatMap((name) => (lookUp(file.agents, name) ? [file.agents[name]!] : []));
-  if (used.length === 0) return [];
+const countIssues = (file: TeamFile, hosted: Hosted): Issue[] => {
+  const used = new Set(uses(file).map(({ name }) => name));
+  const people = (names: Iterable<string>): PersonFile[] => [...names].flatMap((name) => lookUp(hosted.agents, name) ?? []);
+  const membersOf = (name: string, agent: AgentFile): Iterable<string> =>
+    agent.kind === 'team' ? new Set(usesIn({ path: [], topology: agent.topology }).map((use) => use.name)) : [name];
   return [
-    ...countIssuesAt(['budget'], file.budget, used),
-    ...Object.entries(file.agents).flatMap(([name, agent]) => (agent.budget ? countIssuesAt(['agents', name, 'budget'], agent.budget, [agent]) : [])),
+    ...countIssuesAt(['budget'], file.budget, people(used)),
+    ...Object.entries(file.agents).flatMap(([name, agent]) =>
+      agent.budget ? countIssuesAt(['agents', name, 'budget'], agent.budget, people(membersOf(name, agent))) : [],
+    ),
   ];
 };
 
-const countIssuesAt = (path: Path, { call_s: seconds, tokens }: Pick<TeamFile['budget'], 'call_s' | 'tokens'>, agents: readonly AgentFile[]): Issue[] => {
+const countIssuesAt = (path: Path, { call_s: seconds, tokens }: Pick<TeamFile['budget'], 'call_s' | 'tokens'>, agents: readonly PersonFile[]): Issue[] => {
+  if (agents.length === 0) return [];
   const shortest = Math.min(...agents.map(({ limits }) => limits.timeout_s));
   const fewest = Math.min(...agents.map(({ limits }) => fewestTokens(limits.max_tokens)));
   return [
@@ -449,7 +654,7 @@ const countIssuesAt = (path: Path, { call_s: seconds, tokens }: Pick<TeamFile['b
 };
 
 /** A permission begins before its call; one that ends first counts as money spent while the call is still going on. */
-const grantIssues = ({ agents, budget: { grant_timeout_s: grantS } }: TeamFile): Issue[] =>
+const grantIssues = ({ agents, budget: { grant_timeout_s: grantS } }: Hosted): Issue[] =>
   Object.entries(agents)
     .filter(([, { limits }]) => limits.timeout_s >= grantS)
     .map(([name, { limits }]) => ({
@@ -465,12 +670,15 @@ const grantIssues = ({ agents, budget: { grant_timeout_s: grantS } }: TeamFile):
 /** Every text that inputs are filled into. */
 type Text = { readonly path: Path; readonly text: string; /** Names that stand for something else here. */ readonly knows?: string };
 
-const texts = ({ task, agents, topology }: TeamFile): Text[] => [
-  ...(task === undefined ? [] : [{ path: ['task'], text: task }]),
-  ...Object.entries(agents).flatMap(([name, agent]) =>
-    (['role', 'goal', 'backstory'] as const).map((key) => ({ path: ['agents', name, key], text: agent[key] })),
+const texts = (file: TeamFile): Text[] => [
+  ...(file.task === undefined ? [] : [{ path: ['task'], text: file.task }]),
+  ...Object.entries(file.agents).flatMap(([name, agent]) => {
+    const told = agent.kind === 'team' ? { role: agent.role ?? '' } : { role: agent.role, goal: agent.goal, backstory: agent.backstory };
+    return Object.entries(told).map(([key, text]) => ({ path: ['agents', name, key], text }));
+  }),
+  ...places(file).flatMap(({ path, topology }) =>
+    topology.kind === 'workflow' ? topology.steps.flatMap((step, index) => stepTexts(step, [...path, 'steps', index])) : [],
   ),
-  ...(topology.kind === 'workflow' ? topology.steps.flatMap((step, index) => stepTexts(step, ['topology', 'steps', index])) : []),
 ];
 
 const stepTexts = ({ task, default: instead, map }: StepFile, path: Path): Text[] => [
@@ -490,8 +698,8 @@ const placeholderIssues = (file: TeamFile): Issue[] =>
       })),
   );
 
-const unusedInputIssues = (hosted: TeamFile, file: TeamFile, { tools }: Catalogue): Issue[] => {
-  const asked = file.topology.kind === 'workflow' ? inputsAskedBy(file.topology.steps) : [];
+const unusedInputIssues = (hosted: Hosted, file: TeamFile, { tools }: Catalogue): Issue[] => {
+  const asked = places(file).flatMap(({ topology }) => (topology.kind === 'workflow' ? inputsAskedBy(topology.steps) : []));
   const filled = new Set([...texts(file).flatMap(({ text }) => placeholders(text)), ...asked]);
   const folderIsRead = Object.values(hosted.agents).some((agent) => toolsOf(agent).some((name) => tools.find((tool) => tool.name === name)?.needsFolder));
   return Object.entries(file.inputs)

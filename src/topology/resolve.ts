@@ -3,11 +3,12 @@ import type { LimitSpec, Measure } from '../protocols/account.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { GOAL_CHARS_MAX } from '../protocols/lifecycle.ts';
 import type { Rates } from '../protocols/money.ts';
+import type { PeerRules } from '../protocols/peer.ts';
 import type { Inputs } from './input.ts';
 import { fill } from './placeholder.ts';
-import { dollars, isExternal, type AgentFile, type TeamFile } from './schema.ts';
+import { dollars, isExternal, type AgentFile, type PeersFile, type PersonFile, type SupervisedFile, type TeamFile } from './schema.ts';
 import { resolveStep } from './step.ts';
-import { withHash, type HostedAgent, type Team, type TeamAgent, type Topology } from './team.ts';
+import { withHash, type HostedAgent, type Supervised, type Team, type TeamAgent, type Topology } from './team.ts';
 
 type Fill = (text: string) => string;
 
@@ -32,9 +33,9 @@ export const resolveTeam = (file: TeamFile, { folders, texts }: Inputs, task?: s
       Object.entries(file.rate_limits).map(([model, { max_parallel: maxParallel, rpm, tpm }]) => [model, defined({ maxParallel, rpm, tpm })]),
     ),
     agents: Object.fromEntries(Object.entries(file.agents).map(([name, agent]) => [name, resolveAgent(file, name, agent, filled)])),
-    topology: resolveTopology(file.topology, filled),
+    topology: file.topology.kind === 'peers' ? resolvePeers(file.topology) : resolveSupervised(file.topology, filled),
     budget: resolveBudget(file.budget),
-    limits: { deadlineMs: file.limits.deadline_s * 1_000, askMs: file.limits.answer_timeout_s * 1_000 },
+    limits: { deadlineMs: file.limits.deadline_s * 1_000, askMs: file.limits.answer_timeout_s * 1_000, depth: file.limits.depth },
   });
 };
 
@@ -77,6 +78,17 @@ const defined = (limits: Record<string, number | undefined>): Record<string, num
   Object.fromEntries(Object.entries(limits).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 
 const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fill): TeamAgent => {
+  if (agent.kind === 'team') {
+    const { role, topology, budget } = agent;
+    const members = membersOf(topology).flatMap((member) => (Object.hasOwn(file.agents, member) ? [file.agents[member]!.role ?? member] : []));
+    return {
+      kind: agent.kind,
+      name,
+      role: filled(role ?? `a team: ${members.join(', ')}`),
+      topology: resolveSupervised(topology, filled),
+      ...(budget && { budget: resolveAgentBudget(budget) }),
+    };
+  }
   const { max_tokens: maxTokens, attempts, timeout_s: timeoutS } = agent.limits;
   const timeoutMs = timeoutS * 1_000;
   const persona = { name, role: filled(agent.role), goal: filled(agent.goal), backstory: filled(agent.backstory) };
@@ -133,7 +145,7 @@ const resolveBudget = (budget: TeamFile['budget']): Team['budget'] => ({
   waitMs: budget.wait_timeout_s * 1_000,
 });
 
-const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<AgentFile['budget']>): NonNullable<HostedAgent['budget']> => ({
+const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<PersonFile['budget']>): NonNullable<HostedAgent['budget']> => ({
   ...(slice !== undefined && { sliceNanos: dollars(slice).toString() }),
   limits: [
     ...(limit === undefined ? [] : [{ measure: 'money' as const, amount: dollars(limit).toString(), window: 'total' as const }]),
@@ -141,9 +153,36 @@ const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<AgentFile[
   ],
 });
 
-const resolveTopology = (topology: TeamFile['topology'], filled: Fill): Topology => {
-  const { supervisor, reviewer, concurrency, review_rounds: reviewRounds, on_rejected: onRejected } = topology;
-  const shared = { supervisor, ...(reviewer !== undefined && { reviewer }), concurrency, reviewRounds, onRejected };
+/** The agents that steps may be given to. */
+const membersOf = (topology: SupervisedFile): readonly string[] =>
+  topology.kind === 'centralised' ? topology.workers : [...new Set(topology.steps.map(({ agent }) => agent))];
+
+export const reviewersOf = ({ reviewer, reviewers }: Pick<SupervisedFile, 'reviewer' | 'reviewers'>): readonly string[] =>
+  reviewers ?? (reviewer === undefined ? [] : [reviewer]);
+
+const resolvePeers = ({ kind, peers, reply_timeout_s: replyS, ...talk }: PeersFile): Topology => ({
+  kind,
+  peers,
+  patienceMs: replyS * 1_000,
+  rules: rulesOf(talk),
+});
+
+const rulesOf = ({ protocol, rounds, vote, weights, quorum, on_tie: onTie, fanout }: Omit<PeersFile, 'kind' | 'peers' | 'reply_timeout_s'>): PeerRules => {
+  switch (protocol) {
+    case 'contract_net':
+      return { protocol };
+    case 'debate':
+      return { protocol, rounds, vote, weights, quorum, onTie };
+    case 'refine':
+      return { protocol, rounds };
+    case 'gossip':
+      return { protocol, rounds, fanout };
+  }
+};
+
+const resolveSupervised = (topology: SupervisedFile, filled: Fill): Supervised => {
+  const { supervisor, merge, concurrency, review_rounds: reviewRounds, on_rejected: onRejected } = topology;
+  const shared = { supervisor, reviewers: [...reviewersOf(topology)], merge, concurrency, reviewRounds, onRejected };
   switch (topology.kind) {
     case 'centralised':
       return { kind: topology.kind, ...shared, workers: topology.workers, maxSteps: topology.max_steps };

@@ -147,12 +147,6 @@ const Reviewer = z.strictObject({
     .describe('Bounds of one review.'),
 });
 
-export const AgentFile = z.discriminatedUnion('kind', [Supervisor, Worker, Reviewer]);
-export type AgentFile = z.infer<typeof AgentFile>;
-
-type ExternalFile = Exclude<AgentFile, { kind: 'supervisor' }> & { readonly external: true };
-export const isExternal = (agent: AgentFile): agent is ExternalFile => agent.kind !== 'supervisor' && agent.external;
-
 const RateLimitFile = z.strictObject({
   max_parallel: z.number().int().min(1).max(10_000).optional().describe('Calls under way at once.'),
   rpm: z.number().int().min(1).optional().describe('Calls a minute.'),
@@ -163,19 +157,21 @@ const carryingOut = {
   supervisor: Name.describe('The agent of kind supervisor.'),
   concurrency: z.number().int().min(1).max(64).default(4).describe('Steps that may run at the same time.'),
   reviewer: Name.optional().describe("The agent of kind reviewer. Without one, each step's first result counts."),
+  reviewers: z.array(Name).min(1).max(8).optional().describe('Several agents of kind reviewer, who judge each result at the same time. Not beside `reviewer`.'),
+  merge: z.enum(['all', 'majority', 'any']).default('all').describe('Of several reviewers, how many must accept: all of them, more than half, or one.'),
   review_rounds: z.number().int().min(0).max(10).default(2).describe('Revisions that reviews may ask for, for each step.'),
   on_rejected: z
-    .enum(['accept_with_note', 'fail', 'ask'])
+    .enum(['accept_with_note', 'fail', 'ask', 'take_over', 'hand_up'])
     .default('accept_with_note')
     .describe(
-      'What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, or a person is asked.',
+      'What becomes of a step that the last permitted review did not accept: its result counts with the objections beside it, the step fails, a person is asked, the supervisor does it itself, or, in a team inside a team, the supervisor above decides by its own rule.',
     ),
 };
 
 const Centralised = z.strictObject({
   kind: z.literal('centralised').describe('The supervisor makes the plan, with its model.'),
   ...carryingOut,
-  workers: z.array(Name).min(1).describe('The agents of kind worker that steps may be given to.'),
+  workers: z.array(Name).min(1).describe('The agents of kind worker, and the teams, that steps may be given to.'),
   max_steps: z.number().int().min(1).max(64).default(6).describe('The most steps that a plan may have.'),
 });
 
@@ -192,6 +188,50 @@ const Workflow = z.strictObject({
     .describe('The plan. A step runs once what it needs is done; steps that do not need each other run at the same time.'),
   state: z.record(Name, ReducerFile).default({}).describe('Named values that steps write and read, for plans that go back. Empty when the run begins.'),
 });
+
+/** Of a team, and of a team inside it: a supervisor and a plan. */
+const Supervised = z.discriminatedUnion('kind', [Centralised, Workflow]);
+export type SupervisedFile = z.infer<typeof Supervised>;
+
+const Peers = z.strictObject({
+  kind: z.literal('peers').describe('No supervisor: the agents talk with each other directly, under a protocol that is sure to end.'),
+  peers: z.array(Name).min(2).max(16).describe('The agents of kind worker that take part. Where a rule needs an order it is this one.'),
+  protocol: z
+    .enum(['contract_net', 'debate', 'refine', 'gossip'])
+    .describe(
+      'contract_net: they bid, and the best bid does the work. debate: positions, critique, revised positions, a vote. refine: all edit one document until all accept it. gossip: each finds facts, and they spread.',
+    ),
+  rounds: z.number().int().min(1).max(20).default(3).describe('The most rounds of a debate, of edits, or of gossip.'),
+  reply_timeout_s: seconds().default(180).describe('How long peers wait for each other, seconds; they go on without one that is silent for longer.'),
+  vote: z
+    .enum(['majority', 'unanimous', 'weighted'])
+    .default('majority')
+    .describe('What decides a debate: more than half of the votes, all of them, or more than half by weight.'),
+  weights: z.record(Name, z.number().min(0).max(1_000)).default({}).describe('With vote: weighted, what the vote of each peer counts. Others count 1.'),
+  quorum: z.number().min(0).max(1).default(0.5).describe('The share of the votes, from 0 to 1, that must be given for a debate to be decided.'),
+  on_tie: z
+    .enum(['first', 'ask'])
+    .default('first')
+    .describe('What becomes of a tied debate: the first of those with most votes, by name, wins, or a person is asked.'),
+  fanout: z.number().int().min(1).max(15).default(2).describe('How many others each peer tells in a round of gossip.'),
+});
+export type PeersFile = z.infer<typeof Peers>;
+export type TopologyFile = SupervisedFile | PeersFile;
+
+const TeamWithin = z.strictObject({
+  kind: z.literal('team').describe('Does the steps that it is given with agents of its own: a supervisor, workers, other teams.'),
+  role: text().optional().describe('What the team is for, as the supervisor above it is told. Without it the roles of its members are told.'),
+  topology: Supervised.describe('Who works for whom inside the team; its agents stand beside it, under `agents`.'),
+  budget: AgentBudget.optional().describe('What of the budget is for the team and all below it, or how much of it at most.'),
+});
+
+export const AgentFile = z.discriminatedUnion('kind', [Supervisor, Worker, Reviewer, TeamWithin]);
+export type AgentFile = z.infer<typeof AgentFile>;
+/** An agent that is somebody, and not a team of others. */
+export type PersonFile = Exclude<AgentFile, { kind: 'team' }>;
+
+type ExternalFile = Extract<AgentFile, { external: boolean }> & { readonly external: true };
+export const isExternal = (agent: AgentFile): agent is ExternalFile => 'external' in agent && agent.external;
 
 export const TeamFile = z
   .strictObject({
@@ -213,7 +253,7 @@ export const TeamFile = z
       .default({})
       .describe('How fast models are asked, by all processes on the bus together; openai/* is all models of a provider.'),
     agents: z.record(Name, AgentFile).describe('Who is in the team.'),
-    topology: z.discriminatedUnion('kind', [Centralised, Workflow]).describe('Who works for whom, and who makes the plan.'),
+    topology: z.discriminatedUnion('kind', [...Supervised.options, Peers]).describe('Who works for whom, and who makes the plan.'),
     budget: z
       .strictObject({
         limit: Dollars.describe('The most that a run may cost, in dollars. No call is made that could go beyond it.'),
@@ -252,6 +292,7 @@ export const TeamFile = z
     limits: z
       .strictObject({
         deadline_s: seconds().default(900).describe('The longest that a run may take, seconds.'),
+        depth: z.number().int().min(1).max(8).default(4).describe('The most teams inside each other, the whole team being the first.'),
         answer_timeout_s: seconds().default(300).describe('How long a person may take over a question, seconds. Then the answer is no.'),
       })
       .prefault({})

@@ -18,7 +18,7 @@ import { newHostId } from './host-id.ts';
 import { readRecord } from './run-record.ts';
 import { resultOf } from './run-result.ts';
 import { sharedDefinition } from './shared-account.ts';
-import { externalAgents, type Team } from './team.ts';
+import { externalAgents, leadOf, topologyOf, type Team } from './team.ts';
 import { Workshop, type WorkshopOptions } from './workshop.ts';
 
 /** How the part that grants a team's money is named beside its agents'. */
@@ -48,7 +48,7 @@ export type ServiceChange = PlacementChange | { readonly kind: 'fenced' | 'back'
 type Known = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
 /** Messages with which the life of an actor begins. */
-const BIRTHS = new Set(['run.start', 'task.assign', 'review.request']);
+const BIRTHS = new Set(['run.start', 'task.assign', 'review.request', 'peer.convene']);
 
 /** What comes late for a run that has ended is folded; its actors are kept so long for more of it. */
 const LATE_MS = 30_000;
@@ -216,9 +216,9 @@ export class Service {
     const { name: team, topology, budget } = known.team;
     switch (role) {
       case 'supervisor':
-        return { team, agent: topology.supervisor, shared: false };
+        return partOfLead(known.team, agent);
       case 'approver':
-        return { team, agent: topology.supervisor, shared: true };
+        return { team, agent: leadOf(topology), shared: true };
       case 'budget':
         return budget.account === undefined ? { team, agent: BUDGET_PART, shared: true } : undefined;
       default:
@@ -275,6 +275,12 @@ export class Service {
     this.#runs.delete(run);
   }
 }
+
+/** A team inside the run's is played by whoever plays the agent that leads it. */
+const partOfLead = (team: Team, within: string | undefined): Part | undefined => {
+  const lead = within === undefined ? leadOf(team.topology) : topologyOf(team, within)?.supervisor;
+  return lead === undefined ? undefined : { team: team.name, agent: lead, shared: false };
+};
 
 const isEnd = ({ log, envelope, at }: Entry): boolean => {
   const run = runOf(log as Address);

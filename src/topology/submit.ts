@@ -10,7 +10,7 @@ import { checkedTask } from './resolve.ts';
 import type { RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
 import { BUDGET_PART, openKey } from './service.ts';
-import { hostedAgents, type Team } from './team.ts';
+import { hostedAgents, playedAgents, type Team } from './team.ts';
 
 export type Submitted = {
   readonly run: RunId;
@@ -37,7 +37,7 @@ export const submitRun = async (bus: Bus, team: Team, chooseModels: (team: Team)
 
 export const missingParts = (team: Team, hosts: readonly HostRecord[]): readonly string[] => {
   const played = new Set(hosts.flatMap(({ serves, draining }) => (serves?.team === team.name && !draining ? serves.agents : [])));
-  return [...Object.keys(team.agents), BUDGET_PART].filter((part) => !played.has(part));
+  return [...playedAgents(team), BUDGET_PART].filter((part) => !played.has(part));
 };
 
 const modelsFor = (team: Team, hosts: readonly HostRecord[], chooseModels: (team: Team) => Models): Models => {

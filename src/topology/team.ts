@@ -10,14 +10,40 @@ import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { Nanos, Rates } from '../protocols/money.ts';
 import { TeamStep } from './step.ts';
+import { PeerRules } from '../protocols/peer.ts';
+
+const AgentBudget = z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) });
 
 const Profile = AgentProfile.omit({ model: true, cheaper: true }).extend({
-  budget: z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) }).optional(),
+  budget: AgentBudget.optional(),
   /** `provider/name`; the first whose provider is ready is used. */
   models: z.array(z.string()).min(1),
   /** The same for the calls near the end of the money. */
   cheaperModels: z.array(z.string()).min(1).optional(),
 });
+
+const carryingOut = {
+  supervisor: Name,
+  reviewers: z.array(Name),
+  /** How many of the reviewers must accept. */
+  merge: z.enum(['all', 'majority', 'any']),
+  concurrency: z.number().int().positive(),
+  reviewRounds: z.number().int().nonnegative(),
+  onRejected: z.enum(['accept_with_note', 'fail', 'ask', 'take_over', 'hand_up']),
+};
+
+/** Of a team, and of a team inside it: a supervisor and a plan. */
+export const Supervised = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('centralised'), ...carryingOut, workers: z.array(Name), maxSteps: z.number().int().positive() }),
+  z.object({ kind: z.literal('workflow'), ...carryingOut, steps: z.array(TeamStep) }),
+]);
+export type Supervised = z.infer<typeof Supervised>;
+
+/** Agents that talk with each other directly. */
+const Peers = z.object({ kind: z.literal('peers'), peers: z.array(Name).min(2), rules: PeerRules, patienceMs: z.number().int().positive() });
+
+export const Topology = z.discriminatedUnion('kind', [...Supervised.options, Peers]);
+export type Topology = z.infer<typeof Topology>;
 
 export const TeamAgent = z.discriminatedUnion('kind', [
   Profile.extend({ kind: z.literal('supervisor') }),
@@ -34,24 +60,12 @@ export const TeamAgent = z.discriminatedUnion('kind', [
     /** For its process to obey. */
     limits: z.object({ timeoutMs: z.number().int().positive() }),
   }),
+  /** Nobody: a supervisor and workers of its own stand for it. */
+  z.object({ kind: z.literal('team'), name: Name, role: z.string(), topology: Supervised, budget: AgentBudget.optional() }),
 ]);
 export type TeamAgent = z.infer<typeof TeamAgent>;
 /** An agent that Troupe plays. */
-export type HostedAgent = Exclude<TeamAgent, { kind: 'external' }>;
-
-const carryingOut = {
-  supervisor: Name,
-  reviewer: Name.optional(),
-  concurrency: z.number().int().positive(),
-  reviewRounds: z.number().int().nonnegative(),
-  onRejected: z.enum(['accept_with_note', 'fail', 'ask']),
-};
-
-export const Topology = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('centralised'), ...carryingOut, workers: z.array(Name), maxSteps: z.number().int().positive() }),
-  z.object({ kind: z.literal('workflow'), ...carryingOut, steps: z.array(TeamStep) }),
-]);
-export type Topology = z.infer<typeof Topology>;
+export type HostedAgent = Exclude<TeamAgent, { kind: 'external' | 'team' }>;
 
 export const Team = z.object({
   name: Name,
@@ -83,13 +97,29 @@ export const Team = z.object({
     grantMs: z.number().int().positive(),
     waitMs: z.number().int().positive(),
   }),
-  limits: z.object({ deadlineMs: z.number().int().positive(), askMs: z.number().int().positive() }),
+  limits: z.object({
+    deadlineMs: z.number().int().positive(),
+    askMs: z.number().int().positive(),
+    /** Teams inside each other, the whole team being the first. */
+    depth: z.number().int().positive(),
+  }),
   /** Of all the rest: two teams with one hash are the same team. */
   hash: z.string(),
 });
 export type Team = z.infer<typeof Team>;
 
-export const hostedAgents = ({ agents }: Pick<Team, 'agents'>): HostedAgent[] => Object.values(agents).filter((agent) => agent.kind !== 'external');
+export const hostedAgents = ({ agents }: Pick<Team, 'agents'>): HostedAgent[] =>
+  Object.values(agents).filter((agent) => agent.kind !== 'external' && agent.kind !== 'team');
+/** The agents that a process has to play, Troupe's or not. */
+export const playedAgents = ({ agents }: Pick<Team, 'agents'>): string[] => Object.keys(agents).filter((name) => agents[name]!.kind !== 'team');
+/** Whose process plays what belongs to the whole run: its supervisor, or the convener of its peers. */
+export const leadOf = (topology: Topology): string => (topology.kind === 'peers' ? topology.peers[0]! : topology.supervisor);
+/** Of the whole team, or of the team inside it that is called so; `undefined`: nobody supervises it. */
+export const topologyOf = ({ agents, topology }: Pick<Team, 'agents' | 'topology'>, within: string | undefined): Supervised | undefined => {
+  if (within === undefined) return topology.kind === 'peers' ? undefined : topology;
+  const agent = Object.hasOwn(agents, within) ? agents[within] : undefined;
+  return agent?.kind === 'team' ? agent.topology : undefined;
+};
 export const externalAgents = ({ agents }: Pick<Team, 'agents'>): string[] => Object.keys(agents).filter((name) => agents[name]!.kind === 'external');
 
 /** Object keys in order, so that equal values have equal texts. */

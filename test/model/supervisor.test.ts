@@ -28,6 +28,8 @@ const CLIENT = 'r-model.client' as Address;
 const ACCOUNT = 'r-model.budget' as Address;
 const APPROVER = 'r-model.approver' as Address;
 const AGENT = 'r-model.worker.reader.any' as Address;
+const reviewer = (name: string): Address => `r-model.reviewer.${name}.any` as Address;
+const CHECKER = reviewer('checker');
 const ATTEMPTS = 2;
 
 const reply = (body: unknown): ModelReply => ({
@@ -63,7 +65,8 @@ const { chart, untaken } = watched(charts.supervisor);
 
 /** What may be said about each step now, and about an attempt that is not the present one. */
 const words = (moment: Moment): Happening[] =>
-  contextOf(moment).steps.flatMap(({ id, status, attempt }): Happening[] => {
+  contextOf(moment).steps.flatMap(({ id, agent, status, attempt, takenOver }): Happening[] => {
+    const { reviewers, teams: below } = contextOf(moment);
     const said = { step: id, attempt };
     const stale = { step: id, attempt: attempt + 1 };
     switch (status) {
@@ -72,14 +75,34 @@ const words = (moment: Moment): Happening[] =>
           hears(`${id} is completed`, AGENT, 'task.completed', { ...said, text: 'found [1]', citations: [brought], turns: 1 }),
           hears(`${id} fails`, AGENT, 'task.failed', { ...said, failure: failure('TASK_TIMEOUT', 'too slow') }),
           hears(`${id} finds no money`, AGENT, 'task.failed', { ...said, failure: failure('BUDGET_EXHAUSTED', 'no money') }),
+          ...(below.includes(agent) && !takenOver
+            ? [
+                hears(`${id} is handed up`, AGENT, 'task.failed', {
+                  ...said,
+                  failure: failure('STEP_HANDED_UP', 'nobody accepts it'),
+                  partial: { text: 'found [1]', citations: [brought] },
+                  steps: [{ step: 'inner', agent: 'reader', status: 'failed' }],
+                }),
+              ]
+            : []),
           hears(`another attempt at ${id} is completed`, AGENT, 'task.completed', { ...stale, text: 'stale', citations: [], turns: 1 }),
-          hears(`another attempt at ${id} is accepted`, AGENT, 'review.verdict', { ...stale, verdict: 'accept', reasons: [], confidence: 1 }),
+          hears(`another attempt at ${id} is accepted`, CHECKER, 'review.verdict', { ...stale, verdict: 'accept', reasons: [], confidence: 1 }),
         ];
       case 'reviewing':
         return [
-          hears(`${id} is accepted`, AGENT, 'review.verdict', { ...said, verdict: 'accept', reasons: [], confidence: 1 }),
-          hears(`${id} is to be revised`, AGENT, 'review.verdict', { ...said, verdict: 'revise', reasons: ['cite it'], confidence: 1 }),
-          hears(`${id} cannot be reviewed`, AGENT, 'review.failed', { ...said, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
+          ...reviewers.flatMap((name) => [
+            hears(`${id} is accepted by ${name}`, reviewer(name), 'review.verdict', { ...said, verdict: 'accept', reasons: [], confidence: 1 }),
+            hears(`${id} is to be revised, says ${name}`, reviewer(name), 'review.verdict', {
+              ...said,
+              verdict: 'revise',
+              reasons: ['cite it'],
+              confidence: 1,
+            }),
+            hears(`${id} cannot be reviewed by ${name}`, reviewer(name), 'review.failed', { ...said, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
+          ]),
+          ...(reviewers.length > 1
+            ? [hears(`${id} cannot be reviewed for want of money`, CHECKER, 'review.failed', { ...said, failure: failure('BUDGET_EXHAUSTED', 'no money') })]
+            : []),
           hears(`${id} is completed again`, AGENT, 'task.completed', { ...said, text: 'twice', citations: [], turns: 1 }),
         ];
       case 'asking':
@@ -113,7 +136,10 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
       run: 'r-model' as RunId,
       profile: lead,
       agents: [{ name: 'reader', description: 'reads' }],
-      reviewer: undefined,
+      teams: [],
+      maxDepth: 2,
+      reviewers: [],
+      merge: 'all',
       plan: undefined,
       inputs: {},
       maxSteps: 2,
@@ -140,18 +166,40 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
   results: ({ child }) => (child === 'plan' ? drafts : answers),
   counters: (moment) => {
     const { steps, attempt, repairs, saves, failure: why, answer } = contextOf(moment);
-    return [attempt, repairs, saves, why?.code, answer, steps.map((step) => [step.id, step.status, step.attempt, step.failure?.code, step.due === undefined])];
+    return [
+      attempt,
+      repairs,
+      saves,
+      why?.code,
+      answer,
+      steps.map((step) => [
+        step.id,
+        step.status,
+        step.attempt,
+        step.failure?.code,
+        step.due === undefined,
+        step.status === 'reviewing' && step.reviews,
+        step.takenOver,
+      ]),
+    ];
   },
 });
 
 const teams = {
   'that plans by itself': walkOf({}),
   'that has a cheaper model': walkOf({ profile: { ...lead, cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } }, concurrency: 1 }),
-  'with one step that is reviewed': walkOf({ plan: [planned('only', 'fail')], reviewer: 'checker' }),
+  'with one step that is reviewed': walkOf({ plan: [planned('only', 'fail')], reviewers: ['checker'] }),
   'with reviewed steps that takes work with a note': walkOf({
     plan: [planned('left', 'continue'), planned('right', 'continue', 'left')],
-    reviewer: 'checker',
+    reviewers: ['checker'],
     onRejected: 'accept_with_note',
+  }),
+  'with a team below it and two reviewers, that takes over': walkOf({
+    plan: [{ ...planned('only', 'fail'), agent: 'deep' }],
+    agents: [{ name: 'deep', description: 'digs' }],
+    teams: ['deep'],
+    reviewers: ['checker', 'critic'],
+    onRejected: 'take_over',
   }),
   'with steps that need each other': walkOf({
     plan: [planned('left', 'skip'), planned('right', 'continue'), planned('both', 'continue', 'left', 'right')],
@@ -212,7 +260,7 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const misfits = (child: string, misfit: string) => moment.taken.filter(({ happening }) => happening === `${child} gives ${misfit}`).length;
       expect(misfits('plan', 'a plan for nobody')).toBeLessThanOrEqual(2);
       expect(misfits('answer', 'prose')).toBeLessThanOrEqual(2);
-      for (const { type, to } of sentIn(moment)) if (type === 'task.assign') expect(to).toMatch(/^r-model\.worker\.(reader|other)\./);
+      for (const { type, to } of sentIn(moment)) if (type === 'task.assign') expect(to).toMatch(/^r-model\.(worker\.(reader|other|lead)|supervisor\.deep)\./);
     });
   });
 
@@ -236,7 +284,7 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
 
   it('assigns a step once and once more for each round of review (S3, P3)', () => {
     everyPath(paths, (moment) => {
-      const { steps, plan, reviewRounds } = contextOf(moment);
+      const { steps, plan, reviewRounds, onRejected } = contextOf(moment);
       for (const { id, attempt } of steps) {
         const written = plan?.find((step) => step.id === id);
         const tries = (written?.retry?.attempts ?? 1) * (written?.fallback === undefined ? 1 : 2);
@@ -244,7 +292,8 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
           .filter(({ type, data }) => type === 'task.assign' && data['step'] === id)
           .map(({ data }) => data['attempt']);
         expect(attempts).toEqual(Array.from({ length: attempt }, (_, index) => index + 1));
-        expect(attempt).toBeLessThanOrEqual(tries * (1 + reviewRounds));
+        const lastWord = onRejected === 'take_over' ? 1 : 0;
+        expect(attempt).toBeLessThanOrEqual(tries * (1 + reviewRounds) + lastWord);
       }
     });
   });
@@ -350,10 +399,144 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
       const { happening, outputs } = moment.taken.at(-1)!;
       if (happening !== 'run.cancel' || outputs.length === 0) return;
       const cancelled = outputs.flatMap((output) => (output.kind === 'send' && output.type === 'task.cancel' ? [output.to] : []));
-      const atWork = contextOf(moment).steps.flatMap(({ id, agent, status, attempt }) =>
-        status === 'running' ? [`r-model.worker.${agent}.${id}-${attempt}`] : status === 'reviewing' ? [`r-model.reviewer.checker.${id}-${attempt}`] : [],
-      );
+      const { steps, reviewers } = contextOf(moment);
+      const atWork = steps.flatMap(({ id, agent, status, attempt, reviews, takenOver }) => {
+        const who = takenOver ? 'worker.lead' : agent === 'deep' ? 'supervisor.deep' : `worker.${agent}`;
+        if (status === 'running') return [`r-model.${who}.${id}-${attempt}`];
+        if (status !== 'reviewing') return [];
+        return reviewers.filter((name) => reviews.every((review) => review.reviewer !== name)).map((name) => `r-model.reviewer.${name}.${id}-${attempt}`);
+      });
       expect(cancelled).toEqual(atWork);
+    });
+  });
+});
+
+describe('a supervisor with a team below it and two reviewers, on every path', () => {
+  const { paths } = walked.find(({ team }) => team === 'with a team below it and two reviewers, that takes over')!;
+
+  it('completes a step only when both accept, or when it has done it itself, and then without a review', () => {
+    everyPath(paths, (moment) => {
+      const [only] = contextOf(moment).steps;
+      if (only?.status !== 'completed') return;
+      if (only.takenOver) expect(sentIn(moment).filter(({ type, data }) => type === 'review.request' && data['attempt'] === only.attempt)).toEqual([]);
+      else expect(only.reviews.map(({ verdict }) => verdict)).toEqual(['accept', 'accept']);
+    });
+  });
+
+  it('hands the objections of each reviewer on under its name, also to itself', () => {
+    everyPath(paths, (moment) => {
+      const { outputs } = moment.taken.at(-1)!;
+      for (const output of outputs) {
+        if (output.kind !== 'send' || output.type !== 'task.assign' || output.data['attempt'] === 1) continue;
+        const { reasons } = output.data['feedback'] as { reasons: string[] };
+        for (const reason of reasons) expect(reason).toMatch(/^(checker|critic): |nobody accepts it/);
+      }
+    });
+  });
+
+  it('does itself what the team below hands up, and says how the steps of that team ended', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      if (happening === 'only is handed up')
+        expect(outputs).toMatchObject([{ type: 'task.assign', to: expect.stringMatching(/^r-model\.worker\.lead\./), data: { payer: ['supervisor'] } }]);
+      const said = sentIn(moment).find(({ type }) => type.startsWith('run.'));
+      if (said && contextOf(moment).steps[0]?.steps) expect(said.data['steps']).toMatchObject([{ step: 'only' }, { step: 'only/inner', status: 'failed' }]);
+    });
+  });
+
+  it('tells the team below when the money is used up, and when there is more', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      const { status, takenOver, attempt } = contextOf(moment).steps[0] ?? {};
+      if (outputs.length === 0 || status !== 'running' || takenOver || (happening !== 'budget.paused' && happening !== 'budget.raised')) return;
+      expect(outputs).toContainEqual(expect.objectContaining({ type: happening, to: `r-model.supervisor.deep.only-${attempt}` }));
+    });
+  });
+});
+
+const ABOVE = 'r-model.supervisor' as Address;
+const TASK = { step: 'survey', attempt: 1, goal: 'why?', instructions: 'survey it', findings: [], payer: ['outer'], deadline: 1_300_000 };
+
+/** A team inside the run's, with a team of its own. */
+const within = (team: Partial<SupervisorInput>): Walk => {
+  const walk = walkOf({
+    team: { name: 'survey', key: 'survey-1' },
+    agents: ['reader', 'deep'].map((name) => ({ name, description: 'reads' })),
+    teams: ['deep'],
+    onRejected: 'hand_up',
+    ...team,
+  });
+  return {
+    ...walk,
+    address: 'r-model.supervisor.survey.survey-1' as Address,
+    messages: (moment) => [
+      hears('task.assign', ABOVE, 'task.assign', { ...TASK, depth: 1 }),
+      hears('task.assign too deep', ABOVE, 'task.assign', { ...TASK, depth: 2 }),
+      hears('task.cancel', ABOVE, 'task.cancel', { reason: 'enough' }),
+      hears('budget.paused', ACCOUNT, 'budget.paused', { account: 'r-model', failure: NO_MONEY }),
+      raised(ACCOUNT),
+      ...words(moment),
+    ],
+  };
+};
+
+const inside = Object.entries({
+  'plans by itself': within({}),
+  'has a plan that is reviewed': within({
+    plan: [planned('only', 'continue'), { ...planned('dig', 'continue'), agent: 'deep' }],
+    reviewers: ['checker'],
+    reviewRounds: 0,
+  }),
+  'answers with what it has': within({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
+}).map(([what, walk]) => ({ what, walk, paths: pathsOf(walk) }));
+
+describe.each(inside)('a team inside the run that $what, on every path', ({ walk, paths }) => {
+  it('answers its task exactly once, to whoever gave it, and leaves the account of the run alone (S1)', () => {
+    everyPath(paths, (moment) => {
+      const answered = sentIn(moment).filter(({ type }) => type === 'task.completed' || type === 'task.failed');
+      expect(answered.length).toBe(hasEnded(moment) && happened(moment, 'task.assign') ? 1 : 0);
+      for (const { to, data } of answered) expect([to, data['step'], data['attempt']]).toEqual([ABOVE, 'survey', 1]);
+      expect(countSent(moment, 'run.completed', 'run.failed', 'budget.close')).toBe(0);
+    });
+  });
+
+  it('gives work under keys that begin with its own, from its own account, and within the time that it has', () => {
+    everyPath(paths, (moment) => {
+      for (const { type, to, data } of sentIn(moment)) {
+        if (type !== 'task.assign' && type !== 'review.request') continue;
+        expect(to).toMatch(/^r-model\.(worker\.reader|supervisor\.deep|reviewer\.checker)\.survey-1-/);
+        expect(data['payer']).toEqual(['outer', 'survey']);
+        if (type === 'task.assign') expect(data['depth']).toBe(to.includes('.supervisor.') ? 2 : undefined);
+        if (type === 'task.assign' && !happened(moment, 'budget.raised')) expect(data['deadline']).toBe(TASK.deadline);
+      }
+      for (const { outputs } of moment.taken)
+        for (const output of outputs)
+          if (output.kind === 'start' && output.effect.src === 'model') expect((output.effect.input as ModelRequest).payer).toEqual(['outer', 'survey']);
+    });
+  });
+
+  it('begins nothing where it would stand deeper than is allowed (S6)', () => {
+    everyPath(paths, (moment) => {
+      if (!moment.taken.some(({ happening }) => happening === 'task.assign too deep') || moment.taken[0]!.happening !== 'task.assign too deep') return;
+      expect(sentIn(moment).map(({ type, data }) => [type, (data['failure'] as { code: string }).code])).toEqual([['task.failed', 'TEAM_TOO_DEEP']]);
+    });
+  });
+
+  it('ends when its time is over or it is cancelled, wherever it waits, and calls back who is at work (S5)', () => {
+    everyPath(paths, (moment) => {
+      if (hasEnded(moment) || !happened(moment, 'task.assign')) return;
+      expect(hasEnded(leftAlone(walk, raisedIfPaused(walk, moment)))).toBe(true);
+      const cancelled = follow(walk, moment, hears('task.cancel', ABOVE, 'task.cancel', { reason: 'enough' }));
+      expect(hasEnded(cancelled)).toBe(true);
+      expect(contextOf(cancelled).failure?.code).toMatch(/^(TASK_CANCELLED|BUDGET_EXHAUSTED)$/);
+    });
+  });
+
+  it('hands up what no review accepts, with the work itself', () => {
+    everyPath(paths, (moment) => {
+      const said = sentIn(moment).find(({ type }) => type === 'task.failed');
+      if ((said?.data['failure'] as { code: string } | undefined)?.code !== 'STEP_HANDED_UP') return;
+      expect(said!.data['partial']).toEqual({ text: 'found [1]', citations: [brought] });
     });
   });
 });

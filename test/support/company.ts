@@ -44,7 +44,7 @@ export const company = ({
 }: CompanyOptions): ((at: Address) => Definition | undefined) => {
   const account = address(run, 'budget');
   return (at) => {
-    const { run: of, role, agent } = parseAddress(at);
+    const { run: of, role, agent, key } = parseAddress(at);
     if (of !== run) return undefined;
     switch (role) {
       case 'budget':
@@ -68,7 +68,13 @@ export const company = ({
       case 'reviewer':
         return {
           chart: charts.reviewer,
-          input: { profile: profile(agent!, ['check_quotes']), askBelow: 0, approver: address(run, 'approver'), askMs: 1_000_000 },
+          input: {
+            profile: profile(agent!, ['check_quotes']),
+            askBelow: 0,
+            approver: address(run, 'approver'),
+            askMs: 1_000_000,
+            approval: `review-${key}-${agent}`,
+          },
           account,
         };
       case 'supervisor': {
@@ -76,7 +82,10 @@ export const company = ({
           run,
           profile: profile('lead'),
           agents: [{ name: 'reader', description: 'reads' }],
-          reviewer: 'checker',
+          teams: [],
+          maxDepth: 4,
+          reviewers: ['checker'],
+          merge: 'all',
           plan: undefined,
           inputs: {},
           maxSteps: 6,

@@ -280,10 +280,10 @@ const asPause = (why: Failure): Failure => ({ ...why, details: { ...why.details,
 const clientOf = (holder: Address): Address => address(parseAddress(holder).run, 'client');
 const supervisorOf = (holder: Address): Address => address(parseAddress(holder).run, 'supervisor');
 
-const accountOf = ({ book }: Desk, from: Address): string => {
+const accountOf = ({ book }: Desk, from: Address, payer?: readonly string[]): string => {
   const { run, role, agent } = parseAddress(from);
   if (policy.isForgottenRun(book, run)) return `${book.root}/${run}`;
-  return policy.accountFor(book, run, agent ?? role);
+  return policy.accountFor(book, run, role === 'supervisor' ? role : (agent ?? role), payer);
 };
 
 /** Of an account's money. */
@@ -297,7 +297,7 @@ export const figuresOf = ({ tree }: Book, id: string) => {
 
 export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof BudgetReserve>): Desk => {
   const sitting = new Sitting(desk, at);
-  const account = accountOf(desk, from);
+  const account = accountOf(desk, from, quote.payer);
   const decision = policy.decide(desk.book, { grant, account, holder: from, quote }, at, desk.rules.grantMs);
   switch (decision.kind) {
     case 'known':

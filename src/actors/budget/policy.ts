@@ -88,10 +88,13 @@ export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Bo
   return { root: accounts[0]!.id, tree, holds: none, queue: [], ended: [none, none], forgottenUpTo: 0, cutAt: 0, forgotRuns: false, keptBack, overrun: 0n };
 };
 
-/** The account of whoever asks: its own where it has one (`part`: the agent's name, or the role), else the run's, else the root. */
-export const accountFor = ({ tree, root }: Book, run: string, part: string): string => {
-  for (const id of [`${root}/${run}/${part}`, `${root}/${part}`, `${root}/${run}`]) if (Object.hasOwn(tree, id)) return id;
-  return root;
+/**
+ * The account of whoever asks: its own where it has one (`part`: the agent's name, or the role), else that of the innermost team
+ * of `payer` that has one, else the run's, else the root.
+ */
+export const accountFor = ({ tree, root }: Book, run: string, part: string, payer: readonly string[] = []): string => {
+  const above = [run, ...payer].reduce((id, name) => (Object.hasOwn(tree, `${id}/${name}`) ? `${id}/${name}` : id), root);
+  return [`${above}/${part}`, `${root}/${part}`].find((id) => Object.hasOwn(tree, id)) ?? above;
 };
 
 /** Whether a run's account was closed and is forgotten: every run below a shared account has one before its first call. */

@@ -22,7 +22,7 @@ import type { ReviewFailed, ReviewRequest, ReviewVerdict } from '../../protocols
 import type { TaskCancel } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import { accepted, readReply, request } from '../conversation.ts';
-import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, REPAIRS_MAX, type Calling } from '../model-call.ts';
+import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, paidBy, REPAIRS_MAX, type Calling } from '../model-call.ts';
 import { evidenceRequest, heldCitations, looksForEvidence, opening, question, type Work } from './policy.ts';
 
 export type ReviewerInput = {
@@ -32,6 +32,8 @@ export type ReviewerInput = {
   readonly askBelow: number;
   /** How long a person may take. */
   readonly askMs: number;
+  /** The name of the question that a person is asked, among all of the run. */
+  readonly approval: string;
 };
 
 export type ReviewerContext = ReviewerInput &
@@ -84,7 +86,7 @@ export const reviewerMachine = setup({
       canRepair: ({ context }) => context.repairs < REPAIRS_MAX,
     },
     actions: {
-      accept: assign((_, { from, type: __, at: ___, ...work }: Received<typeof ReviewRequest>) => ({ work, replyTo: from })),
+      accept: assign((_, { from, type: __, at: ___, ...work }: Received<typeof ReviewRequest>) => ({ work, replyTo: from, payer: work.payer ?? [] })),
       open: assign(({ context }) => ({ messages: opening(context.profile, context.work, undefined) })),
       openWithEvidence: assign(({ context }, record: ToolRecord) => ({
         messages: opening(context.profile, context.work, record),
@@ -102,10 +104,10 @@ export const reviewerMachine = setup({
         failure: failure('REVIEW_TIMEOUT', `${context.profile.name} gave no verdict on step ${context.work.step} in time; raise limits.timeout_s`),
       })),
       failCancelled: assign((_, { reason }: Received<typeof TaskCancel>) => ({ failure: failure('TASK_CANCELLED', `cancelled: ${reason}`) })),
-      ask: emit(({ context: { work, verdict, approver, askMs } }) => ({
+      ask: emit(({ context: { work, verdict, approver, askMs, approval } }) => ({
         type: 'approval.request' as const,
         to: approver,
-        approval: `review-${work.step}-${work.attempt}`,
+        approval,
         question: question(work, verdict!),
         details: { text: work.text, reasons: verdict!.reasons },
         timeoutMs: askMs,
@@ -160,7 +162,7 @@ export const reviewerMachine = setup({
             invoke: {
               id: 'evidence',
               src: 'tool',
-              input: ({ context }) => evidenceRequest(context.profile, context.work),
+              input: ({ context }) => ({ ...evidenceRequest(context.profile, context.work), ...paidBy(context.payer) }),
               onDone: { target: 'judging', actions: { type: 'openWithEvidence', params: ({ event }) => event.output } },
               onError: { target: '#reviewer.failed', actions: { type: 'fail', params: ({ event }) => event.error as Failure } },
             },

@@ -1,12 +1,16 @@
 /**
  * The supervisor: answers a question with a team. It has a plan, from the team file or from its model; it runs the ready steps
- * at once up to a limit, has results reviewed, sends back what was not accepted, and puts one answer together.
+ * at once up to a limit, has results reviewed, sends back what was not accepted, and puts one answer together. A step may be a
+ * team, whose supervisor is this chart again: it is given a task instead of a run.
  *
- *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close.
+ *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close; every task of
+ *       a team with exactly one of `task.completed` and `task.failed`.
  *   S2  A model's plan is validated before a step of it runs; it may be put right once.
  *   S3  The rules of the plan are plan.ts's (P1 to P4).
  *   S4  The answer cites nothing but sources that its steps brought.
- *   S5  Every waiting state ends by its answer, by `run.cancel`, or by the run's deadline; while the money is used up, by a raise.
+ *   S5  Every waiting state ends by its answer, by `run.cancel` or `task.cancel`, or by the deadline of the run or the task; while
+ *       the money is used up, by a raise.
+ *   S6  No team stands deeper in others than the file allows, whatever a plan says.
  */
 import { assign, emit, setup } from 'xstate';
 import type { ApprovalDecided } from '../../protocols/approval.ts';
@@ -19,9 +23,11 @@ import type { RunCancel, RunCompleted, RunFailed, RunStart, Spending } from '../
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
-import type { TaskCompleted, TaskFailed } from '../../protocols/task.ts';
+import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import { accepted, answerRequest, readAnswer, request } from '../conversation.ts';
 import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, repairsOf, toModel, type Calling } from '../model-call.ts';
+import { isTooDeep, payerOf, type Assignment } from './members.ts';
+import { collapse, completion } from './outcome.ts';
 import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
@@ -32,7 +38,12 @@ export type { SupervisorInput } from './policy.ts';
 export type SupervisorContext = SupervisorInput &
   Calling & {
     readonly goal: string;
+    /** Whoever gave it the work. */
     readonly client: Address;
+    /** What a team was given to do; `undefined`: it leads the run. */
+    readonly assignment: Assignment | undefined;
+    /** For all of it. */
+    readonly patienceMs: number;
     /** When it gives up. */
     readonly endsAt: number;
     /** The log's time of what was last heard of the plan. */
@@ -52,6 +63,8 @@ export type SupervisorContext = SupervisorInput &
 export type SupervisorEvent =
   | Received<typeof RunStart>
   | Received<typeof RunCancel>
+  | Received<typeof TaskAssign>
+  | Received<typeof TaskCancel>
   | Received<typeof TaskCompleted>
   | Received<typeof TaskFailed>
   | Received<typeof ReviewVerdict>
@@ -62,7 +75,7 @@ export type SupervisorEvent =
   | Received<typeof BudgetRaised>
   | Received<typeof BudgetClosed>;
 
-type Emitted = Outgoing | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> | Sent<typeof RunFailed>;
+type Emitted = Outgoing | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> | Sent<typeof RunFailed> | Sent<typeof TaskCompleted> | Sent<typeof TaskFailed>;
 
 /** The account answers at once unless its hosts are gone. */
 const CLOSE_MS = 60_000;
@@ -70,15 +83,6 @@ const CLOSE_MS = 60_000;
 const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
 
 const answerOf = ({ profile }: SupervisorContext, reply: ModelReply) => readAnswer(profile, reply);
-
-const stepOutcomes = (steps: Plan) =>
-  steps.map(({ id, agent, status, failure: why, output }) => ({
-    step: id,
-    agent,
-    status,
-    ...(why && { failure: why }),
-    ...(output !== undefined && { output }),
-  }));
 
 export const supervisorMachine = setup({
   types: { context: {} as SupervisorContext, input: {} as SupervisorInput, events: {} as SupervisorEvent, emitted: {} as Emitted },
@@ -91,12 +95,14 @@ export const supervisorMachine = setup({
 })
   .extend({
     delays: {
-      deadline: ({ context }) => context.deadlineMs,
+      deadline: ({ context }) => context.patienceMs,
       closing: () => CLOSE_MS,
       due: ({ context: { steps, now } }) => Math.max(0, (nextDue(steps) ?? now) - now),
     },
     guards: {
       hasPlan: ({ context }) => context.plan !== undefined,
+      tooDeep: ({ context }, task: Received<typeof TaskAssign>) => isTooDeep(context, task),
+      leadsTheRun: ({ context }) => context.assignment === undefined,
       planFits: ({ context }, reply: ModelReply) => readPlan(context, reply).ok,
       isAnswer: ({ context }, reply: ModelReply) => answerOf(context, reply).ok,
       canRepair: ({ context }) => context.repairs < repairsOf(context.profile),
@@ -111,8 +117,18 @@ export const supervisorMachine = setup({
       hasEarlierDue: ({ context: { steps, watched } }) => nextDue(steps)! < watched!,
     },
     actions: {
-      accept: assign(({ context }, { goal, from, at }: Received<typeof RunStart>) => ({ goal, client: from, endsAt: at + context.deadlineMs })),
+      accept: assign(({ context: { deadlineMs } }, { goal, from, at }: Received<typeof RunStart>) => ({
+        goal,
+        client: from,
+        patienceMs: deadlineMs,
+        endsAt: at + deadlineMs,
+      })),
+      acceptTask: assign(({ context }, { from, type: _, at, ...assignment }: Received<typeof TaskAssign>) => {
+        const patienceMs = Math.max(0, Math.min(context.deadlineMs, (assignment.deadline ?? Number.POSITIVE_INFINITY) - at));
+        return { assignment, goal: assignment.instructions, client: from, patienceMs, endsAt: at + patienceMs, payer: payerOf({ ...context, assignment }) };
+      }),
       beginAnew: assign(({ context }, { at }: Received<typeof BudgetRaised>) => ({
+        patienceMs: context.deadlineMs,
         endsAt: at + context.deadlineMs,
         steps: beginTimesAnew(context.steps, at),
       })),
@@ -138,32 +154,21 @@ export const supervisorMachine = setup({
       }),
       // The answer that was made from what is kept back is the whole one.
       forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
-      failPlan: assign(({ context }) => ({ failure: runFailure(context.steps) })),
-      failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
-      failDeadline: assign(({ context }) => ({
-        failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`),
+      failPlan: assign(({ context }) => policy.planFailed(context.steps)),
+      failCancelled: assign((_, { type, reason }: Received<typeof RunCancel> | Received<typeof TaskCancel>) => ({
+        failure: failure(type === 'run.cancel' ? 'RUN_CANCELLED' : 'TASK_CANCELLED', `cancelled: ${reason}`),
       })),
+      failTooDeep: assign(({ context: { maxDepth, team } }) => ({
+        failure: failure('TEAM_TOO_DEEP', `team ${team?.name} would be the ${maxDepth + 1}th inside each other; limits.depth allows ${maxDepth}`),
+      })),
+      failDeadline: assign(({ context }) => policy.deadlinePassed(context, context.steps)),
+      passOnPause: assign(({ context }, said: Received<typeof BudgetPaused>) => ({ outbox: policy.passOn(context, context.steps, said) })),
+      passOnRaise: assign(({ context }, said: Received<typeof BudgetRaised>) => ({ outbox: policy.passOn(context, context.steps, said) })),
       recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
       takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
       closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
-      announceCompletion: emit(({ context: { client, answer, citations, output, steps, spending } }) => ({
-        type: 'run.completed' as const,
-        to: client,
-        answer,
-        citations: [...citations],
-        ...(output !== undefined && { output }),
-        steps: stepOutcomes(steps),
-        ...(spending && { spending }),
-      })),
-      announceFailure: emit(({ context: { client, failure: why, answer, citations, steps, spending } }) => ({
-        type: 'run.failed' as const,
-        to: client,
-        failure: why!,
-        ...(answer !== '' && { answer }),
-        citations: [...citations],
-        steps: stepOutcomes(steps),
-        ...(spending && { spending }),
-      })),
+      announceCompletion: emit(({ context }) => completion(context)),
+      announceFailure: emit(({ context }) => collapse(context, context.failure!)),
     },
   })
   .createMachine({
@@ -173,6 +178,8 @@ export const supervisorMachine = setup({
       ...input,
       goal: '',
       client: '' as Address,
+      assignment: undefined,
+      patienceMs: 0,
       endsAt: 0,
       now: 0,
       watched: undefined,
@@ -191,11 +198,22 @@ export const supervisorMachine = setup({
             { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'accept', params: ({ event }) => event }, 'usePlan'] },
             { target: 'working.planning', actions: [{ type: 'accept', params: ({ event }) => event }, 'prepareToPlan'] },
           ],
+          'task.assign': [
+            {
+              guard: { type: 'tooDeep', params: ({ event }) => event },
+              target: 'failed',
+              actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'failTooDeep'],
+            },
+            { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'usePlan'] },
+            { target: 'working.planning', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'prepareToPlan'] },
+          ],
+          'task.cancel': 'dismissed',
         },
       },
       working: {
         on: {
           'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+          'task.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
         },
         after: {
           deadline: { target: 'stopping', actions: 'failDeadline' },
@@ -222,12 +240,12 @@ export const supervisorMachine = setup({
               'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
               'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
               // Of its team. A call of its own is not broken off for it: it may be paid already, and is told itself.
-              'budget.paused': '#supervisor.paused',
+              'budget.paused': { target: '#supervisor.paused', actions: [{ type: 'passOnPause', params: ({ event }) => event }, sendOutbox] },
             },
             always: [
               { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise', 'save'] },
               { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
-              { guard: 'soleStepDone', target: '#supervisor.closing', actions: 'takeSoleAnswer' },
+              { guard: 'soleStepDone', target: '#supervisor.ending', actions: 'takeSoleAnswer' },
               { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
             ],
             initial: 'quiet',
@@ -249,7 +267,7 @@ export const supervisorMachine = setup({
             id: 'answer',
             request: ({ profile, messages }: SupervisorContext) => answerRequest(profile, messages),
             read: answerOf,
-            replies: [onReply('isAnswer', '#supervisor.closing', 'takeAnswer')],
+            replies: [onReply('isAnswer', '#supervisor.ending', 'takeAnswer')],
             failures: [onFailure('mayClose', '#supervisor.answering', 'fail')],
             paused: '#supervisor.paused',
             failed: '#supervisor.stopping',
@@ -259,8 +277,13 @@ export const supervisorMachine = setup({
       /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
       paused: {
         on: {
-          'budget.raised': { target: 'working.before', actions: ['spendAgain', { type: 'beginAnew', params: ({ event }) => event }] },
+          'budget.raised': {
+            target: 'working.before',
+            actions: ['spendAgain', { type: 'beginAnew', params: ({ event }) => event }, { type: 'passOnRaise', params: ({ event }) => event }, sendOutbox],
+          },
+          'budget.paused': { actions: [{ type: 'passOnPause', params: ({ event }) => event }, sendOutbox] },
           'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+          'task.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
           'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
           'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
           'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
@@ -272,6 +295,7 @@ export const supervisorMachine = setup({
       answering: {
         on: {
           'run.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
+          'task.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
         },
         after: {
           deadline: 'stopping',
@@ -283,19 +307,23 @@ export const supervisorMachine = setup({
           onDone: [
             {
               guard: { type: 'isAnswer', params: ({ event }) => event.output },
-              target: 'closing',
+              target: 'ending',
               actions: [{ type: 'takeAnswer', params: ({ event }) => event.output }, 'forgiveIfWhole'],
             },
-            { target: 'closing' },
+            { target: 'ending' },
           ],
-          onError: 'closing',
+          onError: 'ending',
         },
         initial: 'reserving',
-        states: { reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: '#supervisor.closing' } }, calling: {} },
+        states: { reserving: { on: { 'budget.granted': 'calling' }, after: { unanswered: '#supervisor.ending' } }, calling: {} },
       },
       stopping: {
         entry: ['recallAll', sendOutbox],
-        always: 'closing',
+        always: 'ending',
+      },
+      /** The money of a team is its run's to account for. */
+      ending: {
+        always: [{ guard: 'leadsTheRun', target: 'closing' }, { guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
       },
       closing: {
         entry: 'closeAccount',
@@ -311,6 +339,8 @@ export const supervisorMachine = setup({
       },
       completed: { type: 'final', entry: 'announceCompletion' },
       failed: { type: 'final', entry: 'announceFailure' },
+      /** Cancelled before there was a task: nobody to answer. */
+      dismissed: { type: 'final' },
     },
   });
 

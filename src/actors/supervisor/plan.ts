@@ -10,8 +10,10 @@
  */
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Citation, PlanDraft } from '../../protocols/formats.ts';
+import type { StepOutcome } from '../../protocols/lifecycle.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Writes, Writing } from './graph-state.ts';
+import type { Review } from './reviews.ts';
 
 /** What a step's failure means: the run fails too, the dependants are skipped, they run without its result, or with its `default`. */
 export type OnFailure = 'fail' | 'skip' | 'continue' | 'default';
@@ -71,6 +73,12 @@ export type Step = PlannedStep & {
   readonly output?: unknown;
   /** What was said against its text, by the last review or by the step that went back to it. */
   readonly objections: readonly string[];
+  /** Of the present attempt, in the order in which they came. */
+  readonly reviews: readonly Review[];
+  /** The supervisor does it itself: what it makes of it counts without a review. */
+  readonly takenOver: boolean;
+  /** Of a step that a team did: how the team's own steps ended. */
+  readonly steps?: readonly StepOutcome[] | undefined;
   readonly written: readonly Writing[];
   /** What follows from its completion has been done. */
   readonly followed: boolean;
@@ -91,6 +99,8 @@ export const openStep = (step: PlannedStep): Step => ({
   text: '',
   citations: [],
   objections: [],
+  reviews: [],
+  takenOver: false,
   written: [],
   followed: false,
 });
@@ -225,7 +235,17 @@ export const failAttempt = (plan: Plan, id: string, why: Failure, now: number): 
 export const giveUp = (plan: Plan, id: string, why: Failure): Plan => {
   const step = find(plan, id)!;
   if (step.fallback !== undefined && !why.code.startsWith('BUDGET_')) {
-    const anew = { status: 'pending', tries: 0, revisions: 0, text: '', citations: [], output: undefined, objections: [], due: undefined } as const;
+    const anew = {
+      status: 'pending',
+      tries: 0,
+      revisions: 0,
+      text: '',
+      citations: [],
+      output: undefined,
+      objections: [],
+      takenOver: false,
+      due: undefined,
+    } as const;
     return change(plan, id, { ...anew, agent: step.fallback, fallback: undefined, failure: why });
   }
   const instead = step.onFailure === 'default' ? { text: step.default ?? '', citations: [], output: undefined } : {};
@@ -245,7 +265,7 @@ export const beginTimesAnew = (plan: Plan, now: number): Plan =>
 // --- how it ends -----------------------------------------------------------------------------------------------------------
 
 /** Failures that meet every step alike: going on would only fail more slowly. */
-const FATAL = new Set(['BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'BUDGET_NONE', 'MODEL_UNAUTHORISED', 'MODEL_UNKNOWN', 'PRICE_UNKNOWN']);
+const FATAL = new Set(['STEP_HANDED_UP', 'BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'BUDGET_NONE', 'MODEL_UNAUTHORISED', 'MODEL_UNKNOWN', 'PRICE_UNKNOWN']);
 
 /** Why the run cannot go on, if it cannot. */
 export const runFailure = (plan: Plan): Failure | undefined => {

@@ -1,16 +1,19 @@
 /** What a supervisor says: to agents, to reviewers, to people and to its model. Pure. */
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { ApprovalRequest } from '../../protocols/approval.ts';
+import type { BudgetPaused, BudgetRaised } from '../../protocols/budget.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Citation, Parsed, PlanDraft } from '../../protocols/formats.ts';
-import { address, type Address, type RunId } from '../../protocols/ids.ts';
+import { parseAddress, type Address } from '../../protocols/ids.ts';
 import type { Sent } from '../../protocols/message.ts';
 import type { ChatMessage, ModelReply } from '../../protocols/model.ts';
 import type { ReviewRequest } from '../../protocols/review.ts';
 import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
-import { answerDuty, findingLines, readReply, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
+import { answerDuty, feedbackLines, findingLines, readReply, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
+import { paidBy } from '../model-call.ts';
 import { stateOf, unwritable } from './graph-state.ts';
+import { assigneeOf, depthBelow, isTeams, keyOf, payerOf, reviewerAt, type Assignment, type Place } from './members.ts';
 import {
   change,
   complete,
@@ -25,21 +28,24 @@ import {
   isActive,
   present,
   ready,
+  runFailure,
   type Plan,
   type PlannedStep,
   type Step,
 } from './plan.ts';
+import { missingIn } from './outcome.ts';
+import { accepts, asksForMore, heldByAll, objectionsOf, type Merge, type Review } from './reviews.ts';
 import { partsOf, settle, type Inputs } from './settle.ts';
 
 /** What happens to work that the last permitted review did not accept. */
-export type OnRejected = 'accept_with_note' | 'fail' | 'ask';
+export type OnRejected = 'accept_with_note' | 'fail' | 'ask' | 'take_over' | 'hand_up';
 
-export type SupervisorInput = {
-  readonly run: RunId;
+export type SupervisorInput = Omit<Place, 'assignment'> & {
   readonly profile: AgentProfile;
   /** Whom steps may be given to. */
   readonly agents: readonly { readonly name: string; readonly description: string }[];
-  readonly reviewer: string | undefined;
+  readonly reviewers: readonly string[];
+  readonly merge: Merge;
   /** From the team file; `undefined`: the supervisor's model makes the plan. */
   readonly plan: readonly PlannedStep[] | undefined;
   /** Texts of the run, for what the plan asks of them. */
@@ -57,16 +63,19 @@ export type SupervisorInput = {
   readonly answersPartly: boolean;
 };
 
-export type Outgoing = Sent<typeof TaskAssign> | Sent<typeof TaskCancel> | Sent<typeof ReviewRequest> | Sent<typeof ApprovalRequest>;
+export type Outgoing =
+  | Sent<typeof TaskAssign>
+  | Sent<typeof TaskCancel>
+  | Sent<typeof ReviewRequest>
+  | Sent<typeof ApprovalRequest>
+  | Sent<typeof BudgetPaused>
+  | Sent<typeof BudgetRaised>;
 
 /** A plan after something happened, and what is to be said because of it. */
 export type Progress = { readonly plan: Plan; readonly outbox: readonly Outgoing[] };
 
-/** `now`: the log's time. */
-type Team = SupervisorInput & { readonly goal: string; readonly endsAt: number; readonly now: number };
-
-const workerOf = (team: Team, step: Step): Address => address(team.run, 'worker', step.agent, `${step.id}-${step.attempt}`);
-const reviewerOf = (team: Team, step: Step): Address => address(team.run, 'reviewer', team.reviewer, `${step.id}-${step.attempt}`);
+/** `assignment`: of a team inside the run's. `now`: the log's time. */
+type Team = SupervisorInput & { readonly goal: string; readonly assignment?: Assignment | undefined; readonly endsAt: number; readonly now: number };
 
 // --- carrying the plan out -------------------------------------------------------------------------------------------------
 
@@ -96,20 +105,26 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
   const attempt = step.attempt + 1;
   const plan = change(before, step.id, { status: 'running', attempt, begun: true, due: step.timeoutMs === undefined ? undefined : team.now + step.timeoutMs });
   const assigned = find(plan, step.id)!;
-  const feedback = step.objections.length > 0 ? { feedback: { previous: step.text, reasons: [...step.objections] } } : {};
+  const feedback = step.objections.length > 0 ? { previous: step.text, reasons: [...step.objections] } : team.assignment?.feedback;
   return {
     plan,
     outbox: [
       {
         type: 'task.assign',
-        to: workerOf(team, assigned),
+        to: assigneeOf(team, assigned),
         step: step.id,
         attempt,
         goal: team.goal,
         instructions: step.task,
-        findings: [...findingsOf(before, step.needs), ...(step.reads ?? []).map((key) => stateFinding(before, step, key))],
+        findings: [
+          ...(team.assignment?.findings ?? []),
+          ...findingsOf(before, step.needs),
+          ...(step.reads ?? []).map((key) => stateFinding(before, step, key)),
+        ],
         deadline: team.endsAt,
-        ...feedback,
+        ...(feedback && { feedback }),
+        ...paidBy(payerOf(team, assigned.takenOver)),
+        ...(isTeams(team, assigned) && { depth: depthBelow(team) }),
       },
     ],
   };
@@ -127,7 +142,8 @@ const stateFinding = (plan: Plan, { agent }: Step, key: string): Finding => ({ s
 const findingOf = (step: Step): Finding => {
   const { id, agent, status, text, citations, failure: why } = step;
   if (hasResult(step)) return { step: id, agent, text, citations: [...citations] };
-  return { step: id, agent, text: `This step ${status === 'skipped' ? 'was skipped' : 'failed'}: ${why?.message ?? status}`, citations: [] };
+  const missing = `This step ${status === 'skipped' ? 'was skipped' : 'failed'}: ${why?.message ?? status}`;
+  return { step: id, agent, text: text === '' ? missing : `${missing}\nWhat was done: ${text}`, citations: [...citations] };
 };
 
 const thenDispatch = (team: Team, plan: Plan, said: readonly Outgoing[] = []): Progress => {
@@ -138,27 +154,30 @@ const thenDispatch = (team: Team, plan: Plan, said: readonly Outgoing[] = []): P
 export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.completed'>): Progress => {
   const step = present(plan, done.step, done.attempt, 'running');
   if (!step) return { plan, outbox: [] };
-  const { text, citations } = done;
-  const output = done.output === undefined ? {} : { output: done.output };
+  const { text, citations, output, steps } = done;
   const misfit = unwritable(step, text);
   if (misfit) return thenDispatch(team, failAttempt(plan, step.id, misfit, team.now));
-  if (team.reviewer === undefined) return thenDispatch(team, complete(plan, step.id, { text, citations, ...output }));
-  const request: Outgoing = {
+  const work = { text, citations, ...(output !== undefined && { output }), ...(steps && { steps }) };
+  if (team.reviewers.length === 0 || step.takenOver) return thenDispatch(team, complete(plan, step.id, work));
+  const requests = team.reviewers.map((reviewer): Outgoing => ({
     type: 'review.request',
-    to: reviewerOf(team, step),
+    to: reviewerAt(team, step, reviewer),
     step: step.id,
     attempt: step.attempt,
     goal: team.goal,
     instructions: step.task,
     text,
     citations: [...citations],
-  };
-  return { plan: change(plan, step.id, { status: 'reviewing', text, citations, ...output, due: undefined }), outbox: [request] };
+    ...paidBy(payerOf(team)),
+  }));
+  return { plan: change(plan, step.id, { ...work, status: 'reviewing', reviews: [], due: undefined }), outbox: requests };
 };
 
-export const taskFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'task.failed'>): Progress => {
-  const step = present(plan, id, attempt, 'running');
-  return step ? thenDispatch(team, failAttempt(plan, id, why, team.now)) : { plan, outbox: [] };
+export const taskFailed = (team: Team, before: Plan, { step: id, attempt, failure: why, partial, steps }: PayloadOf<'task.failed'>): Progress => {
+  if (!present(before, id, attempt, 'running')) return { plan: before, outbox: [] };
+  const plan = change(before, id, { ...partial, ...(steps && { steps }) });
+  if (why.code === 'STEP_HANDED_UP') return rejected(team, change(plan, id, { objections: [why.message] }), id);
+  return thenDispatch(team, failAttempt(plan, id, why, team.now));
 };
 
 /** What was to be done by now: attempts that took too long have failed, and those that waited are made. */
@@ -178,43 +197,63 @@ export const timePassed = (team: Team, before: Plan): Progress => {
 const tooSlow = ({ id, agent, timeoutMs }: Step): Failure =>
   failure('STEP_TIMEOUT', `${agent} took longer than ${timeoutMs} ms for step ${id}; raise its timeout_s`, { retryable: true });
 
-export const reviewed = (team: Team, before: Plan, said: PayloadOf<'review.verdict'>): Progress => {
-  const step = present(before, said.step, said.attempt, 'reviewing');
-  if (!step) return { plan: before, outbox: [] };
+// --- reviews ---------------------------------------------------------------------------------------------------------------
+
+type By = { readonly from: Address };
+
+export const reviewed = (team: Team, plan: Plan, { step, attempt, from, verdict, reasons, held }: PayloadOf<'review.verdict'> & By): Progress =>
+  heard(team, plan, present(plan, step, attempt, 'reviewing'), { reviewer: parseAddress(from).agent!, verdict, reasons, held });
+
+/** A review that could not be made decides nothing: the work is treated as work that was not accepted. */
+export const reviewFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why, from }: PayloadOf<'review.failed'> & By): Progress => {
+  const step = present(plan, id, attempt, 'reviewing');
+  const review: Review = { reviewer: parseAddress(from).agent!, verdict: 'none', reasons: [`not reviewed: ${why.message}`] };
+  if (step && (why.code.startsWith('BUDGET_') || why.code === 'MODEL_UNAUTHORISED')) {
+    const others = recall(team, [{ ...step, reviews: [...step.reviews, review] }], 'the step has failed');
+    return thenDispatch(team, giveUp(plan, id, why), others);
+  }
+  return heard(team, plan, step, review);
+};
+
+/** A reviewer has spoken. Once all have, it is decided what becomes of the work. */
+const heard = (team: Team, plan: Plan, step: Step | undefined, review: Review): Progress => {
+  const { reviewer } = review;
+  if (!step || !team.reviewers.includes(reviewer) || step.reviews.some((one) => one.reviewer === reviewer)) return { plan, outbox: [] };
+  const reviews = [...step.reviews, review];
+  const said = change(plan, step.id, { reviews });
+  return reviews.length < team.reviewers.length ? { plan: said, outbox: [] } : judged(team, said, find(said, step.id)!);
+};
+
+const judged = (team: Team, before: Plan, { id, reviews, revisions, text, citations, output }: Step): Progress => {
   // Whatever is made of the work: no source counts that does not hold its quote.
-  const { held } = said;
+  const held = heldByAll(reviews);
   const plan = held
     ? change(
         before,
-        step.id,
-        keepSources({ text: step.text, citations: [...step.citations], output: step.output }, (_, index) => held[index]),
+        id,
+        keepSources({ text, citations: [...citations], output }, (_, index) => held[index]),
       )
     : before;
-  if (said.verdict === 'accept') return thenDispatch(team, complete(plan, step.id, { objections: [] }));
-  const objections = said.reasons.length > 0 ? said.reasons : [`the review says "${said.verdict}"`];
-  const revises = step.revisions < team.reviewRounds;
-  const objected = change(plan, step.id, { objections, revisions: step.revisions + (revises ? 1 : 0) });
-  if (revises) return assignStep(team, objected, find(objected, step.id)!);
-  return rejected(team, objected, find(objected, step.id)!);
+  if (accepts(team.merge, reviews)) return thenDispatch(team, complete(plan, id, { objections: [] }));
+  const revises = revisions < team.reviewRounds && asksForMore(reviews);
+  const objected = change(plan, id, { objections: objectionsOf(reviews), revisions: revisions + (revises ? 1 : 0) });
+  return revises ? assignStep(team, objected, find(objected, id)!) : rejected(team, objected, id);
 };
 
-/** A review that could not be made decides nothing: the work is treated as work that was not accepted. */
-export const reviewFailed = (team: Team, plan: Plan, { step: id, attempt, failure: why }: PayloadOf<'review.failed'>): Progress => {
-  const step = present(plan, id, attempt, 'reviewing');
-  if (!step) return { plan, outbox: [] };
-  if (why.code.startsWith('BUDGET_') || why.code === 'MODEL_UNAUTHORISED') return thenDispatch(team, giveUp(plan, id, why));
-  const objected = change(plan, id, { objections: [`not reviewed: ${why.message}`] });
-  return rejected(team, objected, find(objected, id)!);
-};
-
-const rejected = (team: Team, plan: Plan, step: Step): Progress => {
+/** The last permitted review did not accept it. */
+const rejected = (team: Team, plan: Plan, id: string): Progress => {
+  const step = find(plan, id)!;
   switch (team.onRejected) {
     case 'accept_with_note':
-      return thenDispatch(team, complete(plan, step.id, { text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }));
+      return thenDispatch(team, complete(plan, id, { text: `${step.text}\n(The review still objects: ${step.objections.join('; ')})` }));
     case 'fail':
-      return thenDispatch(team, giveUp(plan, step.id, rejection(step)));
+      return thenDispatch(team, giveUp(plan, id, rejection(step)));
     case 'ask':
-      return { plan: change(plan, step.id, { status: 'asking' }), outbox: [question(team, step)] };
+      return { plan: change(plan, id, { status: 'asking' }), outbox: [question(team, step)] };
+    case 'take_over':
+      return assignStep(team, change(plan, id, { takenOver: true }), { ...step, takenOver: true });
+    case 'hand_up':
+      return thenDispatch(team, change(plan, id, { status: 'failed', failure: { ...rejection(step), code: 'STEP_HANDED_UP' } }));
   }
 };
 
@@ -223,12 +262,12 @@ const rejection = (step: Step): Failure =>
     details: { objections: step.objections },
   });
 
-const approvalOf = (step: Pick<Step, 'id' | 'attempt'>): string => `step-${step.id}-${step.attempt}`;
+const approvalOf = (team: Team, step: Pick<Step, 'id' | 'attempt'>): string => `step-${keyOf(team, step)}`;
 
 const question = (team: Team, step: Step): Outgoing => ({
   type: 'approval.request',
   to: team.approver,
-  approval: approvalOf(step),
+  approval: approvalOf(team, step),
   question: `Step ${step.id} was not accepted after ${step.attempt} attempts. Take the work as it is?`,
   details: { text: step.text, objections: step.objections },
   timeoutMs: team.askMs,
@@ -236,17 +275,57 @@ const question = (team: Team, step: Step): Outgoing => ({
 });
 
 export const decided = (team: Team, plan: Plan, { approval, decision }: PayloadOf<'approval.decided'>): Progress => {
-  const step = plan.find((one) => one.status === 'asking' && approvalOf(one) === approval);
+  const step = plan.find((one) => one.status === 'asking' && approvalOf(team, one) === approval);
   if (!step) return { plan, outbox: [] };
   return thenDispatch(team, decision === 'approve' ? complete(plan, step.id, {}) : giveUp(plan, step.id, rejection(step)));
 };
 
+/** Why the plan cannot be carried out; with the work itself where it is handed up. */
+export const planFailed = (plan: Plan): { failure: Failure | undefined; answer?: string; citations?: readonly Citation[] } => {
+  const why = runFailure(plan);
+  const handedUp = why?.code === 'STEP_HANDED_UP' ? plan.find(({ status, failure: own }) => status === 'failed' && own?.code === why.code) : undefined;
+  return { failure: why, ...(handedUp && { answer: handedUp.text, citations: handedUp.citations }) };
+};
+
+/** The bound that was reached, what is missing because of it, and what was found until then. */
+export const deadlinePassed = (team: Team & { readonly patienceMs: number }, plan: Plan): { failure: Failure; answer: string; citations: Citation[] } => {
+  const missing = missingIn(plan);
+  const left = missing.length === 0 ? '' : `; without a result: ${missing.join(', ')}`;
+  const said = team.team
+    ? failure('TASK_TIMEOUT', `team ${team.team.name} did not end within ${team.patienceMs} ms${left}; raise the step's timeout_s or limits.deadline_s`, {
+        details: { missing },
+      })
+    : failure('RUN_TIMEOUT', `the run did not end within ${team.patienceMs} ms${left}; raise limits.deadline_s`, { details: { missing } });
+  return { failure: said, ...gathered(plan) };
+};
+
+/** What the steps brought, one after the other, where nobody can put it together any more. */
+const gathered = (plan: Plan): { answer: string; citations: Citation[] } => {
+  const citations: Citation[] = [];
+  const texts = completed(plan).map(({ id, text, citations: own }) => {
+    const marked = text.replaceAll(/\[(\d+)\]/g, (mark, number: string) => (own[Number(number) - 1] ? `[${citations.length + Number(number)}]` : mark));
+    citations.push(...own);
+    return `${id}: ${marked}`;
+  });
+  return { answer: texts.join('\n\n'), citations };
+};
+
 /** Tells everybody who is at work to stop. */
 export const recall = (team: Team, steps: readonly Step[], reason: string): Outgoing[] =>
-  steps.filter(isActive).flatMap((step): Outgoing[] => {
-    if (step.status === 'asking') return [];
-    return [{ type: 'task.cancel', to: step.status === 'reviewing' ? reviewerOf(team, step) : workerOf(team, step), reason }];
-  });
+  steps.filter(isActive).flatMap((step) => atWorkOn(team, step).map((to): Outgoing => ({ type: 'task.cancel', to, reason })));
+
+/** Whoever is at work on a step: who makes the attempt, or the reviewers who have not spoken. */
+const atWorkOn = (team: Team, step: Step): Address[] => {
+  if (step.status === 'asking') return [];
+  if (step.status === 'running') return [assigneeOf(team, step)];
+  return team.reviewers.filter((name) => !step.reviews.some(({ reviewer }) => reviewer === name)).map((name) => reviewerAt(team, step, name));
+};
+
+type OfMoney = (PayloadOf<'budget.paused'> & { readonly type: 'budget.paused' }) | (PayloadOf<'budget.raised'> & { readonly type: 'budget.raised' });
+
+/** What the account tells the run's supervisor only: it goes on to the teams at work, and from them to theirs. */
+export const passOn = (team: Team, plan: Plan, said: OfMoney): Outgoing[] =>
+  plan.filter((step) => step.status === 'running' && isTeams(team, step)).map((step) => ({ ...said, to: assigneeOf(team, step) }));
 
 // --- the supervisor's own model calls --------------------------------------------------------------------------------------
 
@@ -258,6 +337,8 @@ export const planning = (team: Team): ChatMessage[] => [
   systemMessage(team.profile, [PLAN_DUTY(team.maxSteps)]),
   sectionsMessage([
     ['Question', team.goal],
+    ['Findings', findingLines(team.assignment?.findings ?? [])],
+    ['Feedback', team.assignment?.feedback && feedbackLines(team.assignment.feedback)],
     ['Agents', team.agents.map(({ name, description }) => `- ${name}: ${description}`).join('\n')],
   ]),
 ];
@@ -266,7 +347,7 @@ export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
   systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', answerDuty(team.profile)]),
   sectionsMessage([
     ['Question', team.goal],
-    ['Findings', findingLines(plan.filter(({ map }) => map === undefined).map(findingOf))],
+    ['Findings', findingLines([...(team.assignment?.findings ?? []), ...plan.filter(({ map }) => map === undefined).map(findingOf)])],
   ]),
 ];
 

@@ -20,7 +20,7 @@ import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import { accepted, type Answer } from '../conversation.ts';
-import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, repairsOf, type Calling } from '../model-call.ts';
+import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, paidBy, repairsOf, type Calling } from '../model-call.ts';
 import {
   brokenCall,
   callEffect,
@@ -64,7 +64,7 @@ const hasTurns = ({ turn, profile }: WorkerContext): boolean => turn + 1 < profi
 const NO_TASK: Task = { step: 'none', attempt: 1, goal: '', instructions: '', findings: [] };
 
 const callTools = startEach<{ context: WorkerContext }, ToolRequest>('tool', ({ context }) =>
-  callsOf(context.reply!).map((call, index) => ({ id: callEffect(index), input: { call, agent: context.profile.name } })),
+  callsOf(context.reply!).map((call, index) => ({ id: callEffect(index), input: { call, agent: context.profile.name, ...paidBy(context.payer) } })),
 );
 
 /** What became of a tool call, also when its effect broke. */
@@ -107,6 +107,7 @@ export const workerMachine = setup({
         task,
         patienceMs: Math.max(0, Math.min(context.profile.limits.timeoutMs, (task.deadline ?? Number.POSITIVE_INFINITY) - at)),
         replyTo: from,
+        payer: task.payer ?? [],
         messages: opening(context.profile, task),
       })),
       hear: assign(({ context }, reply: ModelReply) => ({

@@ -6,7 +6,7 @@ import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../prot
 import { formatDollars } from '../../protocols/money.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import type { ToolRecord } from '../../protocols/tool.ts';
-import { answerDuty, answerRequest, findingLines, readAnswer, request, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
+import { answerDuty, answerRequest, feedbackLines, findingLines, readAnswer, request, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
 
 export type Task = PayloadOf<'task.assign'>;
 
@@ -22,7 +22,7 @@ export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
     ['Question', task.goal],
     ['Task', task.instructions],
     ['Findings', findingLines(task.findings)],
-    ['Feedback', task.feedback && [...task.feedback.reasons.map((reason) => `- ${reason}`), '', 'Your last answer was:', task.feedback.previous].join('\n')],
+    ['Feedback', task.feedback && feedbackLines(task.feedback)],
   ]),
   ...(makesPlan(profile, 1) ? [PLAN_DUTY] : []),
 ];

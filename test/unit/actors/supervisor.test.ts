@@ -40,7 +40,10 @@ const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: 
     { name: 'reader', description: 'reads pages' },
     { name: 'writer', description: 'writes' },
   ],
-  reviewer: 'checker',
+  teams: [],
+  maxDepth: 4,
+  reviewers: ['checker'],
+  merge: 'all',
   plan: undefined,
   inputs: {},
   maxSteps: 3,
@@ -58,7 +61,9 @@ const team = (change: Partial<SupervisorInput> = {}): SupervisorInput & { goal: 
 const source = (line: number): Citation => ({ file: 'a.md', line, quote: `line ${line}` });
 const single = (to: Partial<Step> = {}): Plan => change(openPlan([{ id: 'a', agent: 'reader', task: 'look', needs: [], onFailure: 'continue' }]), 'a', to);
 const done = { step: 'a', attempt: 1, text: 'found [1]', citations: [source(1)], turns: 2 };
+const CHECKER = 'r-plan.reviewer.checker.a-1' as Address;
 const verdict = (said: 'accept' | 'revise' | 'reject', reasons: string[] = ['cite it'], attempt = 1) => ({
+  from: CHECKER,
   step: 'a',
   attempt,
   verdict: said,
@@ -116,7 +121,7 @@ describe('a completed task', () => {
   });
 
   it('is done where nobody reviews', () => {
-    const { plan, outbox } = taskCompleted(team({ reviewer: undefined }), running, done);
+    const { plan, outbox } = taskCompleted(team({ reviewers: [] }), running, done);
     expect([plan[0]!.status, outbox]).toEqual(['completed', []]);
   });
 
@@ -129,7 +134,7 @@ describe('a completed task', () => {
 describe('a review', () => {
   it('leaves no source that does not hold its quote, and moves one that stands elsewhere (S4)', () => {
     const plan = single({ status: 'reviewing', attempt: 1, text: 'One [1]. Two [2]. Three [7].', citations: [source(1), source(2)] });
-    const { plan: after } = reviewed(team({ reviewer: 'checker' }), plan, { ...verdict('accept'), held: [null, { ...source(2), line: 5 }] });
+    const { plan: after } = reviewed(team(), plan, { ...verdict('accept'), held: [null, { ...source(2), line: 5 }] });
     expect(after[0]).toMatchObject({ status: 'completed', text: 'One. Two [1]. Three.', citations: [{ ...source(2), line: 5 }] });
   });
 
@@ -168,7 +173,7 @@ describe('a review', () => {
   });
 
   it('that could not be made counts as one that did not accept', () => {
-    const missed = { step: 'a', attempt: 1, failure: failure('REVIEW_TIMEOUT', 'too slow') };
+    const missed = { from: CHECKER, step: 'a', attempt: 1, failure: failure('REVIEW_TIMEOUT', 'too slow') };
     expect(reviewFailed(team(), reviewing(), missed).plan[0]).toMatchObject({
       status: 'completed',
       text: 'found [1]\n(The review still objects: not reviewed: too slow)',
@@ -179,7 +184,7 @@ describe('a review', () => {
   it.each(['BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'MODEL_UNAUTHORISED'])(
     'that could not be made for %s fails the step: every other call would meet the same',
     (code) => {
-      const { plan } = reviewFailed(team(), reviewing(), { step: 'a', attempt: 1, failure: failure(code, 'no') });
+      const { plan } = reviewFailed(team(), reviewing(), { from: CHECKER, step: 'a', attempt: 1, failure: failure(code, 'no') });
       expect(plan[0]).toMatchObject({ status: 'failed', failure: { code } });
     },
   );

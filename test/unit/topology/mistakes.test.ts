@@ -96,18 +96,18 @@ const shape: Mistake[] = [
   [
     'a mistyped kind key',
     edited(workflow, 'kind: worker', 'knid: worker'),
-    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, output, limits, external, tools, strategy and 1 more; did you mean "kind"?',
+    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, output, limits, external, tools, strategy and 2 more; did you mean "kind"?',
   ],
-  ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer'],
+  ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer | team'],
   [
     'an unknown kind of agent',
     edited(workflow, 'kind: worker', 'kind: wroker'),
-    'team.yaml:13:11 agents.reader.kind: expected supervisor | worker | reviewer, found "wroker"; did you mean "worker"?',
+    'team.yaml:13:11 agents.reader.kind: expected supervisor | worker | reviewer | team, found "wroker"; did you mean "worker"?',
   ],
   [
     'an unknown kind of topology',
     edited(workflow, 'kind: workflow', 'kind: work flow'),
-    'team.yaml:21:9 topology.kind: expected centralised | workflow, found "work flow"; did you mean "workflow"?',
+    'team.yaml:21:9 topology.kind: expected centralised | workflow | peers, found "work flow"; did you mean "workflow"?',
   ],
   ['a missing key', edited(workflow, '    role: a researcher\n', ''), 'team.yaml:12:3 agents.reader.role: missing; expected text'],
   ['no budget', edited(workflow, 'budget:\n  limit: 0.05\n', ''), 'team.yaml:1:1 budget: missing; expected a map'],
@@ -143,7 +143,7 @@ const shape: Mistake[] = [
   [
     'a word that is none of the choices',
     edited(centralised, '  reviewer:', '  on_rejected: accept_with_notes\n  reviewer:'),
-    'team.yaml:24:16 topology.on_rejected: expected accept_with_note | fail | ask, found "accept_with_notes"; did you mean "accept_with_note"?',
+    'team.yaml:24:16 topology.on_rejected: expected accept_with_note | fail | ask | take_over | hand_up, found "accept_with_notes"; did you mean "accept_with_note"?',
   ],
   [
     'a name with a space',
@@ -214,7 +214,7 @@ const meaning: Mistake[] = [
   [
     'an agent of the wrong kind',
     edited(centralised, '[reader]', '[reader, checker]'),
-    'team.yaml:23:21 topology.workers[1]: expected an agent of kind worker, found "checker", a reviewer; of that kind: reader',
+    'team.yaml:23:21 topology.workers[1]: expected an agent of kind worker or team, found "checker", a reviewer; of that kind: reader',
   ],
   ['a worker named twice', edited(centralised, '[reader]', '[reader, reader]'), 'team.yaml:23:21 topology.workers[1]: "reader" is in the list already'],
   [

@@ -30,7 +30,8 @@ test('inputs are filled into the texts, and defaults are written out', async () 
   expect(team.topology).toEqual({
     kind: 'workflow',
     supervisor: 'lead',
-    reviewer: 'checker',
+    reviewers: ['checker'],
+    merge: 'all',
     concurrency: 4,
     reviewRounds: 2,
     onRejected: 'accept_with_note',
@@ -61,7 +62,7 @@ test('inputs are filled into the texts, and defaults are written out', async () 
     grantMs: 180_000,
     waitMs: 60_000,
   });
-  expect(team.limits).toEqual({ deadlineMs: 900_000, askMs: 300_000 });
+  expect(team.limits).toEqual({ deadlineMs: 900_000, askMs: 300_000, depth: 4 });
 });
 
 test('what the file says goes before the defaults', async () => {
@@ -87,7 +88,7 @@ test('a text that looks like a placeholder is not filled in again', async () => 
 
 test('doubled braces are the word in braces, and other braces are left alone', async () => {
   const text = edited(workflow, 'role: an editor', `role: an editor\n    backstory: 'Write {{topic}} as {"text": {topic}} {}'`);
-  expect((await teamOf(text)).agents['lead']!.backstory).toBe('Write {topic} as {"text": budgets} {}');
+  expect((await teamOf(text)).agents['lead']).toMatchObject({ backstory: 'Write {topic} as {"text": budgets} {}' });
 });
 
 test('the file’s folders begin at the file, and are called as seen from where the command runs', async () => {
