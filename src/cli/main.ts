@@ -90,6 +90,16 @@ program
   });
 
 program
+  .command('init')
+  .description('a folder with a team that runs as it stands, and a test of it')
+  .argument('[folder]', 'where', '.')
+  .option('--topology <topology>', 'centralised, workflow or hierarchical', 'centralised')
+  .action(async (folder: string, options) => {
+    const { init } = await import('./init.ts');
+    await endWith(() => init(folder, options));
+  });
+
+program
   .command('approve')
   .description('answer what a run waits for; without an approval, list what is open')
   .argument('<run>', 'the run')
