@@ -5,6 +5,7 @@ import { createPrices } from '../capabilities/model/prices.ts';
 import { createScriptedAdapter } from '../capabilities/model/scripted/adapter.ts';
 import type { Tool } from '../capabilities/tool/port.ts';
 import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
+import { paidBy } from '../actors/model-call.ts';
 import type { Quote } from '../protocols/budget.ts';
 import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
 import type { Grant } from '../protocols/grant.ts';
@@ -83,11 +84,11 @@ export class Workshop {
     const partsAt = (at: Address): Parts => this.#partsOf(teamAt(at));
     return {
       model: {
-        quote: (request: ModelRequest, at: Address) => partsAt(at).gateway.quote(request),
+        quote: (request: ModelRequest, at: Address) => ({ ...partsAt(at).gateway.quote(request), ...paidBy(request.payer ?? []) }),
         run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) => this.#callModel(teamAt(address), request, grant!, signal),
       },
       tool: {
-        quote: ({ call }: ToolRequest, at: Address) => (partsAt(at).countsTools ? toolQuote(call.name) : undefined),
+        quote: ({ call, payer = [] }: ToolRequest, at: Address) => (partsAt(at).countsTools ? { ...toolQuote(call.name), ...paidBy(payer) } : undefined),
         readOnly: (request: ToolRequest, at: Address) => partsAt(at).toolbox.isReadOnly(request),
         run: async (request: ToolRequest, { address, signal }: EffectContext, grant: Grant | undefined): Promise<EffectResult> => {
           const { toolbox } = partsAt(address);
