@@ -77,14 +77,13 @@ const passOn = emitEach<{ context: ConvenerContext; event: ConvenerEvent }, ToPe
 
 const saidNow = ({ event }: { event: Received<typeof PeerConcluded> }) => event;
 
-/** What a peer came to; `goOn`: where to wait on for the others. */
-const onConcluded = <const State extends string>(goOn: State) =>
-  [
-    { guard: { type: 'asks', params: saidNow }, target: '#convener.asking', actions: { type: 'believe', params: saidNow } },
-    { guard: { type: 'succeeds', params: saidNow }, target: '#convener.closing', actions: { type: 'believe', params: saidNow } },
-    { guard: { type: 'isLast', params: saidNow }, target: '#convener.closing', actions: [{ type: 'note', params: saidNow }, 'failAsNoted'] },
-    { target: goOn, actions: { type: 'note', params: saidNow } },
-  ] as const;
+/** What a peer came to: an answer ends the run, and so does the last failure. */
+const onConcluded = [
+  { guard: { type: 'asks', params: saidNow }, target: '#convener.asking', actions: { type: 'believe', params: saidNow } },
+  { guard: { type: 'succeeds', params: saidNow }, target: '#convener.closing', actions: { type: 'believe', params: saidNow } },
+  { guard: { type: 'isLast', params: saidNow }, target: '#convener.closing', actions: [{ type: 'note', params: saidNow }, 'failAsNoted'] },
+  { actions: { type: 'note', params: saidNow } },
+] as const;
 
 export const convenerMachine = setup({
   types: { context: {} as ConvenerContext, input: {} as ConvenerInput, events: {} as ConvenerEvent, emitted: {} as Emitted },
@@ -97,6 +96,7 @@ export const convenerMachine = setup({
     asks: (_, { question, answer }: Conclusion) => question !== undefined && answer !== undefined,
     succeeds: (_, { failure: why, answer }: Conclusion) => why === undefined && answer !== undefined,
     isLast: ({ context }, { from }: Received<typeof PeerConcluded>) => peersOf(context).every((peer) => peer === from || context.concluded.includes(peer)),
+    hasNoted: ({ context }) => context.concluded.length > 0,
     isApproved: (_, { decision }: Received<typeof ApprovalDecided>) => decision === 'approve',
     hasFailed: ({ context }) => context.failure !== undefined,
   },
@@ -104,7 +104,7 @@ export const convenerMachine = setup({
     accept: assign((_, { goal, from }: Received<typeof RunStart>) => ({ goal, client: from })),
     believe: assign((_, conclusion: Received<typeof PeerConcluded>) => ({ conclusion })),
     note: assign(({ context }, conclusion: Received<typeof PeerConcluded>) => ({
-      concluded: [...context.concluded, conclusion.from],
+      concluded: [...new Set([...context.concluded, conclusion.from])],
       conclusion: context.conclusion ?? conclusion,
     })),
     failAsNoted: assign(({ context }) => ({ failure: context.conclusion!.failure ?? failure('PEERS_UNDECIDED', 'the peers came to no answer') })),
@@ -173,28 +173,24 @@ export const convenerMachine = setup({
       on: {
         'run.cancel': { target: 'closing', actions: { type: 'failCancelled', params: ({ event }) => event } },
         'budget.paused': { target: 'paused', actions: passOn },
+        'peer.concluded': onConcluded,
       },
       after: {
         deadline: { target: 'closing', actions: 'failDeadline' },
       },
       initial: 'talking',
       states: {
-        /** Where it was when the money ran out. */
-        before: { type: 'history' },
-        talking: { on: { 'peer.concluded': onConcluded('listening') } },
+        talking: { always: { guard: 'hasNoted', target: 'listening' } },
         /** A peer knows of no answer; the others are waited for a little. */
-        listening: {
-          on: { 'peer.concluded': onConcluded('#convener.convened.listening') },
-          after: { patience: { target: '#convener.closing', actions: 'failAsNoted' } },
-        },
+        listening: { after: { patience: { target: '#convener.closing', actions: 'failAsNoted' } } },
       },
     },
     /** The money is used up. What is under way goes on to its end; the run's deadline begins anew with the raise. */
     paused: {
       on: {
-        'budget.raised': { target: 'convened.before', actions: passOn },
+        'budget.raised': { target: 'convened', actions: passOn },
         'run.cancel': { target: 'closing', actions: { type: 'failCancelled', params: ({ event }) => event } },
-        'peer.concluded': onConcluded('#convener.paused'),
+        'peer.concluded': onConcluded,
       },
     },
     /** The rules of the peers leave it to a person. */
