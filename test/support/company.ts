@@ -18,7 +18,7 @@ import { charts } from '../../src/topology/charts.ts';
 const NANOS_PER_MTOK = 80_000_000n;
 const INPUT_NANOS = 1_000n;
 
-const profile = (name: string, tools: readonly string[] = []): AgentProfile => ({
+export const profile = (name: string, tools: readonly string[] = []): AgentProfile => ({
   name,
   role: 'a member of the company',
   goal: 'to be tested',
@@ -163,16 +163,22 @@ export type RunnerHooks = {
   readonly soon?: <T>(what: string, then: () => T) => Promise<T>;
   /** Called when a paid call is made. */
   readonly paid?: (grant: Grant) => void;
+  /** What the model says, where it is not what the company's says. */
+  readonly says?: (request: ModelRequest) => ReturnType<typeof answer> | undefined;
 };
 
-export const runners = (provider: Provider, nowMs: () => number, { soon = async (_, then) => then(), paid = () => {} }: RunnerHooks = {}): Runners => ({
+export const runners = (
+  provider: Provider,
+  nowMs: () => number,
+  { soon = async (_, then) => then(), paid = () => {}, says = () => undefined }: RunnerHooks = {},
+): Runners => ({
   model: {
     quote,
     run: async (request: ModelRequest, { address: at, signal }: EffectContext, given: Grant | undefined): Promise<EffectResult> => {
       const grant = given!;
       grant.use(nowMs());
       paid(grant);
-      const said = answer(request);
+      const said = says(request) ?? answer(request);
       const outputTokens = Math.min(grant.maxTokens, said.text.length);
       const nanos = INPUT_NANOS + tokensCost(outputTokens, NANOS_PER_MTOK);
       provider.bill(grant, at, nanos);

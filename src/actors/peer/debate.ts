@@ -54,17 +54,11 @@ const positionMove = (table: Table, round: number): Move | undefined => {
   const took = (name: string) => said(table, 'debate.position').some((minute) => minute.round === round && minute.by === name);
   if (took(me) || passed(table, phase, me)) return gather(table, phase, othersOf(table), took);
   const before = latest(table).find(({ by }) => by === me);
-  if (!before)
-    return {
-      kind: 'work',
-      phase,
-      task: { step: phase, instructions: `Take a position on the question, and give the reasons for it: ${table.goal}`, findings: [] },
-    };
+  if (!before) return { kind: 'work', phase, task: { step: phase, instructions: table.goal, findings: [] } };
   const reasons = objectionsIn(table, round - 1).flatMap(({ by, agent, text }) => (agent === me ? [`${by}: ${text}`] : []));
   const { text, citations } = before;
   if (reasons.length === 0) return sayToAll(table, { type: 'debate.position', round, text, citations });
-  const instructions = `Take your position on the question again, and answer what was said against it: ${table.goal}`;
-  return { kind: 'work', phase, task: { step: phase, instructions, findings: [], feedback: { previous: text, reasons } } };
+  return { kind: 'work', phase, task: { step: phase, instructions: table.goal, findings: [], feedback: { previous: text, reasons } } };
 };
 
 const critiqueMove = (table: Table, round: number): Move | undefined => {

@@ -4,6 +4,7 @@
  * everybody, or when the rounds are used up.
  */
 import { failure } from '../../protocols/failure.ts';
+import type { AgentProfile } from '../../protocols/agent.ts';
 import type { Citation, Report } from '../../protocols/formats.ts';
 import type { Fact } from '../../protocols/peer.ts';
 import { count, gather, meOf, noConclusion, othersOf, passed, said, type Move, type Protocol, type RulesOf, type Say, type Table } from './table.ts';
@@ -22,7 +23,7 @@ const next = (table: Table, rules: Rules): Move => {
       return {
         kind: 'work',
         phase: FIND,
-        task: { step: FIND, instructions: `Find the facts that answer the question, one a line: ${table.goal}`, findings: [] },
+        task: { step: FIND, instructions: table.goal, findings: [] },
       };
     }
     const tellers = othersOf(table).filter((name) => listeners(table.peers, name, round, rules.fanout).includes(me));
@@ -82,17 +83,24 @@ const contentOf = (text: string): string =>
 
 const unique = (citations: readonly Citation[]): Citation[] => [...new Map(citations.map((one) => [`${one.file}:${one.line} ${one.quote}`, one])).values()];
 
-/** The facts of a report: a line each, with the sources that it marks. */
-export const factsIn = ({ text, citations }: Report, by: string): Fact[] =>
+/** A sentence ends before the next one, with the marks of its sources behind its full stop. */
+const SENTENCE = /(?<=[.!?](?:\s*\[\d{1,3}\])*)\s+(?=\p{Lu})/u;
+
+/** The facts of a report: its sentences, with the sources that they mark. Of whoever looks things up, what has no source is none. */
+export const factsIn = ({ text, citations }: Report, { name, tools }: Pick<AgentProfile, 'name' | 'tools'>): Fact[] =>
   merged(
-    text.split('\n').flatMap((line): Fact[] => {
-      const marks = [...line.matchAll(/\[(\d{1,3})\]/g)].map(([, digits]) => Number(digits));
-      const bare = line
-        .replaceAll(/\s*\[\d{1,3}\]/g, '')
-        .replace(/^\s*[-*+]\s+/, '')
-        .trim();
-      return contentOf(bare) === '' ? [] : [{ text: bare, citations: marks.flatMap((mark) => citations[mark - 1] ?? []), by: [by] }];
-    }),
+    text
+      .split('\n')
+      .flatMap((line) => line.split(SENTENCE))
+      .flatMap((sentence): Fact[] => {
+        const marks = [...sentence.matchAll(/\[(\d{1,3})\]/g)].map(([, digits]) => Number(digits));
+        const sources = marks.flatMap((mark) => citations[mark - 1] ?? []);
+        const bare = sentence
+          .replaceAll(/\s*\[\d{1,3}\]/g, '')
+          .replace(/^\s*[-*+]\s+/, '')
+          .trim();
+        return contentOf(bare) === '' || (tools.length > 0 && sources.length === 0) ? [] : [{ text: bare, citations: sources, by: [name] }];
+      }),
   );
 
 const concluded = (table: Table, rounds: number, by: 'agreement' | 'rounds'): Move => {
@@ -112,5 +120,5 @@ const concluded = (table: Table, rounds: number, by: 'agreement' | 'rounds'): Mo
 export const gossip: Protocol<'gossip'> = {
   next,
   answered: (_, phase) => ({ ok: false, problem: `nothing was asked in ${phase}` }),
-  worked: (table, _, report, rules) => tell(table, rules, 1, factsIn(report, meOf(table))),
+  worked: (table, _, report, rules) => tell(table, rules, 1, factsIn(report, table.profile)),
 };

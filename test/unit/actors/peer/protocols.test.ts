@@ -189,9 +189,12 @@ describe('gossip', () => {
 
   it('reads the facts of a report with the sources that each one marks', () => {
     const citations = [1, 2].map((line) => ({ file: 'a.md', line, quote: 'so' }));
-    expect(factsIn({ text: '- It is so [1][2].\n\n- It was not [9]\n---', citations }, 'anna')).toEqual([
+    expect(factsIn({ text: '- It is so [1][2]. It was not [9].\n---', citations }, { name: 'anna', tools: [] })).toEqual([
       { text: 'It is so.', citations, by: ['anna'] },
-      { text: 'It was not', citations: [], by: ['anna'] },
+      { text: 'It was not.', citations: [], by: ['anna'] },
+    ]);
+    expect(factsIn({ text: 'It is so. [2] Nothing else was found.', citations }, { name: 'anna', tools: ['search_files'] })).toEqual([
+      { text: 'It is so.', citations: [citations[1]], by: ['anna'] },
     ]);
   });
 
