@@ -16,6 +16,7 @@ export const systemMessage = (profile: AgentProfile, duties: readonly string[]):
     `You are ${profile.name}, ${profile.role}.`,
     ...(profile.goal ? [`Your goal: ${profile.goal}`] : []),
     ...(profile.backstory ? [profile.backstory] : []),
+    ...(profile.history ? ['What was said before, the last at the end:', ...profile.history.map(({ role, text }) => `${role}: ${text}`)] : []),
     ...duties,
   ].join('\n'),
 });

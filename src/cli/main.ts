@@ -55,6 +55,7 @@ logOptions(
     .option('--budget <dollars>', "in place of the file's budget.limit")
     .addOption(jsonOption())
     .option('--resume <run>', 'go on with a run that was stopped')
+    .option('--session <name>', 'a conversation that goes on from run to run')
     .option('--detach', 'leave the run to the processes that play its parts', false)
     .option('--quiet', 'no progress', false),
 ).action(async (file: string | undefined, task: string | undefined, options) => {
@@ -183,6 +184,28 @@ byHand(ofRun('freeze', 'nothing new is granted, until it is thawed'))
   .action(async (run: string, options) => {
     const { freeze } = await import('./budget.ts');
     await endWith(() => freeze(run, options), options);
+  });
+
+const session = program.command('session').description('conversations that go on from run to run');
+session
+  .command('show')
+  .description('what was said in one; without a name, their names')
+  .argument('[session]', 'its name')
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (name: string | undefined, options) => {
+    const { show } = await import('./session.ts');
+    await endWith(() => show(name, options), options);
+  });
+session
+  .command('rm')
+  .description('forget one')
+  .argument('<session>', 'its name')
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (name: string, options) => {
+    const { remove } = await import('./session.ts');
+    await endWith(() => remove(name, options), options);
   });
 
 program

@@ -1,9 +1,12 @@
 /** `troupe run`: starts or resumes a run, shows how it goes, and prints the answer. */
 import { DEFAULT_BUS, isInMemory, openBus } from '../bus/open.ts';
+import type { Bus } from '../bus/port.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { formatDollars } from '../protocols/money.ts';
+import { inSession } from '../topology/session.ts';
 import { Troupe, type Run } from '../topology/start.ts';
 import { standardModels, standardTools } from '../topology/standard.ts';
+import type { Team } from '../topology/team.ts';
 import { detach } from './detach.ts';
 import { openDisplay } from './display.ts';
 import { fail, printJson, say } from './exit.ts';
@@ -21,6 +24,7 @@ export type RunOptions = LogOptions & {
   readonly quiet: boolean;
   readonly resume?: string;
   readonly detach?: boolean;
+  readonly session?: string;
 };
 
 export const run = async (file: string | undefined, task: string | undefined, options: RunOptions): Promise<number> => {
@@ -46,7 +50,7 @@ export const run = async (file: string | undefined, task: string | undefined, op
   });
   let started: Run | undefined;
   try {
-    const begun = await Promise.race([signals.first, team ? troupe.start(team) : troupe.resume(options.resume!)]);
+    const begun = await Promise.race([signals.first, team ? startIn(troupe, bus, team, options) : troupe.resume(options.resume!)]);
     if (typeof begun === 'string') return left(options.resume, begun, options);
     started = begun;
     if (!options.quiet) say(headline(started, options.bus));
@@ -70,10 +74,15 @@ export const run = async (file: string | undefined, task: string | undefined, op
   }
 };
 
-const checkUsage = (file: string | undefined, { resume, budget, input, detach: apart = false, bus }: RunOptions): void => {
+/** In the session that was named, with what was said there before. */
+const startIn = async (troupe: Troupe, bus: Bus, team: Team, { session }: RunOptions): Promise<Run> =>
+  troupe.start(session === undefined ? team : await inSession(bus, session, team));
+
+const checkUsage = (file: string | undefined, { resume, budget, input, detach: apart = false, bus, session }: RunOptions): void => {
   if (file === undefined && resume === undefined)
     throw new TroupeError('USAGE', 'expected a team file, or --resume with the id of a run; see troupe run --help');
   if (apart && isInMemory(bus)) throw new TroupeError('USAGE', '--detach needs a bus that other processes reach: a file or a server, and not memory');
+  if (apart && session !== undefined) throw new TroupeError('USAGE', '--session needs the end of the run, which --detach does not wait for');
   if (resume === undefined) return;
   if (isInMemory(bus)) throw new TroupeError('USAGE', '--resume needs the bus that the run is on, and a bus in memory is gone with its process');
   const beside = [
@@ -81,6 +90,7 @@ const checkUsage = (file: string | undefined, { resume, budget, input, detach: a
     ...(budget === undefined ? [] : ['--budget']),
     ...(input === undefined ? [] : ['--input']),
     ...(apart ? ['--detach'] : []),
+    ...(session === undefined ? [] : ['--session']),
   ];
   if (beside.length > 0) throw new TroupeError('USAGE', `--resume goes on with what the run was started with: leave out ${beside.join(' and ')}`);
 };

@@ -17,6 +17,7 @@ import { answerQuestion } from '../topology/remote.ts';
 import { resolveTeam } from '../topology/resolve.ts';
 import type { RunResult } from '../topology/run-result.ts';
 import type { TeamFile } from '../topology/schema.ts';
+import { inSession } from '../topology/session.ts';
 import { shapeTeam } from '../topology/shape.ts';
 import { catalogueOf, standardModels, standardTools } from '../topology/standard.ts';
 import { Troupe, type Paused, type Run, type TroupeOptions, type Waiting } from '../topology/start.ts';
@@ -45,6 +46,8 @@ export type RunOptions = {
   readonly models?: readonly ModelAdapter[];
   /** Answers what the run asks a person; without it the run comes back as `waiting`. */
   readonly ask?: (question: Waiting['questions'][number]) => Decision | Promise<Decision>;
+  /** The conversation that the run belongs to. */
+  readonly session?: string;
   readonly observe?: TroupeOptions['observe'];
 };
 
@@ -83,12 +86,12 @@ export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: T
   };
 
   /** Hosts a run until nothing is left to do here. */
-  const host = async (begin: (troupe: Troupe) => Promise<Run>, options: RunOptions): Promise<Outcome<All, Lead>> => {
+  const host = async (begin: (troupe: Troupe, bus: Bus) => Promise<Run>, options: RunOptions): Promise<Outcome<All, Lead>> => {
     const bus = typeof options.bus === 'object' ? options.bus : await openBus(options.bus ?? DEFAULT_BUS);
     try {
       const troupe = await Troupe.open({ bus, models: modelsWith(options.models), tools, ...(options.observe && { observe: options.observe }) });
       try {
-        return typed(await untilIdle(await begin(troupe), bus, options));
+        return typed(await untilIdle(await begin(troupe, bus), bus, options));
       } finally {
         await troupe.close();
       }
@@ -108,7 +111,11 @@ export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: T
   return {
     name: spec.name,
     /** Runs the team on a task, or on the one that it has, until it has ended or waits for a person or for money. */
-    run: (task?: string, options: RunOptions = {}) => host(async (troupe) => troupe.start(await resolve(task, options)), options),
+    run: (task?: string, options: RunOptions = {}) =>
+      host(async (troupe, bus) => {
+        const resolved = await resolve(task, options);
+        return troupe.start(options.session === undefined ? resolved : await inSession(bus, options.session, resolved));
+      }, options),
     /** Goes on with a run that waited, was paused or whose process is gone. */
     resume: (run: string, options: RunOptions = {}) => host((troupe) => troupe.resume(run), options),
   };

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Name } from './ids.ts';
 import { Nanos } from './money.ts';
+import { ChatMessage } from './model.ts';
 import { OutputForm } from './output.ts';
 
 /** How an agent comes to its answer: by calling tools, with its reasoning written out, by a plan of its own, or by looking at its answer again. */
@@ -20,6 +21,8 @@ export const AgentProfile = z.object({
   tools: z.array(z.string()),
   /** The form of its answers; without one they are reports. */
   output: OutputForm.optional(),
+  /** What was said before, in the session that the run belongs to. */
+  history: z.array(ChatMessage).optional(),
   /** Without one, `react`. */
   strategy: Strategy.optional(),
   limits: z.object({

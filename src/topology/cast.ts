@@ -49,6 +49,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
     model: models[agent.name]!,
     ...cheaperFor(team, agent, models[cheaperOf(agent.name)]),
     tools: agent.tools,
+    ...(team.session && team.session.history.length > 0 && { history: team.session.history }),
     ...(agent.output && { output: agent.output }),
     ...(agent.strategy && { strategy: agent.strategy }),
     limits: agent.limits,
@@ -216,7 +217,9 @@ const budgetInput = (run: RunId, team: Team): BudgetInput => {
 
 /** Whom steps are given to. */
 const membersOf = (topology: Supervised): readonly string[] =>
-  topology.kind === 'workflow' ? [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))] : topology.workers;
+  topology.kind === 'workflow'
+    ? [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))]
+    : topology.workers;
 
 /** As the supervisor's model is told of an agent. */
 const describe = (agent: TeamAgent): string => {

@@ -25,6 +25,7 @@ import { chartVersions } from './charts.ts';
 import { checkedTask } from './resolve.ts';
 import { readRecord, type RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
+import { remember } from './session.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 import { externalAgents, type Team } from './team.ts';
@@ -207,8 +208,10 @@ export class Troupe {
       if (entry.message.type === 'budget.opened') open(entry.message.data.failure);
       const ended = resultOf(id, entry, startedAt);
       if (!ended) return;
-      resolve(ended);
-      void leave().then(() => this.#forgetSnapshots(id));
+      void this.#keep(team, startedAt, ended)
+        .then(() => resolve(ended), reject)
+        .then(leave)
+        .then(() => this.#forgetSnapshots(id));
     });
     this.#waiters.set(id, check);
     if (team.budget.account !== undefined) await this.#serve(team.budget.account);
@@ -284,6 +287,11 @@ export class Troupe {
     if (questions.length > 0) nowIdle({ status: 'waiting', run: id, questions });
     else if (desk && this.#isPaused(id))
       nowIdle({ status: 'paused', run: id, failure: desk.lastVeto!, spending: figuresOf(desk.book, runAccount(id, this.#open.get(id)!.team)) });
+  }
+
+  /** Into the session, before anybody hears of the end: the next run of it may follow at once. */
+  async #keep({ session, task }: Team, at: number, { run, answer, status }: RunResult): Promise<void> {
+    if (session && status === 'completed') await remember(this.#options.bus, session.name, { run, at, task, answer: answer! });
   }
 
   async #forgetSnapshots(id: RunId): Promise<void> {

@@ -8,13 +8,14 @@ import type { Turn } from '../capabilities/model/scripted/script.ts';
 import { LimitSpec } from '../protocols/account.ts';
 import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
+import { ChatMessage } from '../protocols/model.ts';
 import { Nanos, Rates } from '../protocols/money.ts';
 import { TeamStep } from './step.ts';
 import { PeerRules } from '../protocols/peer.ts';
 
 const AgentBudget = z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) });
 
-const Profile = AgentProfile.omit({ model: true, cheaper: true }).extend({
+const Profile = AgentProfile.omit({ model: true, cheaper: true, history: true }).extend({
   budget: AgentBudget.optional(),
   /** `provider/name`; the first whose provider is ready is used. */
   models: z.array(z.string()).min(1),
@@ -103,6 +104,8 @@ export const Team = z.object({
     /** Teams inside each other, the whole team being the first. */
     depth: z.number().int().positive(),
   }),
+  /** The conversation that the run belongs to, and what was said in it before. */
+  session: z.object({ name: Name, history: z.array(ChatMessage) }).optional(),
   /** Of all the rest: two teams with one hash are the same team. */
   hash: z.string(),
 });

@@ -1,0 +1,32 @@
+/**
+ * The part of a conversation that is kept when all of it is too long. What belongs together stays together: an answer with tool
+ * calls and all of their results are one, because providers refuse a call without its result and a result without its call.
+ */
+import type { ChatMessage } from '../protocols/model.ts';
+
+/** Messages that are kept or left out together, in their order. */
+const exchangesOf = (messages: readonly ChatMessage[]): ChatMessage[][] => {
+  const exchanges: ChatMessage[][] = [];
+  for (const message of messages) {
+    if (message.role === 'tool' && exchanges.length > 0) exchanges.at(-1)!.push(message);
+    else exchanges.push([message]);
+  }
+  return exchanges;
+};
+
+/** No tokenizer has more tokens than a text has bytes; of prose, about one in four. */
+const BYTES_PER_TOKEN = 3;
+
+export const tokensIn = (messages: readonly ChatMessage[]): number => Math.ceil(new TextEncoder().encode(JSON.stringify(messages)).length / BYTES_PER_TOKEN);
+
+/** The last messages that come to at most so many tokens, by estimate. */
+export const withinTokens = (messages: readonly ChatMessage[], maxTokens: number): readonly ChatMessage[] => {
+  const kept: ChatMessage[] = [];
+  let left = maxTokens;
+  for (const exchange of exchangesOf(messages).reverse()) {
+    left -= tokensIn(exchange);
+    if (left < 0) break;
+    kept.unshift(...exchange);
+  }
+  return kept;
+};
