@@ -23,7 +23,7 @@ export const tokensIn = (messages: readonly ChatMessage[]): number => Math.ceil(
 export const withinTokens = (messages: readonly ChatMessage[], maxTokens: number): readonly ChatMessage[] => {
   const kept: ChatMessage[] = [];
   let left = maxTokens;
-  for (const exchange of exchangesOf(messages).reverse()) {
+  for (const exchange of exchangesOf(messages).toReversed()) {
     left -= tokensIn(exchange);
     if (left < 0) break;
     kept.unshift(...exchange);
