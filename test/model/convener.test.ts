@@ -107,14 +107,13 @@ describe('the convener on every path', () => {
   });
 
   it('tells every peer when the money is used up, and when it goes on', () => {
+    const toldOf = ({ taken }: Moment, type: string) =>
+      taken.at(-1)!.outputs.flatMap((output) => (output.kind === 'send' && output.type === type ? [output.to] : []));
     everyPath(paths, (moment) => {
-      const { happening, outputs } = moment.taken.at(-1)!;
-      const told = outputs.flatMap((output) =>
-        output.kind === 'send' && output.type.startsWith('budget.') && output.type !== 'budget.close' ? [[output.type, output.to]] : [],
-      );
-      if (happening === 'the money is used up' && stateOf(moment) === '"paused"' && told.length > 0)
-        expect(told).toEqual(PEERS.map((name) => ['budget.paused', at(name)]));
-      if (told.some(([type]) => type === 'budget.raised')) expect(told).toEqual(PEERS.map((name) => ['budget.raised', at(name)]));
+      if (stateOf(moment) !== '"paused"') return;
+      const paused = sentIn(moment).filter(({ type }) => type === 'budget.paused');
+      expect(paused.slice(-PEERS.length).map(({ to }) => to)).toEqual(PEERS.map(at));
+      expect(toldOf(follow(walk, moment, raised(ACCOUNT)), 'budget.raised')).toEqual(PEERS.map(at));
     });
   });
 

@@ -3,7 +3,7 @@ import type { AnyStateNode } from 'xstate';
 import type { PeerContext } from '../../src/actors/peer/machine.ts';
 import { STATEMENTS } from '../../src/actors/peer/table.ts';
 import { failure } from '../../src/protocols/failure.ts';
-import { address, type Address, type RunId } from '../../src/protocols/ids.ts';
+import { address, type RunId } from '../../src/protocols/ids.ts';
 import type { ModelReply } from '../../src/protocols/model.ts';
 import type { PeerRules } from '../../src/protocols/peer.ts';
 import { nodesOf } from '../../src/runtime/chart.ts';
@@ -155,7 +155,7 @@ const effectSteps = (phase: 'asked' | 'granted' | 'claimed'): Happening => ({
       granted: { type: 'effect.claimed', data: { effect: effect.key, attempt: effect.attempt, host: 'h1' } },
       claimed: { type: 'effect.completed', data: { effect: effect.key, attempt: effect.attempt, output: replies['an answer'] } },
     }[phase];
-    return { from: walk.address as Address, message: said as never };
+    return { from: walk.address, message: said as never };
   },
 });
 

@@ -82,7 +82,7 @@ const moveOf = <K extends Pending['kind']>({ move }: PeerContext, kind: K): Kind
 
 const minuteOf = (table: Table, { from, at: _, ...statement }: Heard): Minute | undefined => {
   const by = speakerAt(table, from);
-  return by === undefined ? undefined : ({ ...(statement as Statement), by } as Minute);
+  return by === undefined ? undefined : { ...(statement as Statement), by };
 };
 
 const withHeard = (table: Table, said: Heard): Table => {

@@ -107,6 +107,11 @@ describe('debate', () => {
     expect(conclusions['anna']).toMatchObject({ answer: 'anna says so', ended: { by: 'vote', note: 'anna 2 of 3' } });
   });
 
+  it('waits for who is silent once, and not again in each phase', () => {
+    const { patienceEnded } = talk(1, PEERS, debate({ rounds: 4 }), mind, { deaths: { ben: 0 } });
+    expect(patienceEnded).toBe(2);
+  });
+
   it('does not ask again what a vote for a stranger meant', () => {
     const { conclusions } = talk(1, PEERS, debate({ quorum: 0.9 }), {
       ...mind,
@@ -126,7 +131,7 @@ describe('debate', () => {
     ['too few votes', { quorum: 0.9 }, votes('anna', 'anna'), 'no quorum', 'anna'],
     ['no votes', {}, [], 'no quorum', undefined],
   ] as const)('counts %s', (_, more, cast, outcome, first) => {
-    const counted = tally(debate(more as Parameters<typeof debate>[0]), PEERS, cast);
+    const counted = tally(debate(more), PEERS, cast);
     expect([counted.outcome, counted.shares[0]?.name]).toEqual([outcome, first]);
   });
 

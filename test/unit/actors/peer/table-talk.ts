@@ -157,7 +157,7 @@ export const talk = (seed: number, peers: readonly string[], rules: PeerRules, m
     const [{ to, from, said }] = mail.splice(chosen - workers.length, 1) as [(typeof mail)[number]];
     if (!lives(to)) continue;
     const table = tables.get(to)!;
-    tables.set(to, { ...table, ...heard(table, { ...said, by: speakerAt(table, address(run, 'peer', from))! } as Minute) });
+    tables.set(to, { ...table, ...heard(table, { ...said, by: speakerAt(table, address(run, 'peer', from))! }) });
     if (moves.get(to)!.kind === 'wait') turn(to);
   }
 };
