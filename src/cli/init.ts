@@ -33,9 +33,29 @@ topology:
   workers: [research, reader]
   reviewer: checker
 `,
+  peers: `# Nobody leads: the agents take positions, object to each other's, and vote.
+topology:
+  kind: peers
+  peers: [searcher, reader]
+  protocol: debate
+  rounds: 2
+`,
 };
 
 export const TOPOLOGY_NAMES = Object.keys(TOPOLOGIES);
+
+/** For whom there is work where somebody leads. */
+const LED = `
+  lead:
+    kind: supervisor
+    role: the editor of a help desk
+    goal: One short answer that a customer can trust, with the source of each statement.
+
+  checker:
+    kind: reviewer
+    role: a fact checker
+    tools: [check_quotes]
+`;
 
 /** The team within the team, beside the agents that all topologies have. */
 const RESEARCH = `
@@ -49,7 +69,7 @@ const RESEARCH = `
     role: the head of research
 `;
 
-const teamFile = (topology: string): string => `# yaml-language-server: $schema=https://unpkg.com/troupe/schema/team.schema.json
+const teamFile = (topology: string): string => `# yaml-language-server: $schema=./node_modules/troupe/schema/team.schema.json
 #
 #   troupe run team.yaml
 #   troupe run team.yaml "When is the desk open?"
@@ -65,11 +85,6 @@ models:
   default: [openai/gpt-4.1-mini, extractive/classic]
 
 agents:
-  lead:
-    kind: supervisor
-    role: the editor of a help desk
-    goal: One short answer that a customer can trust, with the source of each statement.
-
   searcher:
     kind: worker
     role: a researcher who searches before reading
@@ -79,12 +94,7 @@ agents:
     kind: worker
     role: a clerk who knows the documents by their names
     tools: [list_files, read_file]
-
-  checker:
-    kind: reviewer
-    role: a fact checker
-    tools: [check_quotes]
-${topology === 'hierarchical' ? RESEARCH : ''}
+${topology === 'peers' ? '' : LED}${topology === 'hierarchical' ? RESEARCH : ''}
 ${TOPOLOGIES[topology]!}
 # Dollars. No call is made that could go beyond the limit.
 budget:

@@ -94,10 +94,25 @@ program
   .command('init')
   .description('a folder with a team that runs as it stands, and a test of it')
   .argument('[folder]', 'where', '.')
-  .option('--topology <topology>', 'centralised, workflow or hierarchical', 'centralised')
+  .option('--topology <topology>', 'centralised, workflow, hierarchical or peers', 'centralised')
   .action(async (folder: string, options) => {
     const { init } = await import('./init.ts');
     await endWith(() => init(folder, options));
+  });
+
+program
+  .command('compare')
+  .description('run the same agents and task under several topologies, and put what each came to side by side')
+  .argument('<file>', 'the team file')
+  .argument('[task]', "in place of the file's task")
+  .requiredOption('--topologies <list>', 'centralised, workflow, peers, or files with a topology, separated by commas')
+  .addOption(inputOption())
+  .addOption(busOption())
+  .option('--budget <dollars>', 'for each run')
+  .addOption(jsonOption())
+  .action(async (file: string, task: string | undefined, options) => {
+    const { compare } = await import('./compare.ts');
+    await endWith(() => compare(file, task, options), options);
   });
 
 program
