@@ -1,6 +1,7 @@
 /** What an agent is at, in a few words: from its chart's state and its pending effects, so that it says what the code does. */
 import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
+import type { Revised } from '../actors/supervisor/revision.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { Failure } from '../protocols/failure.ts';
@@ -41,7 +42,7 @@ export class Progress {
     if ((message.type === 'effect.completed' || message.type === 'effect.failed') && message.data.bill) {
       this.#spent.set(address, (this.#spent.get(address) ?? 0n) + BigInt(message.data.bill.spentNanos));
     }
-    const doing = doingOf(state);
+    const doing = `${doingOf(state)}${revisionIn(state.snapshot.context)}`;
     if (doing === 'idle' || this.#shown.get(address) === doing) return undefined;
     this.#shown.set(address, doing);
     // The convener of peers lives where other runs have their supervisor.
@@ -54,6 +55,17 @@ export class Progress {
     return this.#money ? `${formatDollars(this.#money.spent)} of ${formatDollars(this.#money.limit)}` : '';
   }
 }
+
+/** What the last change of its plan was, for a supervisor. */
+const revisionIn = (context: unknown): string => {
+  const last = ((context as { revisions?: readonly Revised[] }).revisions ?? []).at(-1);
+  if (!last) return '';
+  const changes = [
+    ...(last.steps.length > 0 ? [`to do: ${last.steps.map(({ id }) => id).join(', ')}`] : []),
+    ...(last.dropped.length > 0 ? [`dropped: ${last.dropped.join(', ')}`] : []),
+  ];
+  return `, revision ${last.revision} of the plan${last.reason === '' ? '' : ` (${last.reason})`}: ${changes.join('; ')}`;
+};
 
 const moneyOf = ({ book }: Desk) => {
   const { spentNanos, limitNanos } = figuresOf(book, book.root);

@@ -25,7 +25,18 @@ import {
 } from './budget.ts';
 import { BudgetCheckpoint } from './checkpoint.ts';
 import type { Envelope } from './envelope.ts';
-import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
+import {
+  EffectClaimed,
+  EffectCompleted,
+  EffectFailed,
+  EffectLost,
+  PlanRevised,
+  RunCancel,
+  RunCompleted,
+  RunFailed,
+  RunStart,
+  TimerFired,
+} from './lifecycle.ts';
 import type { MessageType } from './message.ts';
 import {
   ContractAward,
@@ -52,6 +63,7 @@ export const catalogue = [
   RunCancel,
   RunCompleted,
   RunFailed,
+  PlanRevised,
   TaskAssign,
   TaskCancel,
   TaskCompleted,

@@ -48,6 +48,23 @@ export type PlannedStep = z.infer<typeof PlannedStep>;
 export const PlanDraft = z.object({ steps: z.array(PlannedStep).min(1).max(64) });
 export type PlanDraft = z.infer<typeof PlanDraft>;
 
+/** What is still to be done of a plan of which something has ended. */
+export const Revision = z.object({
+  steps: z.array(PlannedStep).max(64),
+  /** Steps under way whose results are not needed any more. */
+  cancel: z.array(Name).max(64).default([]),
+  reason: z.string().max(2_000).default(''),
+});
+export type Revision = z.infer<typeof Revision>;
+
+/** Whom a task is for; null: nobody of those who may be named. */
+export const Route = z.object({
+  agent: Name.nullable(),
+  confidence: z.number().min(0).max(1),
+  reason: z.string().max(2_000).default(''),
+});
+export type Route = z.infer<typeof Route>;
+
 /** What an agent offers to do a contract for. */
 export const Bid = z.object({
   /** What the work is expected to cost, in dollars. Nothing is granted by it. */
@@ -75,6 +92,8 @@ export type Edit = z.infer<typeof Edit>;
 
 export const formats = {
   plan: PlanDraft,
+  revision: Revision,
+  route: Route,
   report: Report,
   output: Output,
   verdict: Verdict,
@@ -83,6 +102,22 @@ export const formats = {
   ballot: Ballot,
   edit: Edit,
 } as const satisfies Record<FormatName, z.ZodType>;
+
+/** The format's JSON Schema where every `agent` is one of `names`: a model that keeps to it cannot name another. */
+export const shapeAmong = (format: 'plan' | 'revision' | 'route', names: readonly string[]): Record<string, unknown> =>
+  among(z.toJSONSchema(formats[format], { io: 'output' }), [...names]) as Record<string, unknown>;
+
+const among = (schema: unknown, names: readonly string[], isAgent = false): unknown => {
+  if (Array.isArray(schema)) return schema.map((one) => among(one, names, isAgent));
+  if (schema === null || typeof schema !== 'object') return schema;
+  const { pattern, ...bare } = schema as Record<string, unknown>;
+  if (isAgent && bare['type'] === 'string') return { ...bare, enum: names };
+  const inner = Object.entries(bare).map(([key, value]) => {
+    if (key !== 'properties') return [key, among(value, names, isAgent && key === 'anyOf')];
+    return [key, Object.fromEntries(Object.entries(value as object).map(([name, property]) => [name, among(property, names, name === 'agent')]))];
+  });
+  return { ...Object.fromEntries(inner), ...(pattern !== undefined && { pattern }) };
+};
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
 

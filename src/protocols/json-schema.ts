@@ -9,6 +9,7 @@ export const speakers: Readonly<Record<MessageName, readonly [from: string, to: 
   'run.cancel': ['client', 'supervisor'],
   'run.completed': ['supervisor', 'client'],
   'run.failed': ['supervisor', 'client'],
+  'plan.revised': ['supervisor', 'client'],
   'task.assign': ['supervisor', 'worker'],
   'task.cancel': ['supervisor', 'worker, reviewer'],
   'task.completed': ['worker', 'supervisor'],

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { Failure } from './failure.ts';
 import { Citation } from './formats.ts';
+import { Name } from './ids.ts';
 import { message } from './message.ts';
 import { Nanos, Usage } from './money.ts';
 
@@ -42,6 +43,16 @@ export const RunCompleted = message('run.completed', {
   ended: Ended.optional(),
   /** Absent when the account did not answer in time: nobody knows yet. */
   spending: Spending.optional(),
+});
+
+/** A plan was changed while it was carried out. Nobody answers it. */
+export const PlanRevised = message('plan.revised', {
+  revision: z.number().int().positive(),
+  reason: z.string(),
+  /** Steps that are new, or that are done otherwise than was planned. */
+  steps: z.array(z.object({ step: Name, agent: Name, task: z.string(), needs: z.array(Name) })),
+  /** Steps that are not done any more. */
+  dropped: z.array(Name),
 });
 
 export const RunFailed = message('run.failed', {

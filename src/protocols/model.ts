@@ -17,7 +17,7 @@ export const ChatMessage = z.discriminatedUnion('role', [
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** The shape that the answer's text must have: a name from the catalogue of formats (formats.ts), so that a request stays small. */
-export const FormatName = z.enum(['plan', 'report', 'output', 'verdict', 'bid', 'critique', 'ballot', 'edit']);
+export const FormatName = z.enum(['plan', 'revision', 'route', 'report', 'output', 'verdict', 'bid', 'critique', 'ballot', 'edit']);
 export type FormatName = z.infer<typeof FormatName>;
 
 export const ModelRequest = z.object({

@@ -156,9 +156,8 @@ const supervised = (run: RunId, team: Team, profile: ProfileOf, within: Supervis
     maxDepth: limits.depth,
     reviewers: topology.reviewers,
     merge: topology.merge,
-    plan: topology.kind === 'workflow' ? topology.steps : undefined,
+    ...whoPlans(topology),
     inputs: team.texts,
-    maxSteps: topology.kind === 'workflow' ? topology.steps.length : topology.maxSteps,
     concurrency: topology.concurrency,
     reviewRounds: topology.reviewRounds,
     onRejected: topology.onRejected,
@@ -170,6 +169,20 @@ const supervised = (run: RunId, team: Team, profile: ProfileOf, within: Supervis
     answersPartly: within === undefined && team.budget.onExhausted === 'answer',
   };
   return { chart: charts.supervisor, input, account };
+};
+
+/** Where the plan comes from: the file, the supervisor's model, or a router's choice. */
+const whoPlans = (topology: Supervised): Pick<SupervisorInput, 'plan' | 'maxSteps' | 'replans' | 'routing'> => {
+  switch (topology.kind) {
+    case 'centralised':
+      return { plan: undefined, maxSteps: topology.maxSteps, replans: topology.replans };
+    case 'workflow':
+      return { plan: topology.steps, maxSteps: topology.steps.length };
+    case 'router': {
+      const { routes, confidenceFrom, fallback, onUnknown } = topology;
+      return { plan: undefined, maxSteps: 1, routing: { routes, confidenceFrom, fallback, onUnknown } };
+    }
+  }
 };
 
 /** The id of the run's account in its tree. */
@@ -216,10 +229,16 @@ const budgetInput = (run: RunId, team: Team): BudgetInput => {
 };
 
 /** Whom steps are given to. */
-const membersOf = (topology: Supervised): readonly string[] =>
-  topology.kind === 'workflow'
-    ? [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))]
-    : topology.workers;
+const membersOf = (topology: Supervised): readonly string[] => {
+  switch (topology.kind) {
+    case 'centralised':
+      return topology.workers;
+    case 'workflow':
+      return [...new Set(topology.steps.flatMap(({ agent, fallback }) => [agent, ...(fallback === undefined ? [] : [fallback])]))];
+    case 'router':
+      return [...new Set([...topology.routes.map(({ agent }) => agent), ...(topology.fallback === undefined ? [] : [topology.fallback])])];
+  }
+};
 
 /** As the supervisor's model is told of an agent. */
 const describe = (agent: TeamAgent): string => {

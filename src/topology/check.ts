@@ -12,7 +12,7 @@ import { schemaProblems } from '../protocols/output.ts';
 import { cyclesIn, inputsAskedBy, planIssues } from './check-steps.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
-import { candidatesOf, FREE, providerOf, ratesOf, reviewersOf, scriptedModels } from './resolve.ts';
+import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
 import { dollars, isExternal, type AgentFile, type PersonFile, type SupervisedFile, type TeamFile, type TopologyFile } from './schema.ts';
 import type { StepFile } from './step.ts';
 import { knownHint } from './suggest.ts';
@@ -106,6 +106,11 @@ const memberUses = (path: Path, topology: TopologyFile): Use[] => {
         { path: [...path, 'steps', index, 'agent'], name: agent, kinds },
         ...(fallback === undefined ? [] : [{ path: [...path, 'steps', index, 'fallback'], name: fallback, kinds }]),
       ]);
+    case 'router':
+      return [
+        ...topology.routes.map(({ agent }, index) => ({ path: [...path, 'routes', index, 'agent'], name: agent, kinds })),
+        ...(topology.fallback === undefined ? [] : [{ path: [...path, 'fallback'], name: topology.fallback, kinds }]),
+      ];
     case 'peers':
       return topology.peers.map((name, index) => ({ path: [...path, 'peers', index], name, kinds: ['worker'] }));
   }
@@ -134,6 +139,7 @@ const listIssues = ({ path, topology }: Place): Issue[] =>
   topology.kind === 'peers' ? duplicateIssues(topology.peers, [...path, 'peers']) : leadListIssues(path, topology);
 
 const leadListIssues = (path: Path, topology: SupervisedFile): Issue[] => [
+  ...routeIssues(path, topology),
   ...(topology.kind === 'centralised' ? duplicateIssues(topology.workers, [...path, 'workers']) : []),
   ...duplicateIssues(topology.reviewers ?? [], [...path, 'reviewers']),
   ...(topology.reviewer !== undefined && topology.reviewers !== undefined
@@ -148,6 +154,49 @@ const leadListIssues = (path: Path, topology: SupervisedFile): Issue[] => [
       ]
     : []),
 ];
+
+/** Two routes to one agent would be one choice told twice; a fallback has to be there where it is asked for. */
+const routeIssues = (path: Path, topology: SupervisedFile): Issue[] => {
+  if (topology.kind !== 'router') return [];
+  const { routes, on_unknown: onUnknown, fallback } = topology;
+  const names = routes.map(({ agent }) => agent);
+  return [
+    ...names.flatMap((name, index): Issue[] =>
+      names.indexOf(name) < index
+        ? [
+            {
+              code: 'VALUE_DUPLICATE',
+              path: [...path, 'routes', index, 'agent'],
+              message: `"${name}" has a route already`,
+              hint: 'say all that is for it in one `when`',
+            },
+          ]
+        : [],
+    ),
+    ...(onUnknown === 'fallback' && fallback === undefined
+      ? [
+          {
+            code: 'KEY_MISSING' as const,
+            path: [...path, 'on_unknown'],
+            message: 'no fallback is named for what is for nobody',
+            hint: 'add fallback: with an agent, or write on_unknown: fail',
+          },
+        ]
+      : []),
+    ...(onUnknown === 'fail' && fallback !== undefined
+      ? [
+          {
+            code: 'VALUE_INVALID' as const,
+            severity: 'warning' as const,
+            path: [...path, 'fallback'],
+            onKey: true,
+            message: 'the fallback is never asked with on_unknown: fail',
+            hint: 'remove one of them',
+          },
+        ]
+      : []),
+  ];
+};
 
 /** The supervisor's account is called `supervisor`, whatever the agent is. */
 const misnamedIssues = ({ agents }: TeamFile): Issue[] => {
@@ -678,6 +727,9 @@ const texts = (file: TeamFile): Text[] => [
   }),
   ...places(file).flatMap(({ path, topology }) =>
     topology.kind === 'workflow' ? topology.steps.flatMap((step, index) => stepTexts(step, [...path, 'steps', index])) : [],
+  ),
+  ...places(file).flatMap(({ path, topology }) =>
+    topology.kind === 'router' ? topology.routes.map(({ when: text }, index) => ({ path: [...path, 'routes', index, 'when'], text })) : [],
   ),
 ];
 

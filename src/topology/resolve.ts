@@ -154,8 +154,16 @@ const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<PersonFile
 });
 
 /** The agents that steps may be given to. */
-const membersOf = (topology: SupervisedFile): readonly string[] =>
-  topology.kind === 'centralised' ? topology.workers : [...new Set(topology.steps.map(({ agent }) => agent))];
+const membersOf = (topology: SupervisedFile): readonly string[] => {
+  switch (topology.kind) {
+    case 'centralised':
+      return topology.workers;
+    case 'workflow':
+      return [...new Set(topology.steps.map(({ agent }) => agent))];
+    case 'router':
+      return topology.routes.map(({ agent }) => agent);
+  }
+};
 
 export const reviewersOf = ({ reviewer, reviewers }: Pick<SupervisedFile, 'reviewer' | 'reviewers'>): readonly string[] =>
   reviewers ?? (reviewer === undefined ? [] : [reviewer]);
@@ -185,12 +193,23 @@ const resolveSupervised = (topology: SupervisedFile, filled: Fill): Supervised =
   const shared = { supervisor, reviewers: [...reviewersOf(topology)], merge, concurrency, reviewRounds, onRejected };
   switch (topology.kind) {
     case 'centralised':
-      return { kind: topology.kind, ...shared, workers: topology.workers, maxSteps: topology.max_steps };
+      return {
+        kind: topology.kind,
+        ...shared,
+        workers: topology.workers,
+        maxSteps: topology.max_steps,
+        ...(topology.replan && { replans: topology.replan.max }),
+      };
     case 'workflow':
       return {
         kind: topology.kind,
         ...shared,
         steps: topology.steps.map((step) => resolveStep(step, filled, topology.state)),
       };
+    case 'router': {
+      const { routes, confidence_from: confidenceFrom, fallback, on_unknown: onUnknown = fallback === undefined ? 'fail' : 'fallback' } = topology;
+      const filledRoutes = routes.map(({ agent, when }) => ({ agent, when: filled(when) }));
+      return { kind: topology.kind, ...shared, routes: filledRoutes, confidenceFrom, onUnknown, ...(fallback !== undefined && { fallback }) };
+    }
   }
 };

@@ -173,6 +173,10 @@ const Centralised = z.strictObject({
   ...carryingOut,
   workers: z.array(Name).min(1).describe('The agents of kind worker, and the teams, that steps may be given to.'),
   max_steps: z.number().int().min(1).max(64).default(6).describe('The most steps that a plan may have.'),
+  replan: z
+    .strictObject({ max: z.number().int().min(0).max(16).describe('The most times that the plan may be changed.') })
+    .optional()
+    .describe('After a result or a failure the supervisor may change what has not begun. Without it the plan stays as it is.'),
 });
 
 /** As many as one log and one answer carry well. */
@@ -189,8 +193,31 @@ const Workflow = z.strictObject({
   state: z.record(Name, ReducerFile).default({}).describe('Named values that steps write and read, for plans that go back. Empty when the run begins.'),
 });
 
+const Router = z.strictObject({
+  kind: z.literal('router').describe('The supervisor decides, with its model, which one agent does the task; its answer is the answer.'),
+  ...carryingOut,
+  routes: z
+    .array(
+      z.strictObject({
+        agent: Name.describe('The agent of kind worker, or the team.'),
+        when: text().describe('What tasks are for it, as the model of the supervisor is told.'),
+      }),
+    )
+    .min(1)
+    .max(64)
+    .describe('Whom the task may be for.'),
+  confidence_from: z.number().min(0).max(1).default(0.6).describe('The confidence, from 0 to 1, from which the choice counts.'),
+  on_unknown: z
+    .enum(['fallback', 'fail', 'ask'])
+    .optional()
+    .describe(
+      'What becomes of a task that is for nobody, or for nobody surely: the fallback does it, the run fails, or a person is asked. With a fallback it is fallback, without one fail.',
+    ),
+  fallback: Name.optional().describe('The agent of kind worker, or the team, that does what is for nobody else.'),
+});
+
 /** Of a team, and of a team inside it: a supervisor and a plan. */
-const Supervised = z.discriminatedUnion('kind', [Centralised, Workflow]);
+const Supervised = z.discriminatedUnion('kind', [Centralised, Workflow, Router]);
 export type SupervisedFile = z.infer<typeof Supervised>;
 
 const Peers = z.strictObject({

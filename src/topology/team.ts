@@ -35,8 +35,22 @@ const carryingOut = {
 
 /** Of a team, and of a team inside it: a supervisor and a plan. */
 export const Supervised = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('centralised'), ...carryingOut, workers: z.array(Name), maxSteps: z.number().int().positive() }),
+  z.object({
+    kind: z.literal('centralised'),
+    ...carryingOut,
+    workers: z.array(Name),
+    maxSteps: z.number().int().positive(),
+    replans: z.number().int().nonnegative().optional(),
+  }),
   z.object({ kind: z.literal('workflow'), ...carryingOut, steps: z.array(TeamStep) }),
+  z.object({
+    kind: z.literal('router'),
+    ...carryingOut,
+    routes: z.array(z.object({ agent: Name, when: z.string() })),
+    confidenceFrom: z.number(),
+    onUnknown: z.enum(['fallback', 'fail', 'ask']),
+    fallback: Name.optional(),
+  }),
 ]);
 export type Supervised = z.infer<typeof Supervised>;
 

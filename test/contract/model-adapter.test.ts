@@ -9,6 +9,8 @@ const ANSWER = 'Refunds are paid within 14 days — “at the latest” — and 
 
 const inFormat: Record<FormatName, unknown> = {
   plan: { steps: [{ id: 's1', agent: 'reader', task: 'Look it up.', needs: [] }] },
+  revision: { steps: [{ id: 's2', agent: 'reader', task: 'Look again.', needs: ['s1'] }], cancel: [], reason: 'nothing was found' },
+  route: { agent: 'reader', confidence: 1, reason: 'it is about reading' },
   report: { text: ANSWER, citations: [] },
   output: { output: { text: ANSWER }, citations: [] },
   verdict: { verdict: 'accept', reasons: [], confidence: 1 },

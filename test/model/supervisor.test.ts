@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SupervisorContext, SupervisorInput } from '../../src/actors/supervisor/machine.ts';
-import type { OnFailure, PlannedStep } from '../../src/actors/supervisor/plan.ts';
+import type { OnFailure, Plan, PlannedStep } from '../../src/actors/supervisor/plan.ts';
 import type { AgentProfile } from '../../src/protocols/agent.ts';
 import { failure } from '../../src/protocols/failure.ts';
 import type { Address, RunId } from '../../src/protocols/ids.ts';
@@ -57,6 +57,20 @@ const drafts = {
 const answers = {
   'an answer': reply({ text: 'So it is [1], and more [2].', citations: [invented, brought] }),
   prose: reply('So it is.'),
+};
+
+const routes = {
+  'a sure route': reply({ agent: 'reader', confidence: 0.9 }),
+  'an unsure route': reply({ agent: 'reader', confidence: 0.1 }),
+  'no route': reply({ agent: null, confidence: 1 }),
+  'a route to nobody': reply({ agent: 'ghost', confidence: 1 }),
+};
+
+const revisions = {
+  'other work': reply({ steps: [{ id: 'new', agent: 'reader', task: 'look elsewhere' }], cancel: [], reason: 'it is elsewhere' }),
+  'less work': reply({ steps: [], cancel: ['beside'] }),
+  'the plan as it is': reply({ steps: [{ id: 'then', agent: 'reader', task: 'do then', needs: ['first'] }] }),
+  'work that was begun': reply({ steps: [{ id: 'first', agent: 'reader', task: 'look' }] }),
 };
 
 const contextOf = (moment: Moment): SupervisorContext => moment.state.snapshot.context as SupervisorContext;
@@ -161,17 +175,26 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
     hears('budget.closed', ACCOUNT, 'budget.closed', { limitNanos: '9', spentNanos: '7', heldNanos: '0' }),
     hears('budget.paused', ACCOUNT, 'budget.paused', { account: 'r-model', failure: NO_MONEY }),
     raised(ACCOUNT),
+    ...(JSON.stringify(moment.state.snapshot.value).includes('choosing')
+      ? (['approve', 'deny'] as const).map((decision) =>
+          hears(`a person says ${decision} of the route`, APPROVER, 'approval.decided', { approval: 'route', decision, by: 'ann', note: '' }),
+        )
+      : []),
     ...words(moment),
   ],
-  results: ({ child }) => (child === 'plan' ? drafts : answers),
+  results: ({ child }) => ({ plan: drafts, route: routes, revision: revisions, answer: answers, closing: answers })[child]!,
   counters: (moment) => {
-    const { steps, attempt, repairs, saves, failure: why, answer } = contextOf(moment);
+    const { steps, attempt, repairs, saves, failure: why, answer, teamPaused, route, considered, revisions: made } = contextOf(moment);
     return [
       attempt,
       repairs,
       saves,
       why?.code,
       answer,
+      teamPaused,
+      route?.agent,
+      considered,
+      made.length,
       steps.map((step) => [
         step.id,
         step.status,
@@ -184,6 +207,8 @@ const walkOf = (team: Partial<SupervisorInput>): Walk => ({
     ];
   },
 });
+
+const ROUTING = { routes: [{ agent: 'reader', when: 'it is to be read' }], confidenceFrom: 0.5 };
 
 const teams = {
   'that plans by itself': walkOf({}),
@@ -213,10 +238,47 @@ const teams = {
     ],
     agents: ['reader', 'other'].map((name) => ({ name, description: 'reads' })),
   }),
+  'that routes, with a fallback': walkOf({
+    profile: { ...lead, cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } },
+    routing: { ...ROUTING, fallback: 'reader', onUnknown: 'fallback' },
+  }),
+  'that routes, and asks where it is not sure': walkOf({ routing: { ...ROUTING, onUnknown: 'ask' } }),
   'that answers with what it has': walkOf({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 } satisfies Record<string, Walk>;
 
-const walked = Object.entries(teams).map(([team, walk]) => ({ team, walk, paths: pathsOf(walk) }));
+/** Only what bears on the plan happens to it: the rest of a supervisor's life is that of the others. */
+const replanning = (profile: AgentProfile, ...ids: readonly ('first' | 'beside' | 'then')[]): Walk => {
+  const walk = walkOf({ profile, replans: 1, maxSteps: 4 });
+  const written = { first: { task: 'look' }, beside: { task: 'look' }, then: { task: 'do then', needs: ['first'] } };
+  const plan = reply({ steps: ids.map((id) => ({ id, agent: 'reader', ...written[id] })) });
+  const said: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+    plan: { 'a plan': plan },
+    revision: revisions,
+    answer: { 'an answer': answers['an answer'] },
+  };
+  return {
+    ...walk,
+    messages: (moment) => {
+      const usual = /^(run\.start|budget\.(closed|raised)|(first|beside|then|new) is completed|first fails)$/;
+      if (!JSON.stringify(moment.state.snapshot.value).includes('revising')) return walk.messages(moment).filter(({ type }) => usual.test(type));
+      const stale = { step: 'first', attempt: 9 };
+      return [
+        ...walk.messages(moment).filter(({ type }) => usual.test(type) || /^(budget\.paused|another attempt at beside is accepted)$/.test(type)),
+        hears('another attempt at first is not reviewed', CHECKER, 'review.failed', { ...stale, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
+        hears('a person decides on something else', APPROVER, 'approval.decided', { approval: 'step-else-1', decision: 'approve', by: 'ann', note: '' }),
+      ];
+    },
+    results: ({ child }) => said[child]!,
+  };
+};
+
+const cheaply: AgentProfile = { ...lead, cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } };
+
+const walked = Object.entries({
+  ...teams,
+  'that changes its plan': replanning({ ...lead, limits: { ...lead.limits, attempts: 1 } }, 'first', 'beside', 'then'),
+  'that looks at its plan with a cheaper model': replanning(cheaply, 'first', 'then'),
+}).map(([team, walk]) => ({ team, walk, paths: pathsOf(walk) }));
 
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 /** Someone gives more when the money is used up. */
@@ -316,7 +378,9 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
 
   it('ends by its deadline wherever it waits, while the money is used up once it was raised (S5)', () => {
     everyPath(paths, (moment) => {
-      if (started(moment)) expect(hasEnded(leftAlone(walk, raisedIfPaused(walk, moment)))).toBe(true);
+      if (!started(moment)) return;
+      const left = leftAlone(walk, raisedIfPaused(walk, moment)); // its own call may end before it pauses for its team
+      expect(hasEnded(leftAlone(walk, raisedIfPaused(walk, left)))).toBe(true);
     });
   });
 
@@ -324,7 +388,8 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     everyPath(paths, (moment) => {
       const { happening, outputs } = moment.taken.at(-1)!;
       if (happening.endsWith('is vetoed until a raise') && !happening.startsWith('closing')) expect(isPaused(moment)).toBe(true);
-      if (happening === 'budget.paused') expect(outputs.filter(({ kind }) => kind !== 'disarm')).toEqual([]); // nothing that may be paid is broken off
+      if (happening === 'budget.paused')
+        expect(outputs.filter((output) => output.kind !== 'disarm' && !(output.kind === 'send' && output.type === 'budget.paused'))).toEqual([]); // nothing that may be paid is broken off
       if (isPaused(moment)) expect([moment.state.timers, countSent(moment, 'budget.close', 'run.completed', 'run.failed')]).toEqual([{}, 0]);
     });
   });
@@ -437,7 +502,7 @@ describe('a supervisor with a team below it and two reviewers, on every path', (
   it('does itself what the team below hands up, and says how the steps of that team ended', () => {
     everyPath(paths, (moment) => {
       const { happening, outputs } = moment.taken.at(-1)!;
-      if (happening === 'only is handed up')
+      if (happening === 'only is handed up' && !isPaused(moment) && countSent(moment, 'budget.close') === 0)
         expect(outputs).toMatchObject([{ type: 'task.assign', to: expect.stringMatching(/^r-model\.worker\.lead\./), data: { payer: ['supervisor'] } }]);
       const said = sentIn(moment).find(({ type }) => type.startsWith('run.'));
       if (said && contextOf(moment).steps[0]?.steps) expect(said.data['steps']).toMatchObject([{ step: 'only' }, { step: 'only/inner', status: 'failed' }]);
@@ -487,6 +552,7 @@ const inside = Object.entries({
     reviewers: ['checker'],
     reviewRounds: 0,
   }),
+  routes: within({ routing: { ...ROUTING, onUnknown: 'ask' } }),
   'answers with what it has': within({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 }).map(([what, walk]) => ({ what, walk, paths: pathsOf(walk) }));
 
@@ -538,5 +604,73 @@ describe.each(inside)('a team inside the run that $what, on every path', ({ walk
       if ((said?.data['failure'] as { code: string } | undefined)?.code !== 'STEP_HANDED_UP') return;
       expect(said!.data['partial']).toEqual({ text: 'found [1]', citations: [brought] });
     });
+  });
+});
+
+describe('a supervisor that changes its plan, on every path', () => {
+  const { paths } = walked.find(({ team }) => team === 'that changes its plan')!;
+  const gave = (moment: Moment, what: string): boolean => moment.taken.at(-1)!.happening === `revision gives ${what}`;
+  const before = (moment: Moment): Plan => contextOf(moment).steps;
+
+  it('changes it no more often than it may, and says each change to its client', () => {
+    everyPath(paths, (moment) => {
+      expect(contextOf(moment).revisions.length).toBeLessThanOrEqual(1);
+      expect(countSent(moment, 'plan.revised')).toBe(contextOf(moment).revisions.length);
+      if (gave(moment, 'the plan as it is')) expect(contextOf(moment).revisions).toEqual([]);
+    });
+  });
+
+  it('keeps what was done, drops what is obsolete, and calls back who is at work on it', () => {
+    everyPath(paths, (moment) => {
+      const { outputs } = moment.taken.at(-1)!;
+      const steps = Object.fromEntries(before(moment).map((step) => [step.id, step]));
+      if (gave(moment, 'other work')) {
+        if (steps['then']!.attempt === 0) expect(steps['then']).toMatchObject({ status: 'skipped', failure: { code: 'STEP_OBSOLETE' } });
+        expect(steps['first']!.status).not.toBe('skipped');
+      }
+      if (gave(moment, 'less work') && contextOf(moment).revisions.length === 1) {
+        expect(steps['beside']!.status).toBe('skipped');
+        expect(outputs).toContainEqual(expect.objectContaining({ type: 'task.cancel', to: 'r-model.worker.reader.beside-1' }));
+      }
+    });
+  });
+
+  it('begins nothing while its model looks at the plan', () => {
+    everyPath(paths, (moment) => {
+      if (!JSON.stringify(moment.state.snapshot.value).includes('revising')) return;
+      expect(moment.taken.at(-1)!.outputs.filter((output) => output.kind === 'send' && output.type === 'task.assign')).toEqual([]);
+    });
+  });
+
+  it('goes on with the plan as it is where it cannot be changed', () => {
+    everyPath(paths, (moment) => {
+      if (moment.taken.at(-1)!.happening !== 'revision fails for good') return;
+      expect(hasEnded(moment)).toBe(false);
+      expect(contextOf(moment).failure).toBeUndefined();
+    });
+  });
+});
+
+describe('a router, on every path', () => {
+  const routers = walked.filter(({ team }) => team.startsWith('that routes'));
+
+  it('gives the whole task to one agent of its list, and answers with what that one says', () => {
+    for (const { paths } of routers)
+      everyPath(paths, (moment) => {
+        const { steps } = contextOf(moment);
+        expect(steps.length).toBeLessThanOrEqual(1);
+        for (const step of steps) expect(step).toMatchObject({ agent: 'reader', task: 'why?' });
+        if (countSent(moment, 'run.completed') === 1) expect(contextOf(moment).answer).toBe('found [1]');
+      });
+  });
+
+  it('asks a person only where it is not sure of one, and fails without a yes', () => {
+    for (const { paths } of routers)
+      everyPath(paths, (moment) => {
+        const { happening } = moment.taken.at(-1)!;
+        if (countSent(moment, 'approval.request') > 0) expect(contextOf(moment).route).toMatchObject({ agent: 'reader', confidence: 0.1 });
+        if (happening === 'a person says deny of the route' || (happening === 'route gives no route' && contextOf(moment).routing!.onUnknown === 'ask'))
+          expect(contextOf(moment).failure?.code).toBe('ROUTE_UNKNOWN');
+      });
   });
 });

@@ -17,7 +17,7 @@ import type { ApprovalDecided } from '../../protocols/approval.ts';
 import type { BudgetClose, BudgetClosed, BudgetGranted, BudgetPaused, BudgetRaised } from '../../protocols/budget.ts';
 import { effect, emitEach } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import type { Citation } from '../../protocols/formats.ts';
+import type { Citation, Route } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
 import type { RunCancel, RunCompleted, RunFailed, RunStart, Spending } from '../../protocols/lifecycle.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
@@ -30,6 +30,8 @@ import { isTooDeep, payerOf, type Assignment } from './members.ts';
 import { collapse, completion } from './outcome.ts';
 import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
+import { mayRevise, readRevision, revisionRequest, type Revised } from './revision.ts';
+import { candidate, chosen, readRoute, routed, routePrompt, routeQuestion, routeRequest, unrouted } from './routing.ts';
 import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
 
 export type { SupervisorInput } from './policy.ts';
@@ -51,6 +53,13 @@ export type SupervisorContext = SupervisorInput &
     /** What the timer of the plan is armed for. */
     readonly watched: number | undefined;
     readonly steps: Plan;
+    /** Steps that had ended when the plan was last looked at. */
+    readonly considered: number;
+    readonly revisions: readonly Revised[];
+    /** The money of its team was used up while it made a call of its own. */
+    readonly teamPaused: boolean;
+    /** What a router's model chose. */
+    readonly route: Route | undefined;
     /** What this step of the chart gives to say. */
     readonly outbox: readonly Outgoing[];
     readonly answer: string;
@@ -80,6 +89,8 @@ type Emitted = Outgoing | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> |
 /** The account answers at once unless its hosts are gone. */
 const CLOSE_MS = 60_000;
 
+type Replied = { readonly event: { readonly output: ModelReply } };
+
 const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
 
 const answerOf = ({ profile }: SupervisorContext, reply: ModelReply) => readAnswer(profile, reply);
@@ -103,6 +114,20 @@ export const supervisorMachine = setup({
       hasPlan: ({ context }) => context.plan !== undefined,
       tooDeep: ({ context }, task: Received<typeof TaskAssign>) => isTooDeep(context, task),
       leadsTheRun: ({ context }) => context.assignment === undefined,
+      isRouter: ({ context }) => context.routing !== undefined,
+      isRouted: ({ context }, reply: ModelReply) => {
+        const route = readRoute(context, reply);
+        return route.ok && chosen(context.routing!, route.value) !== undefined;
+      },
+      hasCandidate: ({ context }, reply: ModelReply) => {
+        const route = readRoute(context, reply);
+        return route.ok && candidate(context.routing!, route.value) !== undefined;
+      },
+      isRoute: ({ context }, reply: ModelReply) => readRoute(context, reply).ok,
+      isApproved: (_, { decision }: Received<typeof ApprovalDecided>) => decision === 'approve',
+      mayRevise: ({ context }) => mayRevise(context),
+      revisionFits: ({ context }, reply: ModelReply) => readRevision(context, reply).ok,
+      teamPaused: ({ context }) => context.teamPaused,
       planFits: ({ context }, reply: ModelReply) => readPlan(context, reply).ok,
       isAnswer: ({ context }, reply: ModelReply) => answerOf(context, reply).ok,
       canRepair: ({ context }) => context.repairs < repairsOf(context.profile),
@@ -128,11 +153,35 @@ export const supervisorMachine = setup({
         return { assignment, goal: assignment.instructions, client: from, patienceMs, endsAt: at + patienceMs, payer: payerOf({ ...context, assignment }) };
       }),
       beginAnew: assign(({ context }, { at }: Received<typeof BudgetRaised>) => ({
+        teamPaused: false,
         patienceMs: context.deadlineMs,
         endsAt: at + context.deadlineMs,
         steps: beginTimesAnew(context.steps, at),
       })),
       usePlan: assign(({ context }) => ({ steps: openPlan(context.plan!) })),
+      prepareToRoute: assign(({ context }) => ({ messages: routePrompt(context) })),
+      takeRoute: assign(({ context }, reply: ModelReply) => ({ route: accepted(readRoute(context, reply)) })),
+      adoptRoute: assign(({ context }) => ({ steps: openPlan(routed(context, chosen(context.routing!, context.route!)!)) })),
+      adoptCandidate: assign(({ context }) => ({ steps: openPlan(routed(context, candidate(context.routing!, context.route!)!)) })),
+      failUnrouted: assign(({ context }) => ({ failure: unrouted(context, context.route!) })),
+      askForRoute: emit(({ context: { approver, askMs, routing, route, goal, team } }) => ({
+        type: 'approval.request' as const,
+        to: approver,
+        approval: team ? `route-${team.key}` : 'route',
+        question: routeQuestion(candidate(routing!, route!)!, route!),
+        details: { task: goal },
+        timeoutMs: askMs,
+        otherwise: 'deny' as const,
+      })),
+      prepareToRevise: assign(({ context }) => ({ ...policy.revising(context), attempt: 1, repairs: 0 })),
+      adoptRevision: assign(({ context }, reply: ModelReply) => {
+        const { plan, outbox, revisions } = policy.revised(context, accepted(readRevision(context, reply)));
+        return { steps: plan, outbox, revisions };
+      }),
+      // The plan as it stands can still be carried out.
+      forgetRevision: assign({ failure: undefined }),
+      noteTeamPaused: assign({ teamPaused: true }),
+      noteTeamRaised: assign({ teamPaused: false }),
       prepareToPlan: assign(({ context }) => ({ messages: policy.planning(context) })),
       adoptPlan: assign(({ context }, reply: ModelReply) => ({ steps: openPlan(fromDraft(accepted(readPlan(context, reply)))) })),
       dispatch: assign(({ context, event }) => progress(context, event, policy.dispatch)),
@@ -184,6 +233,10 @@ export const supervisorMachine = setup({
       now: 0,
       watched: undefined,
       steps: [],
+      considered: 0,
+      revisions: [],
+      teamPaused: false,
+      route: undefined,
       outbox: [],
       answer: '',
       citations: [],
@@ -196,6 +249,7 @@ export const supervisorMachine = setup({
         on: {
           'run.start': [
             { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'accept', params: ({ event }) => event }, 'usePlan'] },
+            { guard: 'isRouter', target: 'working.routing', actions: [{ type: 'accept', params: ({ event }) => event }, 'prepareToRoute'] },
             { target: 'working.planning', actions: [{ type: 'accept', params: ({ event }) => event }, 'prepareToPlan'] },
           ],
           'task.assign': [
@@ -205,6 +259,7 @@ export const supervisorMachine = setup({
               actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'failTooDeep'],
             },
             { guard: 'hasPlan', target: 'working.executing', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'usePlan'] },
+            { guard: 'isRouter', target: 'working.routing', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'prepareToRoute'] },
             { target: 'working.planning', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'prepareToPlan'] },
           ],
           'task.cancel': 'dismissed',
@@ -225,12 +280,69 @@ export const supervisorMachine = setup({
           planning: modelCall({
             at: '#supervisor.working.planning',
             id: 'plan',
-            request: ({ profile, messages }: SupervisorContext) => request(profile, messages, 'plan'),
+            request: (context: SupervisorContext) => policy.planRequest(context),
             read: readPlan,
             replies: [onReply('planFits', '#supervisor.working.executing', 'adoptPlan')],
             paused: '#supervisor.paused',
             failed: '#supervisor.stopping',
           }),
+          /** A router: its model says whom the task is for. */
+          routing: modelCall({
+            at: '#supervisor.working.routing',
+            id: 'route',
+            request: (context: SupervisorContext) => routeRequest(context),
+            read: readRoute,
+            replies: [
+              {
+                ...onReply('isRouted', '#supervisor.working.executing', 'takeRoute'),
+                actions: [{ type: 'takeRoute', params: ({ event }: Replied) => event.output }, 'adoptRoute'],
+              },
+              onReply('hasCandidate', '#supervisor.working.choosing', 'takeRoute'),
+              {
+                ...onReply('isRoute', '#supervisor.stopping', 'takeRoute'),
+                actions: [{ type: 'takeRoute', params: ({ event }: Replied) => event.output }, 'failUnrouted'],
+              },
+            ],
+            paused: '#supervisor.paused',
+            failed: '#supervisor.stopping',
+          }),
+          /** A person says whether it is for whom it fits best. */
+          choosing: {
+            entry: 'askForRoute',
+            on: {
+              'approval.decided': [
+                { guard: { type: 'isApproved', params: ({ event }) => event }, target: 'executing', actions: 'adoptCandidate' },
+                { target: '#supervisor.stopping', actions: 'failUnrouted' },
+              ],
+            },
+          },
+          /** Its model looks at the plan after a result: what has not begun waits, what is under way goes on. */
+          revising: {
+            ...modelCall({
+              at: '#supervisor.working.revising',
+              id: 'revision',
+              request: (context: SupervisorContext) => revisionRequest(context),
+              read: readRevision,
+              replies: [
+                {
+                  ...onReply('revisionFits', '#supervisor.working.executing', 'adoptRevision'),
+                  actions: [{ type: 'adoptRevision', params: ({ event }: Replied) => event.output }, sendOutbox],
+                },
+              ],
+              paused: '#supervisor.paused',
+              failed: '#supervisor.working.unrevised',
+            }),
+            on: {
+              'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
+              'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+              'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
+              'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
+              'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
+              'budget.paused': { actions: ['noteTeamPaused', { type: 'passOnPause', params: ({ event }) => event }, sendOutbox] },
+              'budget.raised': { actions: ['noteTeamRaised', { type: 'passOnRaise', params: ({ event }) => event }, sendOutbox] },
+            },
+          },
+          unrevised: { entry: 'forgetRevision', always: 'executing' },
           executing: {
             entry: ['dispatch', sendOutbox],
             on: {
@@ -243,7 +355,9 @@ export const supervisorMachine = setup({
               'budget.paused': { target: '#supervisor.paused', actions: [{ type: 'passOnPause', params: ({ event }) => event }, sendOutbox] },
             },
             always: [
+              { guard: 'teamPaused', target: '#supervisor.paused' },
               { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise', 'save'] },
+              { guard: 'mayRevise', target: 'revising', actions: 'prepareToRevise' },
               { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
               { guard: 'soleStepDone', target: '#supervisor.ending', actions: 'takeSoleAnswer' },
               { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
@@ -348,9 +462,9 @@ export const supervisorMachine = setup({
 const progress = <Said extends { readonly at?: number }>(
   context: SupervisorContext,
   said: Said,
-  follow: (team: SupervisorContext, plan: Plan, said: Said) => policy.Progress,
+  follow: (team: policy.Team, plan: Plan, said: Said) => policy.Progress,
 ) => {
   const now = said.at ?? context.now;
-  const { plan, outbox } = follow({ ...context, now }, context.steps, said);
+  const { plan, outbox } = policy.unlessRevised({ ...context, now }, (team) => follow(team, context.steps, said));
   return { now, steps: plan, outbox };
 };

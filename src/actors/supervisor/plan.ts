@@ -8,7 +8,7 @@
  *   P3  Revisions and retries are counted for each step alone.
  *   P4  What is said about an attempt counts only while that attempt is the present one.
  */
-import { failure, type Failure } from '../../protocols/failure.ts';
+import type { Failure } from '../../protocols/failure.ts';
 import type { Citation, PlanDraft } from '../../protocols/formats.ts';
 import type { StepOutcome } from '../../protocols/lifecycle.ts';
 import type { FanOut } from './fan-out.ts';
@@ -267,10 +267,13 @@ export const beginTimesAnew = (plan: Plan, now: number): Plan =>
 /** Failures that meet every step alike: going on would only fail more slowly. */
 const FATAL = new Set(['STEP_HANDED_UP', 'BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'BUDGET_NONE', 'MODEL_UNAUTHORISED', 'MODEL_UNKNOWN', 'PRICE_UNKNOWN']);
 
+/** Every other step would meet the same. */
+export const isFatal = ({ failure: why }: Step): boolean => FATAL.has(why?.code ?? '');
+
 /** Why the run cannot go on, if it cannot. */
 export const runFailure = (plan: Plan): Failure | undefined => {
   for (const step of plan) {
-    if (step.status === 'failed' && (step.onFailure === 'fail' || FATAL.has(step.failure?.code ?? ''))) return withStep(step);
+    if (step.status === 'failed' && (step.onFailure === 'fail' || isFatal(step))) return withStep(step);
   }
   if (!allEnded(plan) || plan.some(hasResult)) return undefined;
   const first = plan.find(({ status }) => status === 'failed');

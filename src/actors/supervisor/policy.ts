@@ -1,16 +1,18 @@
 /** What a supervisor says: to agents, to reviewers, to people and to its model. Pure. */
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { ApprovalRequest } from '../../protocols/approval.ts';
+import type { PlanRevised } from '../../protocols/lifecycle.ts';
 import type { BudgetPaused, BudgetRaised } from '../../protocols/budget.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
-import type { Citation, Parsed, PlanDraft } from '../../protocols/formats.ts';
+import { shapeAmong } from '../../protocols/formats.ts';
+import type { Citation, Parsed, PlanDraft, Revision } from '../../protocols/formats.ts';
 import { parseAddress, type Address } from '../../protocols/ids.ts';
-import type { Sent } from '../../protocols/message.ts';
-import type { ChatMessage, ModelReply } from '../../protocols/model.ts';
+import type { Received, Sent } from '../../protocols/message.ts';
+import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewRequest } from '../../protocols/review.ts';
 import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
-import { answerDuty, feedbackLines, findingLines, readReply, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
+import { answerDuty, feedbackLines, findingLines, readReply, request, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
 import { paidBy } from '../model-call.ts';
 import { stateOf, unwritable } from './graph-state.ts';
 import { assigneeOf, depthBelow, isTeams, keyOf, payerOf, reviewerAt, type Assignment, type Place } from './members.ts';
@@ -35,6 +37,8 @@ import {
 } from './plan.ts';
 import { missingIn } from './outcome.ts';
 import { accepts, asksForMore, heldByAll, objectionsOf, type Merge, type Review } from './reviews.ts';
+import { countConsidered, isObsolete, mayRevise, revise, revisionPrompt, type Revised } from './revision.ts';
+import type { Routing } from './routing.ts';
 import { partsOf, settle, type Inputs } from './settle.ts';
 
 /** What happens to work that the last permitted review did not accept. */
@@ -48,6 +52,10 @@ export type SupervisorInput = Omit<Place, 'assignment'> & {
   readonly merge: Merge;
   /** From the team file; `undefined`: the supervisor's model makes the plan. */
   readonly plan: readonly PlannedStep[] | undefined;
+  /** Of a router: the plan is one step, for whom its model chooses. */
+  readonly routing?: Routing | undefined;
+  /** Times that its model may change its plan while it is carried out. */
+  readonly replans?: number | undefined;
   /** Texts of the run, for what the plan asks of them. */
   readonly inputs: Inputs;
   readonly maxSteps: number;
@@ -69,13 +77,14 @@ export type Outgoing =
   | Sent<typeof ReviewRequest>
   | Sent<typeof ApprovalRequest>
   | Sent<typeof BudgetPaused>
-  | Sent<typeof BudgetRaised>;
+  | Sent<typeof BudgetRaised>
+  | Sent<typeof PlanRevised>;
 
 /** A plan after something happened, and what is to be said because of it. */
 export type Progress = { readonly plan: Plan; readonly outbox: readonly Outgoing[] };
 
 /** `assignment`: of a team inside the run's. `now`: the log's time. */
-type Team = SupervisorInput & { readonly goal: string; readonly assignment?: Assignment | undefined; readonly endsAt: number; readonly now: number };
+export type Team = SupervisorInput & { readonly goal: string; readonly assignment?: Assignment | undefined; readonly endsAt: number; readonly now: number };
 
 // --- carrying the plan out -------------------------------------------------------------------------------------------------
 
@@ -280,6 +289,39 @@ export const decided = (team: Team, plan: Plan, { approval, decision }: PayloadO
   return thenDispatch(team, decision === 'approve' ? complete(plan, step.id, {}) : giveUp(plan, step.id, rejection(step)));
 };
 
+// --- revising the plan -----------------------------------------------------------------------------------------------------
+
+type Revising = Team & { readonly client: Address; readonly steps: Plan; readonly revisions: readonly Revised[]; readonly considered: number };
+
+/** What follows from something that was said of the plan, with nothing new begun where the plan is to be looked at first. */
+export const unlessRevised = (team: Revising, follow: (team: Revising) => Progress): Progress => {
+  if ((team.replans ?? 0) <= team.revisions.length) return follow(team);
+  const held = follow({ ...team, concurrency: 0 });
+  return mayRevise({ ...team, steps: held.plan }) ? held : follow(team);
+};
+
+export const revising = (team: Revising): { messages: ChatMessage[]; considered: number } => ({
+  messages: revisionPrompt(team, team.steps.filter((step) => hasEnded(step) && !isObsolete(step)).map(findingOf)),
+  considered: countConsidered(team.steps),
+});
+
+/** The revised plan, and who is called back and told because of it. */
+export const revised = (team: Revising, by: Revision): Progress & { readonly revisions: readonly Revised[] } => {
+  const { plan, revised: told } = revise(team, by);
+  if (!told) return { plan, outbox: [], revisions: team.revisions };
+  const obsolete = team.steps.filter((step) => isActive(step) && told.dropped.includes(step.id));
+  const { revision, reason, steps, dropped } = told;
+  const said = steps.map(({ id: step, agent, task, needs }) => ({ step, agent, task, needs: [...needs] }));
+  return {
+    plan,
+    outbox: [
+      { type: 'plan.revised', to: team.client, revision, reason, steps: said, dropped: [...dropped] },
+      ...recall(team, obsolete, 'the plan was revised'),
+    ],
+    revisions: [...team.revisions, told],
+  };
+};
+
 /** Why the plan cannot be carried out; with the work itself where it is handed up. */
 export const planFailed = (plan: Plan): { failure: Failure | undefined; answer?: string; citations?: readonly Citation[] } => {
   const why = runFailure(plan);
@@ -321,10 +363,10 @@ const atWorkOn = (team: Team, step: Step): Address[] => {
   return team.reviewers.filter((name) => !step.reviews.some(({ reviewer }) => reviewer === name)).map((name) => reviewerAt(team, step, name));
 };
 
-type OfMoney = (PayloadOf<'budget.paused'> & { readonly type: 'budget.paused' }) | (PayloadOf<'budget.raised'> & { readonly type: 'budget.raised' });
+type OfMoney = Received<typeof BudgetPaused> | Received<typeof BudgetRaised>;
 
 /** What the account tells the run's supervisor only: it goes on to the teams at work, and from them to theirs. */
-export const passOn = (team: Team, plan: Plan, said: OfMoney): Outgoing[] =>
+export const passOn = (team: Team, plan: Plan, { from: _, at: __, ...said }: OfMoney): Outgoing[] =>
   plan.filter((step) => step.status === 'running' && isTeams(team, step)).map((step) => ({ ...said, to: assigneeOf(team, step) }));
 
 // --- the supervisor's own model calls --------------------------------------------------------------------------------------
@@ -347,9 +389,18 @@ export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
   systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', answerDuty(team.profile)]),
   sectionsMessage([
     ['Question', team.goal],
-    ['Findings', findingLines([...(team.assignment?.findings ?? []), ...plan.filter(({ map }) => map === undefined).map(findingOf)])],
+    ['Findings', findingLines([...(team.assignment?.findings ?? []), ...plan.filter((step) => step.map === undefined && !isObsolete(step)).map(findingOf)])],
   ]),
 ];
+
+/** No agent can be named but those that there are. */
+export const planRequest = ({ profile, messages, agents }: Pick<Team, 'profile' | 'agents'> & { readonly messages: readonly ChatMessage[] }): ModelRequest => ({
+  ...request(profile, messages, 'plan'),
+  shape: shapeAmong(
+    'plan',
+    agents.map(({ name }) => name),
+  ),
+});
 
 /** A plan that can be carried out, or everything that is wrong with it. */
 export const readPlan = (team: SupervisorInput, reply: ModelReply): Parsed<PlanDraft> => {

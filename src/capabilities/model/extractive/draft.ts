@@ -1,6 +1,7 @@
 /** What is to be said to a request, in as many sizes as it can be said in. */
 import type { ModelRequest, ToolCall } from '../../../protocols/model.ts';
 import { answer, proseOf, reportOf, type Answer } from './answer.ts';
+import { revisionOf, routeOf } from './leading.ts';
 import { observationsOf } from './observations.ts';
 import { ballotOn, bidFor, critiqueOf, editOf } from './peers.ts';
 import { planOf } from './planning.ts';
@@ -20,6 +21,8 @@ export type Draft = {
 export const draftFor = (request: ModelRequest): Draft => {
   const brief = briefOf(request);
   if (request.format === 'plan' && brief.agents.length > 0) return planDraft(brief);
+  if (request.format === 'route') return whole(routeOf(brief));
+  if (request.format === 'revision') return whole(revisionOf(brief));
   if (request.format === 'verdict' && brief.report) return verdictDraft(brief);
   if (request.format === 'bid') return whole(bidFor(brief));
   if (request.format === 'critique') return critiqueDraft(brief);

@@ -19,6 +19,8 @@ export type Brief = {
   readonly ownEdit: Told | undefined;
   /** Who the agent is, and what it is told to do. */
   readonly persona: string;
+  /** The steps of a plan that is being carried out. */
+  readonly plan: readonly { readonly id: string; readonly agent: string; readonly status: string; readonly task: string; readonly needs: readonly string[] }[];
   /** What was said against the last attempt. */
   readonly objections: readonly string[];
   readonly report: Told | undefined;
@@ -42,6 +44,7 @@ const TITLES = [
   'Positions',
   'Document',
   'Own edit',
+  'Plan',
 ] as const;
 type Title = (typeof TITLES)[number];
 
@@ -61,6 +64,7 @@ export const briefOf = ({ messages }: ModelRequest): Brief => {
     document: body('Document') === undefined ? undefined : toldOf(body('Document')!),
     ownEdit: body('Own edit') === undefined ? undefined : toldOf(body('Own edit')!.replace(/^.*\n/, '')),
     persona: textOf(messages, 'system').join('\n'),
+    plan: planIn(body('Plan') ?? ''),
     objections: objectionsOf(body('Feedback') ?? ''),
     report: report === undefined ? undefined : toldOf(report),
     evidence: body('Evidence'),
@@ -91,6 +95,17 @@ const sectionsOf = (texts: readonly string[]): { title: Title; body: string }[] 
 
 const agentsOf = (body: string): Brief['agents'] =>
   [...body.matchAll(/^- ([A-Za-z][\w-]*):? *(.*)$/gm)].map(([, name, description]) => ({ name: name!, description: description! }));
+
+const PLAN_LINE = /^- ([\w-]+) \(([\w-]+), ([a-z ]+)(?:, needs ([\w, -]+))?\): (.*)$/gm;
+
+const planIn = (body: string): Brief['plan'] =>
+  [...body.matchAll(PLAN_LINE)].map(([, id, agent, status, needs, task]) => ({
+    id: id!,
+    agent: agent!,
+    status: status!,
+    task: task!,
+    needs: needs?.split(', ') ?? [],
+  }));
 
 const findingsOf = (body: string): Brief['findings'] => {
   const heads = [...body.matchAll(/^## ([\w-]+) \(([\w-]+)\)$/gm)];
