@@ -16,7 +16,7 @@ import type { RunRecord } from '../../src/topology/run-record.ts';
 import { openKey, Service } from '../../src/topology/service.ts';
 import type { Team } from '../../src/topology/team.ts';
 import { answer, Provider } from './company.ts';
-import { Process, type World } from './simulation.ts';
+import { LEARNS, Process, type World } from './simulation.ts';
 
 const FILE = `name: company
 task: What do the pages say?
@@ -62,6 +62,16 @@ export class Company {
 
   constructor(world: World) {
     this.world = world;
+  }
+
+  /** One of those that are there; more often than not one that has work in its hands, or is about to make a call. */
+  someone(): Player {
+    const { world, alive } = this;
+    const busy = alive.filter(({ service }) => (service?.load ?? 0) > 0);
+    const calling = alive.filter(({ process }) => world.isAbout(process, LEARNS));
+    const among = [alive, busy, calling].filter((players) => players.length > 0);
+    const chosen = among[world.pick(among.length)]!;
+    return chosen[world.pick(chosen.length)]!;
   }
 
   get alive(): Player[] {
