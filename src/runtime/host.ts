@@ -166,6 +166,13 @@ export class Host {
     return this.#units.keys();
   }
 
+  /** Calls that are being made. */
+  get inFlight(): number {
+    let calls = 0;
+    for (const { running } of this.#units.values()) calls += running.size;
+    return calls;
+  }
+
   /** Every actor of a unit that has not ended. */
   instancesOf(prefix: string): Iterable<Instance> {
     return this.#units.get(prefix)?.instances.values() ?? [];

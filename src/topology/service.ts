@@ -73,6 +73,10 @@ export class Service {
   readonly #leaving = new Map<RunId, Promise<void>>();
   readonly #accounts = new Map<string, Definition>();
   #closing: Promise<void> | undefined;
+  #shown: { stop(): void } | undefined;
+  /** Calls whose end it has seen since it joined, and those of them that failed. */
+  #calls = 0;
+  #failedCalls = 0;
   /** Rejects when the bus is lost for good. */
   readonly failed: Promise<never>;
 
@@ -95,7 +99,10 @@ export class Service {
       },
       ended: (at) => void this.#placement.ended(at),
       snapshotEvery,
-      ...(observe && { observe }),
+      observe: (seen) => {
+        this.#count(seen);
+        observe?.(seen);
+      },
     });
     this.failed = this.#host.failed;
     const played = new Set(plays);
@@ -155,6 +162,7 @@ export class Service {
     this.#closing ??= (async () => {
       await this.#placement.drain(deadlineMs);
       this.#placement.close();
+      this.#shown?.stop();
       await this.#host.stop();
       this.#pace.close();
       await this.#presence.close();
@@ -163,8 +171,17 @@ export class Service {
   }
 
   async #begin(): Promise<void> {
-    const { bus, plays, team } = this.#options;
+    const { bus, plays, team, version } = this.#options;
     await this.#host.start('>');
+    this.#shown = bus.present(
+      { host: this.id, team: team.name, topology: team.hash, plays: plays.join(' '), ...(version !== undefined && { version }) },
+      () => ({
+        actors: this.load,
+        inFlight: this.#host.inFlight,
+        calls: this.#calls,
+        failedCalls: this.#failedCalls,
+      }),
+    );
     this.#placement.start();
     const account = team.budget.account;
     if (account !== undefined && plays.includes(BUDGET_PART)) {
@@ -173,6 +190,12 @@ export class Service {
     }
     await this.#findOpen();
     this.#placement.knowsAll();
+  }
+
+  #count({ entry: { message }, replayed }: Observed): void {
+    if (replayed || (message.type !== 'effect.completed' && message.type !== 'effect.failed')) return;
+    this.#calls++;
+    if (message.type === 'effect.failed') this.#failedCalls++;
   }
 
   /** What is under way already. */
