@@ -270,6 +270,7 @@ export class Process {
         this.#followers.push(follower);
         return { caughtUp: Promise.resolve(), stop: () => void this.#followers.splice(this.#followers.indexOf(follower), 1) };
       },
+      present: () => ({ stop: () => {} }),
       durable: () => new Promise((resolve) => world.later(this, `${this.name} ${LEARNS}`, resolve, { waits: true })),
       head: () => (this.cutOff ? Promise.reject(lost()) : Promise.resolve(world.log.length)),
       keys: (prefix) => ask(`looks for ${prefix}`, () => [...world.store.keys()].filter((key) => key.startsWith(prefix))),
