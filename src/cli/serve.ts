@@ -40,10 +40,11 @@ export const serve = async (team: Team, plays: readonly string[], concurrency: n
   const atOnce = plays.some((part) => Object.hasOwn(team.agents, part)) ? `, ${concurrency} actors at once` : '';
   say(`${shortHost(service.id)}: plays ${listParts(plays)} of team ${team.name}${modelsOf(service.models)}${atOnce}, bus ${bus.name}`);
   const why = await Promise.race([signals.first, orphaned(), service.failed]);
-  say(`${why}: takes nothing on any more; ${service.load} under way, ${options.drain} s to end`);
+  const { load } = service;
+  say(load === 0 ? `${why}: stops` : `${why}: takes nothing on any more; ${load} under way, ${options.drain} s to end`);
   await Promise.race([service.close(options.drain * 1_000), service.failed, later(options.drain * 1_000 + GRACE_MS)]);
   await bus.close();
-  say('stopped; what had not ended is handed over');
+  if (load > 0) say('stopped; what had not ended is handed over');
   return EXIT.done;
 };
 

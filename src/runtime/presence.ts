@@ -27,10 +27,14 @@ export const HostRecord = z.object({
       hash: z.string(),
       agents: z.array(z.string()),
       concurrency: z.number(),
+      /** Only in this one. */
+      run: z.string().optional(),
       /** Which it calls, by agent. */ models: z.record(z.string(), z.string()),
     })
     .optional(),
   version: z.string().optional(),
+  /** When it last said so, by its own clock: for people, nothing is decided by it. */
+  renewedAt: z.number().optional(),
   /** Takes on nothing new: it is about to end. */
   draining: z.boolean().optional(),
 });
@@ -145,7 +149,7 @@ export class Presence {
   async #ask(): Promise<void> {
     this.#stopTimer();
     const asked = this.#clock.now();
-    const value = JSON.stringify(this.#record);
+    const value = JSON.stringify({ ...this.#record, renewedAt: asked });
     try {
       const revision = (await put(this.#bus, keyOf(this.id), value, this.#revision)) ?? (await this.#reclaim(value));
       if (revision === undefined) return this.#noticeFence();

@@ -192,7 +192,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
 
         // Without more money it stays as it is, however often it is taken up.
         expect(resultOf(await troupe(place, 'run', '--resume', paused.run, '--json'), 3)).toMatchObject({ status: 'paused', heldNanos: '0' });
-        expect((await troupe(place, 'runs')).stdout).toMatch(new RegExp(`^${paused.run} .* running +counters$`, 'm'));
+        expect((await troupe(place, 'runs')).stdout).toMatch(new RegExp(`^${paused.run} .* running +together +\\$[\\d.]+ +counters$`, 'm'));
         expect(place.model.requests).toHaveLength(affordable);
 
         const [raise, resume] = commandsIn(first.stderr);
