@@ -21,7 +21,7 @@ export const openLink = async (port: number): Promise<Link> => {
     let last = 0;
     from.on('data', (chunk) => {
       last = Math.max(last, Date.now() + delayMs);
-      setTimeout(() => void (to.destroyed || to.write(chunk)), last - Date.now());
+      setTimeout(() => void (to.destroyed || to.write(chunk)), Math.max(0, last - Date.now()));
     });
   };
   const listener = createServer((client) => {
