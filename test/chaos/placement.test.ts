@@ -67,6 +67,7 @@ const play = async (seed: number, mishaps: Mishaps): Promise<Ending> => {
       if (world.log.length > 0 && happens('doubles')) world.duplicate(world.pick(world.log.length));
     } else if (isTidy(company) || world.now > endedAt + TIDY_MS) break;
     await world.step(company.alive.map(({ process }) => process));
+    if (company.wrong.length > 0) throw new Error(company.wrong.join('\n'));
     if (step > STEPS_MAX || world.now > 1_000_000 + RUN_MS_MAX) throw new Error(`the run is stuck: ${stateOf(company)}`);
   }
   const ends = new Map(endOf(world).map(({ envelope }) => [envelope.id, envelope]));
@@ -132,7 +133,6 @@ describe('a run that many processes host', () => {
   const check = async (seed: number, mishaps: Mishaps): Promise<Ending> => {
     const ending = await play(seed, mishaps);
     const { company, answer, effects } = ending;
-    expect(company.wrong).toEqual([]);
     expect(answer).toEqual(undisturbed.answer);
     expect(effects, 'each effect of the run, and no other, is paid for').toEqual(undisturbed.effects);
     expect(isTidy(company), stateOf(company)).toBe(true);
@@ -143,7 +143,6 @@ describe('a run that many processes host', () => {
 
   it('has an answer that comes from its steps', () => {
     expect(undisturbed.answer).toMatchObject({ type: 'run.completed', answer: expect.stringContaining('revised: page one and page two') });
-    expect(undisturbed.company.wrong).toEqual([]);
   });
 
   eachSeed('gives the same answer in whatever order things happen', async (seed) => void (await check(seed, {})));

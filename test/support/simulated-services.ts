@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ModelError, type ModelAdapter } from '../../src/capabilities/model/port.ts';
 import type { Tool } from '../../src/capabilities/tool/port.ts';
+import { failureOf } from '../../src/protocols/failure.ts';
 import type { Grant } from '../../src/protocols/grant.ts';
 import { address, effectOfGrant, type Address, type RunId } from '../../src/protocols/ids.ts';
 import { tokensCost } from '../../src/protocols/money.ts';
@@ -85,6 +86,7 @@ export class Company {
     this.players.push(player);
     const end = (why: unknown): void => {
       this.world.history.push(`${process.name} ends: ${String(why)}`);
+      if (!failureOf(why).retryable) this.wrong.push(`${process.name} ends: ${String(why)}`);
       this.replace(player);
     };
     Service.open({
@@ -164,7 +166,7 @@ export class Company {
     };
   }
 
-  /** At the very moment of a call: its result is in no log (H3), its grant is new, and its caller has the lease (L3). */
+  /** At the very moment of a call: its result is in no log (H3), its grant is new, and its caller is on record and has the lease (L3). */
   #look(process: Process, grant: Grant): void {
     const { world, provider } = this;
     const { effect } = effectOfGrant(grant.id);
@@ -172,6 +174,7 @@ export class Company {
     const note = (what: string): void => void this.wrong.push(`${world.now} ${process.name} calls for ${grant.id}: ${what}`);
     if (world.log.some(({ envelope }) => envelope.type === 'effect.completed' && envelope.data['effect'] === effect)) note('its result is recorded');
     if (provider.calls.some((call) => call.grant === grant.id)) note('its grant was used');
+    if (!world.store.has(`host.${process.name}`)) note('its caller was fenced');
     const owner = world.store.get(`lease.${actor}`)?.value;
     if (owner !== process.name) note(`${owner ?? 'nobody'} has the lease`);
   }
