@@ -12,7 +12,7 @@ import type { Bus, Entry } from '../bus/port.ts';
 import { failureOf } from '../protocols/failure.ts';
 import type { Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
-import type { Host } from './host.ts';
+import { SNAPSHOT_PREFIX, type Host } from './host.ts';
 import { LEASE_PREFIX, NOBODY, SHARED_LEASE, takeLeaseAt, type Lease } from './lease.ts';
 import { fence, hostOf, isKnownDead, watchHosts, type Peer, type Presence } from './presence.ts';
 
@@ -153,12 +153,13 @@ export class Placement {
   }
 
   async #letGo(unit: Address, how: Parting): Promise<void> {
-    const { host, onChange } = this.#options;
+    const { bus, host, onChange } = this.#options;
     const mine = this.#mine.get(unit);
     if (!mine) return;
     this.#mine.delete(unit);
     await host.release(unit);
     await (how === 'over' ? mine.lease.release() : mine.lease.handOver());
+    if (how === 'over') void bus.delete(`${SNAPSHOT_PREFIX}${unit}`).catch(() => {}); // a cache: what stays behind is in nobody's way
     onChange?.({ kind: 'let go', unit });
     this.#placeWaiting();
   }
