@@ -182,6 +182,13 @@ export const listHosts = async (bus: Bus, now: number): Promise<readonly Peer[]>
   });
 };
 
+/** By the clock of another machine, which may be wrong: it only has to tell a host that was forgotten on record from one that lives. */
+const FORGOTTEN_MS = 60_000;
+
+/** The hosts on record but for those that seem to be gone. A guess, for people and for choices that nothing hangs on. */
+export const livingHosts = async (bus: Bus, now: number): Promise<readonly HostRecord[]> =>
+  (await listHosts(bus, now)).map(({ record }) => record).filter((record) => !isKnownDead(record) && now - (record.renewedAt ?? now) < FORGOTTEN_MS);
+
 /** Keeps the hosts that are on record, and when each was heard of last. */
 export const watchHosts = (bus: Bus, clock: Clock, onChange: (id: string, peer: Peer | undefined) => void): { stop(): void } =>
   bus.watchStore(PREFIX, ({ key, value, revision }) => {

@@ -2,7 +2,7 @@
 import type { Bus } from '../bus/port.ts';
 import type { RunId } from '../protocols/ids.ts';
 import { LEASE_PREFIX, NOBODY } from '../runtime/lease.ts';
-import { isKnownDead, listHosts, type HostRecord } from '../runtime/presence.ts';
+import { isKnownDead, listHosts, livingHosts, type HostRecord } from '../runtime/presence.ts';
 import type { RunRecord } from './run-record.ts';
 import { missingParts } from './submit.ts';
 
@@ -31,8 +31,8 @@ export const leasesOn = async (bus: Bus, below = ''): Promise<ReadonlyMap<string
 
 /** The parts of a run that nobody plays; of one that is hosted as a whole, `whole` when nobody hosts it. Empty: it goes on. */
 export const unhostedParts = async (bus: Bus, run: RunId, { hosting, team }: Pick<RunRecord, 'hosting' | 'team'>, now: number): Promise<readonly string[]> => {
-  const hosts = (await listHosts(bus, now)).map(({ record }) => record);
+  const hosts = await livingHosts(bus, now);
   if (hosting === 'apart') return missingParts(team, hosts);
   const host = (await bus.get(`${LEASE_PREFIX}${run}`))?.value;
-  return hosts.some((record) => record.id === host && !isKnownDead(record)) ? [] : ['whole'];
+  return hosts.some(({ id }) => id === host) ? [] : ['whole'];
 };

@@ -3,7 +3,7 @@ import type { Bus } from '../bus/port.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import type { RunId } from '../protocols/ids.ts';
 import { LEASE_PREFIX } from '../runtime/lease.ts';
-import { isKnownDead, listHosts } from '../runtime/presence.ts';
+import { livingHosts } from '../runtime/presence.ts';
 import { leasesOn } from './processes.ts';
 import { listRuns, type RunSummary } from './remote.ts';
 import { openKey } from './service.ts';
@@ -34,8 +34,7 @@ export const removeRun = async (bus: Bus, { id: run, status }: Pick<RunSummary, 
 };
 
 const refuseHosted = async (bus: Bus, run: RunId): Promise<void> => {
-  const hosts = (await listHosts(bus, 0)).map(({ record }) => record).filter((record) => !isKnownDead(record));
-  const leases = await leasesOn(bus, run);
+  const [hosts, leases] = await Promise.all([livingHosts(bus, Date.now()), leasesOn(bus, run)]);
   const host = hosts.find(({ id }) => [...leases].some(([unit, by]) => by === id && (unit === run || unit.startsWith(`${run}.`))));
   if (host)
     throw new TroupeError(
