@@ -166,13 +166,19 @@ export class Company {
     };
   }
 
-  /** At the very moment of a call: its result is in no log (H3), its grant is new, and its caller is on record and has the lease (L3). */
+  /**
+   * At the very moment of a call: the log had no result when the call was claimed (H3), its grant is new, and its caller is on
+   * record and has the lease (L3). A result that a host which was cut off had kept may come after the claim: nobody can know it.
+   */
   #look(process: Process, grant: Grant): void {
     const { world, provider } = this;
-    const { effect } = effectOfGrant(grant.id);
+    const { effect, attempt } = effectOfGrant(grant.id);
     const actor = actorOf(grant);
     const note = (what: string): void => void this.wrong.push(`${world.now} ${process.name} calls for ${grant.id}: ${what}`);
-    if (world.log.some(({ envelope }) => envelope.type === 'effect.completed' && envelope.data['effect'] === effect)) note('its result is recorded');
+    const ofEffect = world.log.filter(({ log, envelope }) => log === actor && envelope.data['effect'] === effect);
+    const claimed = ofEffect.find(({ envelope: { type, data } }) => type === 'effect.claimed' && data['attempt'] === attempt);
+    if (claimed?.envelope.data['host'] !== process.name) note('it is not its claim');
+    if (ofEffect.some(({ position, envelope }) => envelope.type === 'effect.completed' && position < claimed!.position)) note('its result is recorded');
     if (provider.calls.some((call) => call.grant === grant.id)) note('its grant was used');
     if (!world.store.has(`host.${process.name}`)) note('its caller was fenced');
     const owner = world.store.get(`lease.${actor}`)?.value;
