@@ -81,6 +81,10 @@ const lineOf = (change: ServiceChange): string => {
       return 'this process was silent for too long: others have what it had';
     case 'back':
       return 'takes part again';
+    case 'bus away':
+      return 'the bus does not answer: nothing is begun until it does';
+    case 'bus back':
+      return 'the bus answers again';
     case 'run ended':
       return `${change.run} has ended`;
   }

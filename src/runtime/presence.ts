@@ -47,6 +47,8 @@ export type PresenceOptions = {
   readonly id: string;
   readonly leaseMs?: number;
   readonly about?: Pick<HostRecord, 'serves' | 'version'>;
+  /** Told when the bus does not answer, and when it answers again. */
+  readonly onReach?: (reachable: boolean) => void;
 };
 
 /** Who is silent for so long has lost what it had. */
@@ -71,11 +73,14 @@ export class Presence {
   #isOpen = false;
   #fenced = false;
   #closed = false;
+  #reachable = true;
+  readonly #onReach: (reachable: boolean) => void;
   #renewing: Promise<void> | undefined;
   #stopTimer = (): void => {};
   readonly #onFenced = new Set<() => void>();
 
-  private constructor({ bus, clock, id, leaseMs = LEASE_MS, about = {} }: PresenceOptions) {
+  private constructor({ bus, clock, id, leaseMs = LEASE_MS, about = {}, onReach = () => {} }: PresenceOptions) {
+    this.#onReach = onReach;
     this.#bus = bus;
     this.#clock = clock;
     this.id = id;
@@ -150,13 +155,18 @@ export class Presence {
     this.#stopTimer();
     const asked = this.#clock.now();
     const value = JSON.stringify({ ...this.#record, renewedAt: asked });
+    const stopWaiting = this.#clock.after((this.leaseMs * 2) / 3, () => this.#reach(false));
     try {
       const revision = (await put(this.#bus, keyOf(this.id), value, this.#revision)) ?? (await this.#reclaim(value));
       if (revision === undefined) return this.#noticeFence();
       this.#revision = revision;
       this.#sureUntil = asked + (this.leaseMs * 2) / 3;
+      this.#reach(true);
     } catch (thrown) {
       if (!this.#isOpen || isClosed(thrown)) throw thrown; // it was never there, or the bus is gone for good
+      this.#reach(false);
+    } finally {
+      stopWaiting();
     }
     if (!this.#closed) this.#stopTimer = this.#clock.after(this.leaseMs / 3, () => void this.#renew().catch(() => {}));
   }
@@ -165,6 +175,12 @@ export class Presence {
   async #reclaim(value: string): Promise<number | undefined> {
     const found = await this.#bus.get(keyOf(this.id));
     return found === undefined ? undefined : put(this.#bus, keyOf(this.id), value, found.revision);
+  }
+
+  #reach(reachable: boolean): void {
+    if (reachable === this.#reachable || this.#closed) return;
+    this.#reachable = reachable;
+    this.#onReach(reachable);
   }
 
   #noticeFence(): void {

@@ -43,7 +43,10 @@ export type ServiceOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
   readonly run?: RunId;
 };
 
-export type ServiceChange = PlacementChange | { readonly kind: 'fenced' | 'back' } | { readonly kind: 'run ended'; readonly run: RunId };
+export type ServiceChange =
+  | PlacementChange
+  | { readonly kind: 'fenced' | 'back' | 'bus away' | 'bus back' }
+  | { readonly kind: 'run ended'; readonly run: RunId };
 
 type Known = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
@@ -133,6 +136,7 @@ export class Service {
       clock,
       id,
       ...(leaseMs !== undefined && { leaseMs }),
+      onReach: (reachable) => options.onChange?.({ kind: reachable ? 'bus back' : 'bus away' }),
       about: {
         serves: { team: team.name, hash: team.hash, agents: [...plays], concurrency, models, ...(run !== undefined && { run }) },
         ...(version !== undefined && { version }),
