@@ -75,7 +75,9 @@ describe('dispatch', () => {
   it('assigns what may run, to a worker of its own for each attempt', () => {
     const { plan, outbox } = dispatch(team(), single());
     expect(plan[0]).toMatchObject({ status: 'running', attempt: 1 });
-    expect(outbox).toEqual([{ type: 'task.assign', to: 'r-plan.worker.reader.a-1', step: 'a', attempt: 1, goal: 'why?', instructions: 'look', findings: [], deadline: 9_000 }]);
+    expect(outbox).toEqual([
+      { type: 'task.assign', to: 'r-plan.worker.reader.a-1', step: 'a', attempt: 1, goal: 'why?', instructions: 'look', findings: [], deadline: 9_000 },
+    ]);
   });
 
   it('gives a step what it needs: results, and what is known of a failure', () => {
