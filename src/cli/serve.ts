@@ -17,7 +17,7 @@ export type ServeOptions = LogOptions & {
   readonly drain: number;
 };
 
-/** Beyond the deadline, for what was broken off to be written down. */
+/** Beyond the deadline, for what was broken off to be written down; a bus that is away is not waited for any longer. */
 const GRACE_MS = 5_000;
 
 /** Ends with exit code 0 when it was told to stop. Errors: USAGE, MODEL_NOT_READY, ACCOUNT_UNKNOWN, BUS_*. */
@@ -42,8 +42,8 @@ export const serve = async (team: Team, plays: readonly string[], concurrency: n
   const why = await Promise.race([signals.first, orphaned(), service.failed]);
   const { load } = service;
   say(load === 0 ? `${why}: stops` : `${why}: takes nothing on any more; ${load} under way, ${options.drain} s to end`);
-  await Promise.race([service.close(options.drain * 1_000), service.failed, later(options.drain * 1_000 + GRACE_MS)]);
-  await bus.close();
+  const left = service.close(options.drain * 1_000).then(() => bus.close());
+  await Promise.race([left, service.failed, later(options.drain * 1_000 + GRACE_MS)]);
   if (load > 0) say('stopped; what had not ended is handed over');
   return EXIT.done;
 };
