@@ -200,7 +200,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
         expect(await follow(place, raise)).toMatchObject({
           exitCode: 0,
           stdout: '',
-          stderr: expect.stringContaining(`troupe run --resume ${paused.run}`) as string,
+          stderr: expect.stringContaining(`troupe resume ${paused.run}`) as string,
         });
         expect(place.model.requests, 'who raises calls nobody').toHaveLength(affordable);
 
