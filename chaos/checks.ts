@@ -51,11 +51,14 @@ export const unequalEnds = ({ runs, logs, expected }: Evidence): string[] =>
     return found === wanted ? [] : [`${run} (${question.kind}) has ended otherwise than undisturbed:\n    ${found}\n    ${wanted}`];
   });
 
-/** When each effect had its first result. */
+/**
+ * When each effect had a result that was paid for. An attempt that failed is no result that a late call could repeat: whoever
+ * stopped between the last look at its lease and the write to the socket sends its call when it wakes, and it is booked.
+ */
 const resultTimes = (logs: Evidence['logs']): ReadonlyMap<string, number> => {
   const times = new Map<string, number>();
   for (const { envelope, at } of [...logs.values()].flat()) {
-    if (envelope.type !== 'effect.completed' && envelope.type !== 'effect.failed') continue;
+    if (envelope.type !== 'effect.completed') continue;
     const effect = envelope.data['effect'] as string;
     if (!times.has(effect)) times.set(effect, at);
   }
