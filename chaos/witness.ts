@@ -22,6 +22,8 @@ export class Witness {
   readonly #pids = new Map<string, number>();
   /** When each host was last taken off the record, as a revision: what it had before that is anybody's, also when it is back. */
   readonly #goneAt = new Map<string, number>();
+  /** Off the record as things stand. */
+  readonly #gone = new Set<string>();
   readonly #leases = new Map<string, Holding>();
   readonly #awaited = new Map<string, { readonly host: string; readonly since: number }>();
   readonly #listeners = new Set<(entry: Entry) => void>();
@@ -73,7 +75,12 @@ export class Witness {
   }
 
   #seeHost(id: string, value: string | undefined, revision: number): void {
-    if (value === undefined) return void this.#goneAt.set(id, revision);
+    if (value === undefined) {
+      this.#gone.add(id);
+      this.#goneAt.set(id, revision);
+      return;
+    }
+    this.#gone.delete(id);
     this.#pids.set(id, (JSON.parse(value) as HostRecord).pid);
   }
 
@@ -82,7 +89,13 @@ export class Witness {
     if (host === undefined) this.#leases.delete(unit);
     else this.#leases.set(unit, { host, revision });
     const isHandedOver = host === undefined || host === NOBODY || before?.host === NOBODY;
-    if (before && !isHandedOver && host !== before.host && before.revision > Math.max(this.#unseenBefore, this.#goneAt.get(before.host) ?? 0))
+    if (
+      before &&
+      !isHandedOver &&
+      host !== before.host &&
+      !this.#gone.has(before.host) &&
+      before.revision > Math.max(this.#unseenBefore, this.#goneAt.get(before.host) ?? 0)
+    )
       this.thefts.push(`${unit} was taken from ${before.host}, which nobody had fenced, by ${host}`);
     const awaited = this.#awaited.get(unit);
     if (!awaited || host === awaited.host || host === NOBODY) return;
