@@ -30,13 +30,17 @@ const tell = ({ struck, moods, runs, entries, takeoverMs, calls, money, memory }
 };
 
 console.log(`node ${process.version}, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(2)}, seed ${seed}, ${minutes} min`);
-const outcome = await runChaos({ seed, minutes, say: (line) => console.log(line) });
+const again = `again: npm run chaos -- --seed ${seed} --minutes ${minutes}`;
+const outcome = await runChaos({ seed, minutes, say: (line) => console.log(line) }).catch((thrown: unknown) => {
+  console.error(`${(thrown as Error).stack}\n\n${again}`);
+  process.exit(1);
+});
 tell(outcome);
 if (outcome.problems.length === 0) {
   say('all held', 'every run ended as undisturbed');
 } else {
   console.error(`\n${outcome.problems.length} problems:`);
   for (const problem of outcome.problems.slice(0, 50)) console.error(`  ${problem}`);
-  console.error(`\nagain: npm run chaos -- --seed ${seed} --minutes ${minutes}\nlogs and store: ${outcome.folder}`);
+  console.error(`\n${again}\nlogs and store: ${outcome.folder}`);
   process.exitCode = 1;
 }

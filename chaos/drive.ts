@@ -92,6 +92,7 @@ export const runChaos = async ({ seed, minutes, open = 8, pauseMs = 900, say = (
   const stopRaising = raiseWhoeverPauses(bus, witness, problems);
   const submit = (question: Question): Promise<Submission> => submitQuestion(bus, folder, question);
   const asked = questions(2);
+  let isSound = false;
   const random = seeded(seed);
 
   try {
@@ -109,7 +110,11 @@ export const runChaos = async ({ seed, minutes, open = 8, pauseMs = 900, say = (
 
     // Undisturbed first.
     const references = await Promise.all(asked.map(submit));
-    const ends = await within(UNDISTURBED_MS, 'the undisturbed runs have ended', Promise.all(references.map(({ run }) => awaitEnd(bus, run, 0).result)));
+    const ends = await within(
+      UNDISTURBED_MS,
+      `the undisturbed runs have ended (see ${folder})`,
+      Promise.all(references.map(({ run }) => awaitEnd(bus, run, 0).result)),
+    );
     const expected = new Map(asked.map(({ text }, index) => [text, outcomeOf(ends[index]!)]));
     for (const { status, run, failure } of ends) if (status !== 'completed') problems.push(`${run} failed undisturbed: ${failure?.message}`);
     say(`${references.length} runs undisturbed, ${models.calls().length} calls`);
@@ -168,6 +173,7 @@ export const runChaos = async ({ seed, minutes, open = 8, pauseMs = 900, say = (
       ...fleet.posts.flatMap(({ accidents }) => accidents),
       ...(memory[1] > memory[0] * 1.5 + 30 ? [`processes have grown from ${memory[0].toFixed(0)} to ${memory[1].toFixed(0)} MB`] : []),
     );
+    isSound = problems.length === 0;
     const entries = [...evidence.logs.values()].reduce((sum, { length }) => sum + length, 0);
     return { problems, struck, moods: models.moods, runs: runs.length, entries, takeoverMs: witness.takeoverMs, calls: evidence.calls, money, memory, folder };
   } finally {
@@ -177,7 +183,7 @@ export const runChaos = async ({ seed, minutes, open = 8, pauseMs = 900, say = (
     await bus.close();
     await server.dispose();
     await models.stop();
-    if (problems.length === 0) await rm(folder, { recursive: true, force: true });
+    if (isSound) await rm(folder, { recursive: true, force: true });
   }
 };
 

@@ -14,6 +14,11 @@ type Fault = { readonly name: string; readonly weight: number; readonly strike: 
 
 type Troubled = Stage & { readonly forgetful: Bus; readonly over: AbortSignal };
 
+/** The longest wait for a process to claim something. */
+const CLAIM_MS = 5_000;
+/** How late a process hears of its own claim that is about to be struck. */
+const HEARING_MS = 100;
+
 const between = ({ random }: Stage, least: number, most: number): number => least + random() * (most - least);
 const oneOf = <T>({ random }: Stage, from: readonly T[]): T | undefined => from[Math.floor(random() * from.length)];
 
@@ -37,31 +42,39 @@ const stopFor = async (post: Post | undefined, ms: number): Promise<void> => {
   post.goOn();
 };
 
-/** The process that writes the next claim, as soon as it is written. */
-const nextClaimant = ({ witness, fleet, over }: Troubled): Promise<Post | undefined> =>
+/** Waits for the next claim of a process; `undefined`: it wrote none for a while. */
+const nextClaim = ({ witness, over }: Troubled, by: Post): Promise<Post | undefined> =>
   new Promise((resolve) => {
+    const late = AbortSignal.any([over, AbortSignal.timeout(CLAIM_MS)]);
     const end = (post: Post | undefined): void => {
       leave();
-      over.removeEventListener('abort', abort);
       resolve(post);
     };
-    const abort = (): void => end(undefined);
     const leave = witness.on('>', ({ envelope }) => {
-      if (envelope.type !== 'effect.claimed') return;
-      const pid = witness.pidOf((envelope.data as PayloadOf<'effect.claimed'>).host);
-      const post = pid === undefined ? undefined : fleet.byPid(pid);
-      if (post && !post.isStopped) end(post);
+      if (envelope.type === 'effect.claimed' && by.pid !== undefined && witness.pidOf((envelope.data as PayloadOf<'effect.claimed'>).host) === by.pid) end(by);
     });
-    over.addEventListener('abort', abort);
+    late.addEventListener('abort', () => end(undefined), { once: true });
   });
+
+/** Any process that makes paid calls, just when it has claimed one and has not heard of that yet: its link is slow. */
+const atClaim = async (stage: Troubled, strike: (post: Post) => Promise<void> | void): Promise<void> => {
+  const post = oneOf(
+    stage,
+    stage.fleet.posts.filter(({ pid, isStopped, name }) => pid !== undefined && !isStopped && !name.startsWith('budget')),
+  );
+  if (!post) return;
+  post.link.setDelay(HEARING_MS);
+  if (await nextClaim(stage, post)) await strike(post);
+  post.link.setDelay(0);
+};
 
 let serverIsDown = false;
 
 const faults: readonly Fault[] = [
   { name: 'kill -9', weight: 6, strike: (stage) => kill9(stage, victim(stage)) },
-  { name: 'kill -9 at a claim', weight: 3, strike: async (stage) => kill9(stage, await nextClaimant(stage)) },
+  { name: 'kill -9 at a claim', weight: 3, strike: (stage) => atClaim(stage, (post) => kill9(stage, post)) },
   { name: 'stop', weight: 3, strike: (stage) => stopFor(victim(stage), between(stage, 500, 10_000)) },
-  { name: 'stop at a claim', weight: 3, strike: async (stage) => stopFor(await nextClaimant(stage), between(stage, 6_000, 10_000)) },
+  { name: 'stop at a claim', weight: 4, strike: (stage) => atClaim(stage, (post) => stopFor(post, between(stage, 7_000, 10_000))) },
   {
     name: 'server kill -9',
     weight: 1,
@@ -106,6 +119,13 @@ const faults: readonly Fault[] = [
   { name: 'terminate', weight: 2, strike: (stage) => victim(stage)?.terminate() },
 ];
 
+/** Each once, in any order; then by weight. */
+const schedule = function* (stage: Stage): Generator<Fault, never> {
+  const left = [...faults];
+  while (left.length > 0) yield left.splice(Math.floor(stage.random() * left.length), 1)[0]!;
+  for (;;) yield choose(stage);
+};
+
 const choose = (stage: Stage): Fault => {
   let at = stage.random() * faults.reduce((sum, { weight }) => sum + weight, 0);
   return faults.find(({ weight }) => (at -= weight) < 0) ?? faults[0]!;
@@ -116,8 +136,8 @@ export const trouble = async (stage: Stage, over: AbortSignal, pauseMs: number):
   const forgetful = await openNatsBus({ servers: stage.server.url, limits: { knownIds: 1 } });
   const struck = new Map<string, number>();
   const open = new Set<Promise<void>>();
-  while (!over.aborted) {
-    const fault = choose(stage);
+  for (const fault of schedule(stage)) {
+    if (over.aborted) break;
     const striking = fault.strike({ ...stage, forgetful, over });
     struck.set(fault.name, (struck.get(fault.name) ?? 0) + 1);
     if (striking) {

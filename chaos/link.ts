@@ -16,12 +16,19 @@ export const openLink = async (port: number): Promise<Link> => {
   const sockets = new Set<Socket>();
   let delayMs = 0;
   let isCut = false;
-  /** In order, however the delay changes. */
+  /** In order, however the delay changes and however late its timers are. */
   const carry = (from: Socket, to: Socket): void => {
-    let last = 0;
-    from.on('data', (chunk) => {
-      last = Math.max(last, Date.now() + delayMs);
-      setTimeout(() => void (to.destroyed || to.write(chunk)), last - Date.now());
+    const waiting: { readonly chunk: Buffer; readonly due: number }[] = [];
+    const pass = (): void => {
+      for (let next = waiting[0]; next && next.due <= Date.now(); next = waiting[0]) {
+        waiting.shift();
+        if (!to.destroyed) to.write(next.chunk);
+      }
+      if (waiting[0]) setTimeout(pass, Math.max(1, waiting[0].due - Date.now()));
+    };
+    from.on('data', (chunk: Buffer) => {
+      waiting.push({ chunk, due: Math.max(waiting.at(-1)?.due ?? 0, Date.now() + delayMs) });
+      if (waiting.length === 1) pass();
     });
   };
   const listener = createServer((client) => {

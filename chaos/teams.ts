@@ -53,14 +53,15 @@ const budgets: Readonly<Record<Kind, string>> = {
 /** What a tight run is given whenever it pauses. */
 export const RAISE_NANOS = 1_500_000n;
 
+/** No bound on time is ever reached: what comes of that is another answer, and not a wrong one. */
 const fileOf = (kind: Kind): string => `name: chaos
 task: What is in the pages?
 inputs: { docs: { folder: docs } }
 models: { default: [openai/gpt-4.1-mini] }
 agents:
-  lead: { kind: supervisor, role: an editor, limits: { max_tokens: 300, attempts: 10 } }
-  reader: { kind: worker, role: a reader, tools: [list_files], limits: { max_tokens: 150, attempts: 10 } }
-  checker: { kind: reviewer, role: a checker, limits: { max_tokens: 100, attempts: 10 } }
+  lead: { kind: supervisor, role: an editor, limits: { max_tokens: 300, attempts: 10, timeout_s: 1200 } }
+  reader: { kind: worker, role: a reader, tools: [list_files], limits: { max_tokens: 150, attempts: 10, timeout_s: 1200 } }
+  checker: { kind: reviewer, role: a checker, limits: { max_tokens: 100, attempts: 10, timeout_s: 1200 } }
 topology:${topologies[kind]}
 budget: { ${budgets[kind]}, grant_timeout_s: 30 }
 limits: { deadline_s: 3600 }

@@ -15,11 +15,14 @@ type Holding = { readonly host: string; readonly revision: number };
 
 export class Witness {
   readonly recent: Entry[] = [];
-  /** Units that were taken from a host that was on record. */
+  /** Units that were taken from a host that nobody had fenced since it had them. */
   readonly thefts: string[] = [];
   /** From a kill to the new lease. */
   readonly takeoverMs: number[] = [];
   readonly #pids = new Map<string, number>();
+  /** When each host was last taken off the record, as a revision: what it had before that is anybody's, also when it is back. */
+  readonly #goneAt = new Map<string, number>();
+  /** Off the record as things stand. */
   readonly #gone = new Set<string>();
   readonly #leases = new Map<string, Holding>();
   readonly #awaited = new Map<string, { readonly host: string; readonly since: number }>();
@@ -67,12 +70,16 @@ export class Witness {
   #see({ key, value, revision }: StoreChange): void {
     if (revision !== this.#revision + 1) this.#unseenBefore = revision;
     this.#revision = revision;
-    if (key.startsWith(HOST_PREFIX)) this.#seeHost(key.slice(HOST_PREFIX.length), value);
+    if (key.startsWith(HOST_PREFIX)) this.#seeHost(key.slice(HOST_PREFIX.length), value, revision);
     else if (key.startsWith(LEASE_PREFIX)) this.#seeLease(key.slice(LEASE_PREFIX.length), value, revision);
   }
 
-  #seeHost(id: string, value: string | undefined): void {
-    if (value === undefined) return void this.#gone.add(id);
+  #seeHost(id: string, value: string | undefined, revision: number): void {
+    if (value === undefined) {
+      this.#gone.add(id);
+      this.#goneAt.set(id, revision);
+      return;
+    }
     this.#gone.delete(id);
     this.#pids.set(id, (JSON.parse(value) as HostRecord).pid);
   }
@@ -82,8 +89,14 @@ export class Witness {
     if (host === undefined) this.#leases.delete(unit);
     else this.#leases.set(unit, { host, revision });
     const isHandedOver = host === undefined || host === NOBODY || before?.host === NOBODY;
-    if (before && !isHandedOver && host !== before.host && !this.#gone.has(before.host) && before.revision > this.#unseenBefore)
-      this.thefts.push(`${unit} was taken from ${before.host}, which was on record, by ${host}`);
+    if (
+      before &&
+      !isHandedOver &&
+      host !== before.host &&
+      !this.#gone.has(before.host) &&
+      before.revision > Math.max(this.#unseenBefore, this.#goneAt.get(before.host) ?? 0)
+    )
+      this.thefts.push(`${unit} was taken from ${before.host}, which nobody had fenced, by ${host}`);
     const awaited = this.#awaited.get(unit);
     if (!awaited || host === awaited.host || host === NOBODY) return;
     this.#awaited.delete(unit);

@@ -128,6 +128,12 @@ export interface Bus {
   /** First what is there, then each change. */
   watchStore(prefix: string, onChange: (change: StoreChange) => void): { stop(): void };
 
+  /**
+   * Puts this process on show to whoever looks at the bus with tools of its own: on NATS it is a service of the services protocol,
+   * whose STATS hold what `stats` gives; a file has no such tools. Values of `about` are texts.
+   */
+  present(about: Readonly<Record<string, string>>, stats: () => Readonly<Record<string, unknown>>): { stop(): void };
+
   /** Writes to the dead-letter log: for an addressee that cannot decode a payload. */
   bury(letter: Omit<DeadLetter, 'at'>): Promise<void>;
   deadLetters(): Promise<readonly DeadLetter[]>;

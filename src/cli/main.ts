@@ -223,6 +223,79 @@ session
     await endWith(() => remove(name, options), options);
   });
 
+playing(program.command('up').description('play every part of a team, each as a process of its own on this machine'))
+  .option('--replicas <name=number>', 'how many processes of an agent, or of the budget-server; may be given again', keyValue)
+  .addOption(new Option('--concurrency <actors>', 'how many at once in each').argParser(count).default(8))
+  .action(async (file: string, options) => {
+    const { up } = await import('./up.ts');
+    await endWith(() => up(file, options));
+  });
+
+program
+  .command('ps')
+  .description('list the processes on a bus and what they host')
+  .option('--run <run>', 'the actors of one run instead, and their states')
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (options) => {
+    const { ps } = await import('./ps.ts');
+    await endWith(() => ps(options), options);
+  });
+
+program
+  .command('tail')
+  .description('follow a run that others host, to its end')
+  .argument('<run>', 'the run')
+  .option('--no-follow', 'only what there is')
+  .option('--quiet', 'no progress', false)
+  .addOption(busOption())
+  .option('--json', 'JSON lines on stdout: each change, and the result last', false)
+  .action(async (run: string, options) => {
+    const { tail } = await import('./tail.ts');
+    await endWith(() => tail(run, options), options);
+  });
+
+program
+  .command('cancel')
+  .description('tell a run to end')
+  .argument('<run>', 'the run')
+  .requiredOption('--why <reason>', 'stands in its failure')
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (run: string, options) => {
+    const { cancel } = await import('./cancel.ts');
+    await endWith(() => cancel(run, options), options);
+  });
+
+logOptions(
+  program
+    .command('resume')
+    .description('go on with a run, and play here what nobody else plays of it')
+    .argument('<run>', 'the run')
+    .addOption(busOption())
+    .addOption(jsonOption())
+    .option('--quiet', 'no progress', false),
+).action(async (run: string, options) => {
+  const { resume } = await import('./resume.ts');
+  await endWith(() => resume(run, options), options);
+});
+
+program
+  .command('rm')
+  .description('remove runs from a bus, by name or by rule')
+  .argument('[run...]', 'the runs')
+  .option('--ended', 'all that have ended', false)
+  .option('--older-than <age>', 'of those, the ones that ended so long ago: 90s, 15m, 12h, 7d')
+  .addOption(new Option('--keep-last <number>', 'of those, not the newest').argParser(count))
+  .option('--dry-run', 'only say which', false)
+  .option('--force', 'also a run that has not ended', false)
+  .addOption(busOption())
+  .addOption(jsonOption())
+  .action(async (names: string[], options) => {
+    const { rm } = await import('./rm.ts');
+    await endWith(() => rm(names, options), options);
+  });
+
 program
   .command('runs')
   .description('list the runs on a bus')

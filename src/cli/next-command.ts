@@ -10,7 +10,7 @@ export const inShell = (word: string): string => (PLAIN.test(word) ? word : `'${
 export const busArgument = (bus: string): string => (bus === DEFAULT_BUS ? '' : ` --bus ${inShell(bus)}`);
 
 /** `undefined`: what was in memory is gone with its process, so nothing goes on. */
-export const resumeCommand = (run: string, bus: string): string | undefined => (isInMemory(bus) ? undefined : `troupe run --resume ${run}${busArgument(bus)}`);
+export const resumeCommand = (run: string, bus: string): string | undefined => (isInMemory(bus) ? undefined : `troupe resume ${run}${busArgument(bus)}`);
 
 /** Follows a run that others host. */
 export const tailCommand = (run: string, bus: string): string => `troupe tail ${run}${busArgument(bus)}`;

@@ -70,11 +70,20 @@ export const reconcileLines = (lines: readonly LedgerLine[], report: readonly Re
   for (const [id, same] of theirs) if (id !== undefined) take(id, 'id', byResponse.get(id)!, same);
   // A line of a costs report is of one kind of token only: those of one model and span belong together.
   for (const [what, same] of Map.groupBy(theirs.get(undefined) ?? [], spanOf)) {
-    const ours = [...open].filter((line) => isIn(line, same[0]!));
+    const inSpan = [...open].filter((line) => isIn(line, same[0]!));
+    const ours = same[0]!.from !== undefined && same[0]!.from === same[0]!.until ? nearest(inSpan, same) : inSpan;
     if (ours.length > 0) take(what, 'model and time', ours, same);
     else onlyInReport.push(...same.filter(({ nanos, tokens }) => (nanos ?? 0n) !== 0n || (tokens ?? 0n) !== 0n));
   }
   return { matches, onlyInReport, onlyInLedger: [...open].map((line) => ({ line: line.seq, model: line.model, nanos: amount(line, 'money') })) };
+};
+
+/** What is reported at a moment is one call: of those around it the one that cost as much, or else the nearest. */
+const nearest = (around: readonly LedgerLine[], reported: readonly ReportLine[]): readonly LedgerLine[] => {
+  const nanos = sum(reported, (line) => line.nanos);
+  const distance = ({ at }: LedgerLine): number => Math.abs(at - reported[0]!.from!);
+  const sorted = around.toSorted((a, b) => distance(a) - distance(b));
+  return (sorted.some((line) => amount(line, 'money') === nanos) ? sorted.filter((line) => amount(line, 'money') === nanos) : sorted).slice(0, 1);
 };
 
 const iso = (time: number | undefined): string => (time === undefined ? '' : new Date(time).toISOString());

@@ -43,6 +43,10 @@ export const run = async (file: string | undefined, task: string | undefined, op
       logStep(log, seen);
       if (!seen.replayed) display?.see(seen);
     },
+    onReach: (reachable) => {
+      log.warn({ bus: options.bus, reachable }, 'bus');
+      display?.note(reachable ? 'the bus answers again' : `the bus does not answer, and nothing is begun until it does: ${options.bus}`);
+    },
     onThreshold: (reached) => {
       log.info({ ...reached }, 'threshold');
       display?.note(thresholdLine(reached));

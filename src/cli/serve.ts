@@ -17,7 +17,7 @@ export type ServeOptions = LogOptions & {
   readonly drain: number;
 };
 
-/** Beyond the deadline, for what was broken off to be written down. */
+/** Beyond the deadline, for what was broken off to be written down; a bus that is away is not waited for any longer. */
 const GRACE_MS = 5_000;
 
 /** Ends with exit code 0 when it was told to stop. Errors: USAGE, MODEL_NOT_READY, ACCOUNT_UNKNOWN, BUS_*. */
@@ -40,10 +40,11 @@ export const serve = async (team: Team, plays: readonly string[], concurrency: n
   const atOnce = plays.some((part) => Object.hasOwn(team.agents, part)) ? `, ${concurrency} actors at once` : '';
   say(`${shortHost(service.id)}: plays ${listParts(plays)} of team ${team.name}${modelsOf(service.models)}${atOnce}, bus ${bus.name}`);
   const why = await Promise.race([signals.first, orphaned(), service.failed]);
-  say(`${why}: takes nothing on any more; ${service.load} under way, ${options.drain} s to end`);
-  await Promise.race([service.close(options.drain * 1_000), service.failed, later(options.drain * 1_000 + GRACE_MS)]);
-  await bus.close();
-  say('stopped; what had not ended is handed over');
+  const { load } = service;
+  say(load === 0 ? `${why}: stops` : `${why}: takes nothing on any more; ${load} under way, ${options.drain} s to end`);
+  const left = service.close(options.drain * 1_000).then(() => bus.close());
+  await Promise.race([left, service.failed, later(options.drain * 1_000 + GRACE_MS)]);
+  if (load > 0) say('stopped; what had not ended is handed over');
   return EXIT.done;
 };
 
@@ -80,6 +81,10 @@ const lineOf = (change: ServiceChange): string => {
       return 'this process was silent for too long: others have what it had';
     case 'back':
       return 'takes part again';
+    case 'bus away':
+      return 'the bus does not answer: nothing is begun until it does';
+    case 'bus back':
+      return 'the bus answers again';
     case 'run ended':
       return `${change.run} has ended`;
   }

@@ -48,6 +48,9 @@ type Adopting = { readonly fresh?: boolean; readonly history?: readonly Entry[];
 /** Between what was written and what is heard of it. */
 const HEARING_MS = 5;
 
+/** Before the address of the actor that a snapshot is of. */
+export const SNAPSHOT_PREFIX = 'snapshot.';
+
 type Inbox = (entry: FoldEntry) => void;
 
 /** One adopted unit. While its history is folded nothing is performed and what comes live waits. */
@@ -164,6 +167,13 @@ export class Host {
   /** The units that it has. */
   get units(): Iterable<string> {
     return this.#units.keys();
+  }
+
+  /** Calls that are being made. */
+  get inFlight(): number {
+    let calls = 0;
+    for (const { running } of this.#units.values()) calls += running.size;
+    return calls;
   }
 
   /** Every actor of a unit that has not ended. */
@@ -506,8 +516,8 @@ export class Host {
   async #snapshots(prefix: string): Promise<ReadonlyMap<string, string>> {
     const { bus } = this.#options;
     const found = new Map<string, string>();
-    for (const key of await bus.keys(`snapshot.${prefix}`)) {
-      const at = key.slice('snapshot.'.length);
+    for (const key of await bus.keys(`${SNAPSHOT_PREFIX}${prefix}`)) {
+      const at = key.slice(SNAPSHOT_PREFIX.length);
       if (at !== prefix && !at.startsWith(`${prefix}.`)) continue;
       const stored = await bus.get(key);
       if (stored) found.set(at, stored.value);
@@ -527,7 +537,7 @@ export class Host {
     const said = Promise.all(unit.appends);
     this.#track(
       unit,
-      said.then(async () => void (this.#stopped || (await this.#options.bus.put(`snapshot.${address}`, frozen)))),
+      said.then(async () => void (this.#stopped || (await this.#options.bus.put(`${SNAPSHOT_PREFIX}${address}`, frozen)))),
     );
   }
 }

@@ -12,7 +12,7 @@ import type { Bus, Entry } from '../bus/port.ts';
 import { failureOf } from '../protocols/failure.ts';
 import type { Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
-import type { Host } from './host.ts';
+import { SNAPSHOT_PREFIX, type Host } from './host.ts';
 import { LEASE_PREFIX, NOBODY, SHARED_LEASE, takeLeaseAt, type Lease } from './lease.ts';
 import { fence, hostOf, isKnownDead, watchHosts, type Peer, type Presence } from './presence.ts';
 
@@ -53,7 +53,8 @@ type Waiting = {
   readonly part: Part;
   /** All that its log holds, if its first entry was seen. */
   readonly entries: Entry[] | undefined;
-  stop: () => void;
+  /** Of its turn; none while there is no room for it here. */
+  stop: (() => void) | undefined;
 };
 
 /** For the one that was chosen to take an actor on, before the next one does. */
@@ -153,12 +154,13 @@ export class Placement {
   }
 
   async #letGo(unit: Address, how: Parting): Promise<void> {
-    const { host, onChange } = this.#options;
+    const { bus, host, onChange } = this.#options;
     const mine = this.#mine.get(unit);
     if (!mine) return;
     this.#mine.delete(unit);
     await host.release(unit);
     await (how === 'over' ? mine.lease.release() : mine.lease.handOver());
+    if (how === 'over') void bus.delete(`${SNAPSHOT_PREFIX}${unit}`).catch(() => {}); // a cache: what stays behind is in nobody's way
     onChange?.({ kind: 'let go', unit });
     this.#placeWaiting();
   }
@@ -167,7 +169,7 @@ export class Placement {
   async drain(deadlineMs: number): Promise<void> {
     const { host, clock, presence } = this.#options;
     this.#draining = true;
-    for (const { stop } of this.#waiting.values()) stop();
+    for (const { stop } of this.#waiting.values()) stop?.();
     this.#waiting.clear();
     await presence.say({ draining: true }).catch(() => {});
     let stop = (): void => {};
@@ -185,7 +187,8 @@ export class Placement {
   close(): void {
     this.#closed = true;
     this.#stopLooking();
-    for (const { stop } of [...this.#watches, ...this.#waiting.values()]) stop();
+    for (const { stop } of this.#watches) stop();
+    for (const { stop } of this.#waiting.values()) stop?.();
     this.#waiting.clear();
   }
 
@@ -283,13 +286,13 @@ export class Placement {
     if (!part || !plays(part) || this.#draining || this.#closed || this.#mine.has(unit)) return;
     const { host } = this.#leases.get(unit) ?? {};
     if (host !== undefined && this.#isElsewhere(host) && !part.shared) return;
-    const waiting: Waiting = { unit, part, entries, stop: () => {} };
+    const waiting: Waiting = { unit, part, entries, stop: undefined };
     this.#waiting.set(unit, waiting);
     this.#place(waiting);
   }
 
   #forget(waiting: Waiting): void {
-    waiting.stop();
+    waiting.stop?.();
     this.#waiting.delete(waiting.unit);
   }
 
@@ -298,15 +301,29 @@ export class Placement {
     for (const waiting of [...this.#waiting.values()]) this.#place(waiting);
   }
 
+  /** Room was kept for what others have now. */
+  #placeIdle(): void {
+    if (this.#draining || this.#closed) return;
+    for (const waiting of [...this.#waiting.values()]) if (!waiting.stop && !this.#taking.has(waiting.unit)) this.#place(waiting);
+  }
+
   #place(waiting: Waiting): void {
-    const { clock, concurrency } = this.#options;
-    waiting.stop();
+    const { concurrency } = this.#options;
+    waiting.stop?.();
+    waiting.stop = undefined;
     if (waiting.part.shared) return void this.#take(waiting);
     if (this.load >= concurrency) return; // P1: when something ends, or somebody else takes it
     const turn = this.#turn(waiting);
     if (turn === 0) return void this.#take(waiting);
-    waiting.stop = clock.after(turn * TURN_MS, () => {
-      if (this.#waiting.get(waiting.unit) === waiting && this.load < concurrency) void this.#take(waiting);
+    this.#in(turn * TURN_MS, waiting, () => {
+      if (this.load < concurrency) void this.#take(waiting);
+    });
+  }
+
+  #in(ms: number, waiting: Waiting, then: () => void): void {
+    waiting.stop = this.#options.clock.after(ms, () => {
+      waiting.stop = undefined;
+      if (this.#waiting.get(waiting.unit) === waiting) then();
     });
   }
 
@@ -353,12 +370,13 @@ export class Placement {
       else clock.after(AGAIN_MS, () => this.find(unit));
     } finally {
       this.#taking.delete(unit);
+      if (!this.#mine.has(unit)) this.#placeIdle();
     }
   }
 
   #again(waiting: Waiting): void {
-    waiting.stop();
-    if (this.#waiting.get(waiting.unit) === waiting) waiting.stop = this.#options.clock.after(AGAIN_MS, () => this.#place(waiting));
+    waiting.stop?.();
+    this.#in(AGAIN_MS, waiting, () => this.#place(waiting));
   }
 
   /** Of a host that was not heard of: its lease may have come here before its record. */

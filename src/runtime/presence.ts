@@ -27,10 +27,14 @@ export const HostRecord = z.object({
       hash: z.string(),
       agents: z.array(z.string()),
       concurrency: z.number(),
+      /** Only in this one. */
+      run: z.string().optional(),
       /** Which it calls, by agent. */ models: z.record(z.string(), z.string()),
     })
     .optional(),
   version: z.string().optional(),
+  /** When it last said so, by its own clock: for people, nothing is decided by it. */
+  renewedAt: z.number().optional(),
   /** Takes on nothing new: it is about to end. */
   draining: z.boolean().optional(),
 });
@@ -43,6 +47,8 @@ export type PresenceOptions = {
   readonly id: string;
   readonly leaseMs?: number;
   readonly about?: Pick<HostRecord, 'serves' | 'version'>;
+  /** Told when the bus does not answer, and when it answers again. */
+  readonly onReach?: (reachable: boolean) => void;
 };
 
 /** Who is silent for so long has lost what it had. */
@@ -67,11 +73,14 @@ export class Presence {
   #isOpen = false;
   #fenced = false;
   #closed = false;
+  #reachable = true;
+  readonly #onReach: (reachable: boolean) => void;
   #renewing: Promise<void> | undefined;
   #stopTimer = (): void => {};
   readonly #onFenced = new Set<() => void>();
 
-  private constructor({ bus, clock, id, leaseMs = LEASE_MS, about = {} }: PresenceOptions) {
+  private constructor({ bus, clock, id, leaseMs = LEASE_MS, about = {}, onReach = () => {} }: PresenceOptions) {
+    this.#onReach = onReach;
     this.#bus = bus;
     this.#clock = clock;
     this.id = id;
@@ -145,14 +154,19 @@ export class Presence {
   async #ask(): Promise<void> {
     this.#stopTimer();
     const asked = this.#clock.now();
-    const value = JSON.stringify(this.#record);
+    const value = JSON.stringify({ ...this.#record, renewedAt: asked });
+    const stopWaiting = this.#clock.after((this.leaseMs * 2) / 3, () => this.#reach(false));
     try {
       const revision = (await put(this.#bus, keyOf(this.id), value, this.#revision)) ?? (await this.#reclaim(value));
       if (revision === undefined) return this.#noticeFence();
       this.#revision = revision;
       this.#sureUntil = asked + (this.leaseMs * 2) / 3;
+      this.#reach(true);
     } catch (thrown) {
       if (!this.#isOpen || isClosed(thrown)) throw thrown; // it was never there, or the bus is gone for good
+      this.#reach(false);
+    } finally {
+      stopWaiting();
     }
     if (!this.#closed) this.#stopTimer = this.#clock.after(this.leaseMs / 3, () => void this.#renew().catch(() => {}));
   }
@@ -161,6 +175,12 @@ export class Presence {
   async #reclaim(value: string): Promise<number | undefined> {
     const found = await this.#bus.get(keyOf(this.id));
     return found === undefined ? undefined : put(this.#bus, keyOf(this.id), value, found.revision);
+  }
+
+  #reach(reachable: boolean): void {
+    if (reachable === this.#reachable || this.#closed) return;
+    this.#reachable = reachable;
+    this.#onReach(reachable);
   }
 
   #noticeFence(): void {
@@ -177,6 +197,13 @@ export const listHosts = async (bus: Bus, now: number): Promise<readonly Peer[]>
     return record ? [{ record, revision: stored.revision, heardAt: now }] : [];
   });
 };
+
+/** By the clock of another machine, which may be wrong: it only has to tell a host that was forgotten on record from one that lives. */
+const FORGOTTEN_MS = 60_000;
+
+/** The hosts on record but for those that seem to be gone. A guess, for people and for choices that nothing hangs on. */
+export const livingHosts = async (bus: Bus, now: number): Promise<readonly HostRecord[]> =>
+  (await listHosts(bus, now)).map(({ record }) => record).filter((record) => !isKnownDead(record) && now - (record.renewedAt ?? now) < FORGOTTEN_MS);
 
 /** Keeps the hosts that are on record, and when each was heard of last. */
 export const watchHosts = (bus: Bus, clock: Clock, onChange: (id: string, peer: Peer | undefined) => void): { stop(): void } =>

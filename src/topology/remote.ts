@@ -16,33 +16,64 @@ import { BEGINNING, type Chain, type LedgerLine } from '../protocols/ledger.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { Definition } from '../runtime/fold.ts';
 import { Instance } from '../runtime/instance.ts';
-import { accountOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit } from './cast.ts';
+import { accountOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit, supervisorOf } from './cast.ts';
 import { charts } from './charts.ts';
-import { readRecord, type RunRecord } from './run-record.ts';
+import { readHead, readRecord, type RunRecord } from './run-record.ts';
 import { sharedDefinition } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 
-export type RunSummary = { readonly id: RunId; readonly team: string; readonly startedAt: number; readonly status: 'running' | 'completed' | 'failed' };
+export type RunSummary = {
+  readonly id: RunId;
+  readonly team: string;
+  readonly startedAt: number;
+  readonly status: 'running' | 'completed' | 'failed';
+  /** Of one that has ended. */
+  readonly endedAt?: number;
+  readonly hosting: 'together' | 'apart';
+  /** Absent where that cannot be known: the account did not answer, or another version of Troupe keeps the books. */
+  readonly spentNanos?: string;
+};
 
 /** The runs on a bus, the oldest first. */
 export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
   const summaries: RunSummary[] = [];
+  const shared = new Map<string, Books>();
   for (const key of (await bus.keys('run.')).toSorted()) {
     const stored = await bus.get(key);
     if (!stored) continue;
     const id = key.slice('run.'.length) as RunId;
-    const { team, startedAt } = readRecord(id, stored.value);
-    summaries.push({ id, team: team.name, startedAt, status: await statusOf(bus, id) });
+    const { team, startedAt, hosting } = readHead(stored.value) ?? { team: { name: '?' }, startedAt: 0, hosting: 'together' };
+    const end = await endOf(bus, id);
+    const spentNanos = end ? end.spentNanos : await spentSoFar(bus, id, stored.value, shared);
+    summaries.push({ id, team: team.name, startedAt, hosting, status: 'running', ...end, ...(spentNanos !== undefined && { spentNanos }) });
   }
   return summaries;
 };
 
-const statusOf = async (bus: Bus, id: RunId): Promise<RunSummary['status']> => {
-  for await (const { envelope } of bus.read(clientOf(id))) {
-    if (envelope.type === 'run.completed') return 'completed';
-    if (envelope.type === 'run.failed') return 'failed';
+type RunEnd = { readonly status: 'completed' | 'failed'; readonly endedAt: number; readonly spentNanos?: string };
+
+const endOf = async (bus: Bus, id: RunId): Promise<RunEnd | undefined> => {
+  for await (const { envelope, at } of bus.read(clientOf(id))) {
+    const decoded = decode(envelope);
+    if (!decoded.ok) continue;
+    const { type, data } = decoded.message;
+    if (type !== 'run.completed' && type !== 'run.failed') continue;
+    return { status: type === 'run.completed' ? 'completed' : 'failed', endedAt: at, ...(data.spending && { spentNanos: data.spending.spentNanos }) };
   }
-  return 'running';
+  return undefined;
+};
+
+const spentSoFar = async (bus: Bus, id: RunId, stored: string, shared: Map<string, Books>): Promise<string | undefined> => {
+  try {
+    const { team } = readRecord(id, stored);
+    const { account } = team.budget;
+    const books = (account === undefined ? undefined : shared.get(account)) ?? (await booksOf(bus, account ?? id));
+    if (account !== undefined) shared.set(account, books);
+    return books.desk.book.tree[runAccount(id, team)]?.spent.money.toString();
+  } catch (thrown) {
+    if (thrown instanceof TroupeError && ['RUN_VERSION', 'RUN_UNREADABLE', 'ACCOUNT_UNKNOWN'].includes(thrown.code)) return undefined;
+    throw thrown;
+  }
 };
 
 /** An actor as it stands, folded from its log; `see` is shown it after each entry. `undefined`: its log is empty. */
@@ -63,7 +94,8 @@ const foldActor = async (
   return instance;
 };
 
-const recordOf = async (bus: Bus, run: string): Promise<RunRecord & { readonly id: RunId }> => {
+/** Error: RUN_UNKNOWN, RUN_UNREADABLE, RUN_VERSION. */
+export const recordOf = async (bus: Bus, run: string): Promise<RunRecord & { readonly id: RunId }> => {
   const parsed = RunId.safeParse(run);
   const stored = parsed.success ? await bus.get(`run.${run}`) : undefined;
   if (!parsed.success || !stored) throw unknownRun(bus, run);
@@ -81,6 +113,11 @@ const say = async <T extends MessageName>(bus: Bus, from: Address, to: Address, 
     data: data,
   });
 };
+
+// --- ending ------------------------------------------------------------------------------------------------------------------
+
+/** Says that a run is to end. It waits on the bus until somebody hosts the run. Error: RUN_UNKNOWN. */
+export const cancelRun = async (bus: Bus, run: RunId, reason: string): Promise<void> => say(bus, clientOf(run), supervisorOf(run), 'run.cancel', { reason });
 
 // --- questions ---------------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,17 @@ export const RunRecord = z.object({
 });
 export type RunRecord = z.infer<typeof RunRecord>;
 
+const Head = z.object({ team: z.object({ name: z.string() }), startedAt: z.number(), hosting: z.enum(['together', 'apart']).default('together') });
+
+/** What can be said of a run also when another version began it; `undefined`: nothing. */
+export const readHead = (stored: string): z.infer<typeof Head> | undefined => {
+  try {
+    return Head.safeParse(JSON.parse(stored)).data;
+  } catch {
+    return undefined;
+  }
+};
+
 /** What was stored. Errors: RUN_UNREADABLE, RUN_VERSION (it began with charts of another version). */
 export const readRecord = (run: string, stored: string): RunRecord => {
   const unreadable = (why: string): TroupeError =>

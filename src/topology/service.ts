@@ -43,7 +43,10 @@ export type ServiceOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
   readonly run?: RunId;
 };
 
-export type ServiceChange = PlacementChange | { readonly kind: 'fenced' | 'back' } | { readonly kind: 'run ended'; readonly run: RunId };
+export type ServiceChange =
+  | PlacementChange
+  | { readonly kind: 'fenced' | 'back' | 'bus away' | 'bus back' }
+  | { readonly kind: 'run ended'; readonly run: RunId };
 
 type Known = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
@@ -73,6 +76,10 @@ export class Service {
   readonly #leaving = new Map<RunId, Promise<void>>();
   readonly #accounts = new Map<string, Definition>();
   #closing: Promise<void> | undefined;
+  #shown: { stop(): void } | undefined;
+  /** Calls whose end it has seen since it joined, and those of them that failed. */
+  #calls = 0;
+  #failedCalls = 0;
   /** Rejects when the bus is lost for good. */
   readonly failed: Promise<never>;
 
@@ -95,7 +102,10 @@ export class Service {
       },
       ended: (at) => void this.#placement.ended(at),
       snapshotEvery,
-      ...(observe && { observe }),
+      observe: (seen) => {
+        this.#count(seen);
+        observe?.(seen);
+      },
     });
     this.failed = this.#host.failed;
     const played = new Set(plays);
@@ -126,6 +136,7 @@ export class Service {
       clock,
       id,
       ...(leaseMs !== undefined && { leaseMs }),
+      onReach: (reachable) => options.onChange?.({ kind: reachable ? 'bus back' : 'bus away' }),
       about: {
         serves: { team: team.name, hash: team.hash, agents: [...plays], concurrency, models, ...(run !== undefined && { run }) },
         ...(version !== undefined && { version }),
@@ -155,6 +166,7 @@ export class Service {
     this.#closing ??= (async () => {
       await this.#placement.drain(deadlineMs);
       this.#placement.close();
+      this.#shown?.stop();
       await this.#host.stop();
       this.#pace.close();
       await this.#presence.close();
@@ -163,8 +175,17 @@ export class Service {
   }
 
   async #begin(): Promise<void> {
-    const { bus, plays, team } = this.#options;
+    const { bus, plays, team, version } = this.#options;
     await this.#host.start('>');
+    this.#shown = bus.present(
+      { host: this.id, team: team.name, topology: team.hash, plays: plays.join(' '), ...(version !== undefined && { version }) },
+      () => ({
+        actors: this.load,
+        inFlight: this.#host.inFlight,
+        calls: this.#calls,
+        failedCalls: this.#failedCalls,
+      }),
+    );
     this.#placement.start();
     const account = team.budget.account;
     if (account !== undefined && plays.includes(BUDGET_PART)) {
@@ -173,6 +194,12 @@ export class Service {
     }
     await this.#findOpen();
     this.#placement.knowsAll();
+  }
+
+  #count({ entry: { message }, replayed }: Observed): void {
+    if (replayed || (message.type !== 'effect.completed' && message.type !== 'effect.failed')) return;
+    this.#calls++;
+    if (message.type === 'effect.failed') this.#failedCalls++;
   }
 
   /** What is under way already. */

@@ -38,6 +38,8 @@ export type TroupeOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
   readonly observe?: (seen: Observed) => void;
   /** Told when so many percent of an account's limit are spent, once each; not of what a run that is resumed has told before. */
   readonly onThreshold?: (reached: Threshold) => void;
+  /** Told when the bus does not answer, and when it answers again: until then nothing is performed. */
+  readonly onReach?: (reachable: boolean) => void;
   /** Entries of one actor between two snapshots; 0: none. */
   readonly snapshotEvery?: number;
   /** Many runs at once: one consumer of the whole bus instead of one for each run. */
@@ -108,7 +110,8 @@ export class Troupe {
   /** Errors: BUS_*. */
   static async open(options: TroupeOptions): Promise<Troupe> {
     const clock = options.clock ?? systemClock;
-    const presence = await Presence.open({ bus: options.bus, clock, id: newHostId() });
+    const { bus, onReach } = options;
+    const presence = await Presence.open({ bus, clock, id: newHostId(), ...(onReach && { onReach }) });
     const troupe = new Troupe(options, clock, presence);
     if (options.manyRuns) await troupe.#host.start('>');
     return troupe;

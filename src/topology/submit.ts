@@ -3,7 +3,7 @@ import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
 import type { Address, RunId } from '../protocols/ids.ts';
 import { newRunId } from '../protocols/ids.ts';
-import { listHosts, type HostRecord } from '../runtime/presence.ts';
+import { livingHosts, type HostRecord } from '../runtime/presence.ts';
 import { accountOf, accountsOf, cheaperOf, clientOf, supervisorOf, type Models } from './cast.ts';
 import { chartVersions } from './charts.ts';
 import { checkedTask } from './resolve.ts';
@@ -25,7 +25,7 @@ export type Submitted = {
  */
 export const submitRun = async (bus: Bus, team: Team, chooseModels: (team: Team) => Models, now: number): Promise<Submitted> => {
   const goal = checkedTask(team.name, team.task);
-  const hosts = (await listHosts(bus, now)).map(({ record }) => record);
+  const hosts = await livingHosts(bus, now);
   const models = modelsFor(team, hosts, chooseModels);
   const run = newRunId(now, Math.random);
   const record: RunRecord = { team, models, startedAt: now, hosting: 'apart', charts: chartVersions };
@@ -36,7 +36,8 @@ export const submitRun = async (bus: Bus, team: Team, chooseModels: (team: Team)
 };
 
 export const missingParts = (team: Team, hosts: readonly HostRecord[]): readonly string[] => {
-  const played = new Set(hosts.flatMap(({ serves, draining }) => (serves?.team === team.name && !draining ? serves.agents : [])));
+  const playing = hosts.filter((host) => host.serves?.team === team.name && host.serves.run === undefined && !host.draining);
+  const played = new Set(playing.flatMap(({ serves }) => serves!.agents));
   return [...playedAgents(team), BUDGET_PART].filter((part) => !played.has(part));
 };
 

@@ -16,7 +16,7 @@ import { accountOf, Company, definitionsOf, LEASE_MS, type Casting } from '../su
 import { World } from '../support/simulation.ts';
 
 const FIRST_SEED = Number(process.env['CHAOS_SEED'] ?? 40_400);
-const RUNS = process.env['CHAOS_SEED'] ? 1 : Number(process.env['CHAOS_RUNS'] ?? 8);
+const RUNS = process.env['CHAOS_SEED'] ? 1 : Number(process.env['CHAOS_RUNS'] ?? 40);
 const STEPS_MAX = 200_000;
 /** No run takes longer, whatever happens to it. */
 const RUN_MS_MAX = 10 * 60_000;
@@ -52,7 +52,6 @@ const play = async (seed: number, mishaps: Mishaps): Promise<Ending> => {
     count[what]++;
     return true;
   };
-  const someone = () => company.alive[world.pick(company.alive.length)]!;
   const forAWhile = () => 200 + world.pick(3 * LEASE_MS);
   const submitAt = world.pick(300);
   let endedAt: number | undefined;
@@ -61,13 +60,14 @@ const play = async (seed: number, mishaps: Mishaps): Promise<Ending> => {
     if (step === submitAt) company.submit(run);
     endedAt ??= endOf(world).length > 0 ? world.now : undefined;
     if (endedAt === undefined) {
-      if (happens('deaths')) company.replace(someone());
-      if (happens('naps')) world.pause(someone().process, forAWhile());
-      if (happens('cuts')) world.cutOff(someone().process, forAWhile());
-      if (happens('drains')) company.drain(someone(), forAWhile());
+      if (happens('deaths')) company.replace(company.someone());
+      if (happens('naps')) world.pause(company.someone().process, forAWhile());
+      if (happens('cuts')) world.cutOff(company.someone().process, forAWhile());
+      if (happens('drains')) company.drain(company.someone(), forAWhile());
       if (world.log.length > 0 && happens('doubles')) world.duplicate(world.pick(world.log.length));
     } else if (isTidy(company) || world.now > endedAt + TIDY_MS) break;
     await world.step(company.alive.map(({ process }) => process));
+    if (company.wrong.length > 0) throw new Error(company.wrong.join('\n'));
     if (step > STEPS_MAX || world.now > 1_000_000 + RUN_MS_MAX) throw new Error(`the run is stuck: ${stateOf(company)}`);
   }
   const ends = new Map(endOf(world).map(({ envelope }) => [envelope.id, envelope]));
@@ -133,7 +133,6 @@ describe('a run that many processes host', () => {
   const check = async (seed: number, mishaps: Mishaps): Promise<Ending> => {
     const ending = await play(seed, mishaps);
     const { company, answer, effects } = ending;
-    expect(company.wrong).toEqual([]);
     expect(answer).toEqual(undisturbed.answer);
     expect(effects, 'each effect of the run, and no other, is paid for').toEqual(undisturbed.effects);
     expect(isTidy(company), stateOf(company)).toBe(true);
@@ -144,17 +143,16 @@ describe('a run that many processes host', () => {
 
   it('has an answer that comes from its steps', () => {
     expect(undisturbed.answer).toMatchObject({ type: 'run.completed', answer: expect.stringContaining('revised: page one and page two') });
-    expect(undisturbed.company.wrong).toEqual([]);
   });
 
   eachSeed('gives the same answer in whatever order things happen', async (seed) => void (await check(seed, {})));
-  eachSeed('gives the same answer wherever processes die', async (seed) => void (await check(seed, { deaths: 0.003 })));
-  eachSeed('gives the same answer when processes sleep for longer than a lease', async (seed) => void (await check(seed, { naps: 0.006 })));
-  eachSeed('gives the same answer when processes are cut off from the bus', async (seed) => void (await check(seed, { cuts: 0.006 })));
-  eachSeed('gives the same answer when processes drain and others take their places', async (seed) => void (await check(seed, { drains: 0.003 })));
+  eachSeed('gives the same answer wherever processes die', async (seed) => void (await check(seed, { deaths: 0.006 })));
+  eachSeed('gives the same answer when processes sleep for longer than a lease', async (seed) => void (await check(seed, { naps: 0.02 })));
+  eachSeed('gives the same answer when processes are cut off from the bus', async (seed) => void (await check(seed, { cuts: 0.02 })));
+  eachSeed('gives the same answer when processes drain and others take their places', async (seed) => void (await check(seed, { drains: 0.01 })));
   eachSeed('gives the same answer when entries come again and again', async (seed) => void (await check(seed, { doubles: 0.01, deaths: 0.001 })));
   eachSeed('gives the same answer when all of that happens', async (seed) => {
-    await check(seed, { deaths: 0.001, naps: 0.002, cuts: 0.002, drains: 0.001, doubles: 0.003 });
+    await check(seed, { deaths: 0.002, naps: 0.006, cuts: 0.006, drains: 0.002, doubles: 0.003 });
   });
 
   it('has one history for one seed', async () => {

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { runChaos } from '../../chaos/drive.ts';
 
 const seed = Number(process.env['CHAOS_SEED'] ?? 20_260);
-const minutes = Number(process.env['CHAOS_MINUTES'] ?? 0.6);
+const minutes = Number(process.env['CHAOS_MINUTES'] ?? 2);
 
 it(
   `processes are killed, stopped, cut off and replaced, and every run ends as if they had not been (CHAOS_SEED ${seed})`,

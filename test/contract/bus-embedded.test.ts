@@ -155,6 +155,24 @@ describe('the embedded bus', () => {
     await expect(bus.get('anything')).rejects.toMatchObject({ code: 'BUS_UNAVAILABLE' });
   });
 
+  test('a file with the index of an older version goes on working', async () => {
+    const path = await scratch();
+    const before = openEmbeddedBus({ path });
+    const positions = [await before.append('r-1.a', envelope('x')), await before.append('r-2.a', envelope('y'))];
+    await before.durable();
+    await before.close();
+    const db = new DatabaseSync(path);
+    db.exec('CREATE INDEX entry_log ON entry (log, position)');
+    db.close();
+    const bus = openEmbeddedBus({ path });
+    onTestFinished(() => bus.close());
+    expect(await bus.append('r-1.a', envelope('x'))).toBe(positions[0]);
+    await bus.append('r-1.a', envelope('z'));
+    const seen: Entry[] = [];
+    for await (const entry of bus.read('r-1.>')) seen.push(entry);
+    expect(seen.map(({ envelope: { id } }) => id)).toEqual(['x', 'z']);
+  });
+
   test('a file of another format is refused by name, and left as it is', async () => {
     const path = await scratch();
     const db = new DatabaseSync(path);

@@ -101,6 +101,32 @@ test('every connected process answers discovery with its name', async () => {
   expect(answers).toEqual(expect.arrayContaining(['writer-1', 'writer-2'].map((process) => ({ process, namespace: 'found' }))));
 });
 
+test('a process on show says what it is and what it does, until it stops', async () => {
+  const { url } = await started();
+  const bus = await opened({ servers: url, name: 'agent-1', namespace: 'shown' });
+  let actors = 3;
+  const shown = bus.present({ host: 'h-1', team: 'brief', plays: 'lead writer' }, () => ({ actors, inFlight: 1 }));
+  const nats = await connect({ servers: url });
+  onTestFinished(() => nats.close());
+  const client = nats.services.client();
+  const all = async <T>(answers: Promise<AsyncIterable<T>>): Promise<T[]> => {
+    const found: T[] = [];
+    try {
+      for await (const answer of await answers) found.push(answer);
+    } catch (thrown) {
+      if (!String(thrown).includes('503')) throw thrown; // nobody is there to answer
+    }
+    return found;
+  };
+  await eventually('it is on show', async () => (await all(client.info('troupe-host')))[0]?.endpoints?.length === 1);
+  expect((await all(client.info('troupe-host')))[0]).toMatchObject({ metadata: { process: 'agent-1', host: 'h-1', team: 'brief', plays: 'lead writer' } });
+  expect((await all(client.stats('troupe-host')))[0]!.endpoints![0]).toMatchObject({ data: { actors: 3, inFlight: 1 } });
+  actors = 4;
+  expect(JSON.parse((await nats.request('shown.host.h-1.stats')).string())).toEqual({ actors: 4, inFlight: 1 });
+  shown.stop();
+  await eventually('it is no longer', async () => (await all(client.info('troupe-host'))).length === 0);
+});
+
 test('what was acknowledged is there once and in order, however often the server is killed (B1, B2, B4)', async () => {
   const server = await started();
   const [a, b] = [await opened({ servers: server.url }), await opened({ servers: server.url })];

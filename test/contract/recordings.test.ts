@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { TroupeError } from '../../src/protocols/failure.ts';
+import type { TroupeError } from '../../src/protocols/failure.ts';
 import { readRecording, replay, writeRecording, type Recording } from '../../src/topology/replay.ts';
 
 const FOLDER = join(import.meta.dirname, '../fixtures/recordings');

@@ -192,7 +192,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
 
         // Without more money it stays as it is, however often it is taken up.
         expect(resultOf(await troupe(place, 'run', '--resume', paused.run, '--json'), 3)).toMatchObject({ status: 'paused', heldNanos: '0' });
-        expect((await troupe(place, 'runs')).stdout).toMatch(new RegExp(`^${paused.run} .* running +counters$`, 'm'));
+        expect((await troupe(place, 'runs')).stdout).toMatch(new RegExp(`^${paused.run} .* running +together +\\$[\\d.]+ +counters$`, 'm'));
         expect(place.model.requests).toHaveLength(affordable);
 
         const [raise, resume] = commandsIn(first.stderr);
@@ -200,7 +200,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
         expect(await follow(place, raise)).toMatchObject({
           exitCode: 0,
           stdout: '',
-          stderr: expect.stringContaining(`troupe run --resume ${paused.run}`) as string,
+          stderr: expect.stringContaining(`troupe resume ${paused.run}`) as string,
         });
         expect(place.model.requests, 'who raises calls nobody').toHaveLength(affordable);
 

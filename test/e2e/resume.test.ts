@@ -171,7 +171,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       const { exitCode, stdout, stderr } = await process.ended;
       expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' });
       const command = /Go on with: troupe (.+)$/m.exec(stderr)![1]!.split(' ');
-      expect(command).toEqual(['run', '--resume', runIdIn(stderr), ...place.desk.busArgs]);
+      expect(command).toEqual(['resume', runIdIn(stderr), ...place.desk.busArgs]);
       place.release();
       const again = await resultOf(startCli(place.desk.folder.path, [...command, '--json'], { env: env(place) }));
       expect(again).toMatchObject({ status: 'completed', answer: ANSWER, heldNanos: '0' });

@@ -39,7 +39,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
     expect(stderr).toMatch(/^spent \$\d+\.\d+ of \$0\.0500, \$\d+\.\d+ left · \d+\.\d s · run r-[a-z0-9]+$/m);
 
     const listed = await desk.run(['runs']);
-    expect(listed.stdout).toMatch(new RegExp(`^${runIdIn(stderr)}  \\S+Z  completed  brief$`, 'm'));
+    expect(listed.stdout).toMatch(new RegExp(`^${runIdIn(stderr)}  \\S+Z +\\d+ s ago +completed +together +\\$[\\d.]+ +brief$`, 'm'));
   });
 
   test('--json is one result of a known shape, and --quiet says nothing besides', async () => {

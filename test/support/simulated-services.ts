@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ModelError, type ModelAdapter } from '../../src/capabilities/model/port.ts';
 import type { Tool } from '../../src/capabilities/tool/port.ts';
+import { failureOf } from '../../src/protocols/failure.ts';
 import type { Grant } from '../../src/protocols/grant.ts';
 import { address, effectOfGrant, type Address, type RunId } from '../../src/protocols/ids.ts';
 import { tokensCost } from '../../src/protocols/money.ts';
@@ -16,7 +17,7 @@ import type { RunRecord } from '../../src/topology/run-record.ts';
 import { openKey, Service } from '../../src/topology/service.ts';
 import type { Team } from '../../src/topology/team.ts';
 import { answer, Provider } from './company.ts';
-import { Process, type World } from './simulation.ts';
+import { LEARNS, Process, type World } from './simulation.ts';
 
 const FILE = `name: company
 task: What do the pages say?
@@ -64,6 +65,16 @@ export class Company {
     this.world = world;
   }
 
+  /** One of those that are there; more often than not one that has work in its hands, or is about to make a call. */
+  someone(): Player {
+    const { world, alive } = this;
+    const busy = alive.filter(({ service }) => (service?.load ?? 0) > 0);
+    const calling = alive.filter(({ process }) => world.isAbout(process, LEARNS));
+    const among = [alive, busy, calling].filter((players) => players.length > 0);
+    const chosen = among[world.pick(among.length)]!;
+    return chosen[world.pick(chosen.length)]!;
+  }
+
   get alive(): Player[] {
     return this.players.filter(({ process }) => process.alive);
   }
@@ -75,6 +86,7 @@ export class Company {
     this.players.push(player);
     const end = (why: unknown): void => {
       this.world.history.push(`${process.name} ends: ${String(why)}`);
+      if (!failureOf(why).retryable) this.wrong.push(`${process.name} ends: ${String(why)}`);
       this.replace(player);
     };
     Service.open({
@@ -154,14 +166,21 @@ export class Company {
     };
   }
 
-  /** At the very moment of a call: its result is in no log (H3), its grant is new, and its caller has the lease (L3). */
+  /**
+   * At the very moment of a call: the log had no result when the call was claimed (H3), its grant is new, and its caller is on
+   * record and has the lease (L3). A result that a host which was cut off had kept may come after the claim: nobody can know it.
+   */
   #look(process: Process, grant: Grant): void {
     const { world, provider } = this;
-    const { effect } = effectOfGrant(grant.id);
+    const { effect, attempt } = effectOfGrant(grant.id);
     const actor = actorOf(grant);
     const note = (what: string): void => void this.wrong.push(`${world.now} ${process.name} calls for ${grant.id}: ${what}`);
-    if (world.log.some(({ envelope }) => envelope.type === 'effect.completed' && envelope.data['effect'] === effect)) note('its result is recorded');
+    const ofEffect = world.log.filter(({ log, envelope }) => log === actor && envelope.data['effect'] === effect);
+    const claimed = ofEffect.find(({ envelope: { type, data } }) => type === 'effect.claimed' && data['attempt'] === attempt);
+    if (claimed?.envelope.data['host'] !== process.name) note('it is not its claim');
+    if (ofEffect.some(({ position, envelope }) => envelope.type === 'effect.completed' && position < claimed!.position)) note('its result is recorded');
     if (provider.calls.some((call) => call.grant === grant.id)) note('its grant was used');
+    if (!world.store.has(`host.${process.name}`)) note('its caller was fenced');
     const owner = world.store.get(`lease.${actor}`)?.value;
     if (owner !== process.name) note(`${owner ?? 'nobody'} has the lease`);
   }

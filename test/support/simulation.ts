@@ -21,6 +21,9 @@ type Task = {
   /** Waits for the connection. */ readonly waits: boolean;
 };
 
+/** What a process hears last before it makes a call. */
+export const LEARNS = 'learns that it is durable';
+
 /** A small generator (mulberry32): the same numbers for the same seed, everywhere. */
 export const seeded = (seed: number): (() => number) => {
   let state = seed >>> 0;
@@ -62,6 +65,11 @@ export class World {
   /** Something that will happen some time, unless its process is gone by then. */
   later(process: Process | undefined, what: string, run: () => void, { waits = false }: { waits?: boolean } = {}): void {
     this.#tasks.push({ process, what, run, waits });
+  }
+
+  /** Whether something of this kind is about to happen in a process. */
+  isAbout(process: Process, to: string): boolean {
+    return this.#tasks.some((task) => task.process === process && task.what.includes(to));
   }
 
   timer(process: Process | undefined, due: number, run: () => void): () => void {
@@ -262,7 +270,8 @@ export class Process {
         this.#followers.push(follower);
         return { caughtUp: Promise.resolve(), stop: () => void this.#followers.splice(this.#followers.indexOf(follower), 1) };
       },
-      durable: () => new Promise((resolve) => world.later(this, `${this.name} knows that it is durable`, resolve, { waits: true })),
+      present: () => ({ stop: () => {} }),
+      durable: () => new Promise((resolve) => world.later(this, `${this.name} ${LEARNS}`, resolve, { waits: true })),
       head: () => (this.cutOff ? Promise.reject(lost()) : Promise.resolve(world.log.length)),
       keys: (prefix) => ask(`looks for ${prefix}`, () => [...world.store.keys()].filter((key) => key.startsWith(prefix))),
       get: (key) =>

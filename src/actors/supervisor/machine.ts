@@ -24,7 +24,7 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
-import { accepted, answerRequest, readAnswer, request } from '../conversation.ts';
+import { accepted, answerRequest, readAnswer } from '../conversation.ts';
 import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, repairsOf, toModel, type Calling } from '../model-call.ts';
 import { isTooDeep, payerOf, type Assignment } from './members.ts';
 import { collapse, completion } from './outcome.ts';

@@ -59,6 +59,7 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
     delete: async (key, options) => void (await durably(() => store.put(key, null, options?.expect))),
     keys: async (prefix) => store.keys(prefix),
     watchStore: (prefix, onChange) => store.watch(prefix, onChange),
+    present: () => ({ stop: () => {} }),
     bury: ({ source, reason, body }) => durably(() => bury(source, reason, body)),
     deadLetters: async () =>
       connection

@@ -124,8 +124,30 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
     delete: (key, { expect } = {}) => during(() => store.delete(key, expect)),
     keys: (prefix) => during(() => store.keys(prefix)),
     watchStore: (prefix, onChange) => (open(), store.watch(prefix, onChange)),
+    present: (about, stats) => (open(), present(connection, { process: name, namespace, ...about }, stats)),
     bury: (letter) => during(() => deadLetters.bury(letter)),
     deadLetters: () => during(() => deadLetters.all()),
     close: () => (closing ??= close()),
   };
+};
+
+/** What the process does as a service beside the one by which it is discovered: `nats micro info troupe-host`, `nats micro stats`. */
+const present = ({ nats }: Connection, metadata: Record<string, string>, stats: () => Readonly<Record<string, unknown>>): { stop(): void } => {
+  const adding = nats.services.add({
+    name: 'troupe-host',
+    version: SERVICE_VERSION,
+    description: 'plays agents of a team',
+    metadata,
+    statsHandler: () => Promise.resolve(stats()),
+  });
+  adding.then(
+    (service) =>
+      service.addEndpoint('stats', {
+        // Each process answers for itself: one that asks for the stats of one host names it.
+        subject: `${metadata['namespace']}.host.${metadata['host'] ?? service.info().id}.stats`,
+        handler: (_, message) => void message.respond(JSON.stringify(stats())),
+      }),
+    () => {}, // the connection was closed in the meantime
+  );
+  return { stop: () => void adding.then((service) => service.stop()).catch(() => {}) };
 };

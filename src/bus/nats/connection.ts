@@ -216,6 +216,21 @@ export class Connection {
     }
   }
 
+  /** The sequence of the first message with such a subject, from `seq` on, as the stream's leader has it. Throws `Unanswered`. */
+  async nextSeq(stream: string, subject: string, seq: number): Promise<number | undefined> {
+    try {
+      const { message } = await this.apiOnce<{ message: { seq: number } }>(`STREAM.MSG.GET.${stream}`, { seq, next_by_subj: subject });
+      return message.seq;
+    } catch (thrown) {
+      if (thrown instanceof Refused && thrown.errorCode === NO_MESSAGE) return undefined;
+      throw thrown;
+    }
+  }
+
+  get isClustered(): boolean {
+    return this.nats.info?.cluster !== undefined;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

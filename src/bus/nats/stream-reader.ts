@@ -4,6 +4,9 @@
  * It is a push consumer that lives as long as this object. Each message carries its number in the consumer: when one is
  * missing, or when nothing, not even a heartbeat, has come for a while, the consumer is replaced by one that begins after
  * the last message that was handed over.
+ *
+ * In a cluster a consumer may live on a server that lags behind the stream's leader. It then begins before where it was told
+ * to, and believes too early that it has sent everything.
  */
 import { createInbox, nanos, type Msg, type Subscription } from 'nats';
 import { Refused, Unanswered, pause, type Connection } from './connection.ts';
@@ -25,8 +28,9 @@ export type ReaderOptions = {
   /** Without what the messages carry: their `data` is empty. */
   readonly headersOnly?: boolean;
   readonly onMessage: (message: Stored) => void;
-  /** Everything that matched was handed over, as often as that is so. What has been deleted meanwhile does not come. */
+  /** Told once: everything that was there was handed over, up to `until` at least. What was deleted meanwhile does not come. */
   readonly onCaughtUp?: () => void;
+  readonly until?: number;
   /** Another consumer goes on where one was lost. */
   readonly onReplaced?: () => void;
   /** The server asks to go on: at once, or later by whoever works slower than it sends. */
@@ -49,6 +53,8 @@ export class StreamReader {
   #heardAt = Date.now();
   #beginning = false;
   #again = false;
+  #caughtUp = false;
+  #asking = false;
   #stopped = false;
 
   constructor(connection: Connection, options: ReaderOptions) {
@@ -92,7 +98,7 @@ export class StreamReader {
   }
 
   async #consume(): Promise<void> {
-    const { stream, filter, headersOnly, onCaughtUp, onReplaced } = this.#options;
+    const { stream, filter, headersOnly, onReplaced } = this.#options;
     const isFirst = this.#subscription === undefined;
     this.#dismiss();
     this.#number = 0;
@@ -122,7 +128,30 @@ export class StreamReader {
     this.#heardAt = Date.now();
     if (!isFirst) onReplaced?.();
     // What was sent before the answer was written is no longer pending, but not here yet either.
-    if (created.num_pending + created.delivered.consumer_seq === 0) onCaughtUp?.();
+    if (created.num_pending + created.delivered.consumer_seq === 0) void this.#endOfConsumer();
+  }
+
+  /** The consumer has nothing more to send; whether the stream has is asked of its leader. What that one has is on its way. */
+  async #endOfConsumer(): Promise<void> {
+    const { stream, filter = '>', until = Number.POSITIVE_INFINITY, onCaughtUp } = this.#options;
+    if (!onCaughtUp || this.#caughtUp || this.#asking) return;
+    if (this.#connection.isClustered) {
+      this.#asking = true;
+      try {
+        for (;;) {
+          const next = await this.#connection.nextSeq(stream, filter, this.#next);
+          if (next === undefined || next > until) break;
+          if (next >= this.#next) return;
+        }
+      } catch {
+        return; // a heartbeat later it is asked again
+      } finally {
+        this.#asking = false;
+      }
+    }
+    if (this.#stopped) return;
+    this.#caughtUp = true;
+    onCaughtUp();
   }
 
   /** The server would find out for itself, a minute later. */
@@ -145,6 +174,7 @@ export class StreamReader {
     if (Number(tokens[at + 1]) !== this.#number + 1) return void this.#begin();
     this.#number += 1;
     const seq = Number(tokens[at]);
+    if (seq < this.#next) return;
     this.#next = seq + 1;
     const { headers } = message;
     this.#options.onMessage({
@@ -154,7 +184,7 @@ export class StreamReader {
       data: message.data,
       header: (name) => headers?.get(name) ?? '',
     });
-    if (Number(tokens[at + 3]) === 0) this.#options.onCaughtUp?.();
+    if (Number(tokens[at + 3]) === 0) void this.#endOfConsumer();
   }
 
   /** A heartbeat, which says how far the consumer has come, or a question whether to go on. */
@@ -173,6 +203,6 @@ export class StreamReader {
     const sent = headers.get('Nats-Last-Consumer');
     if (sent === '') return;
     if (Number(sent) > this.#number) void this.#begin();
-    else this.#options.onCaughtUp?.(); // what was pending may have been deleted
+    else void this.#endOfConsumer(); // what was pending may have been deleted
   }
 }

@@ -66,6 +66,22 @@ describe('a plain list', () => {
     expect(onlyInReport).toMatchObject([{ nanos: 1_000_000n }]);
   });
 
+  it('without ids is matched call by call, also where many fall into one minute', async () => {
+    const report = await read(
+      'usage.csv',
+      'time,model,amount\n2026-01-31T12:00:01Z,gpt-5-mini,0.0003\n2026-01-31T12:00:02Z,gpt-5-mini,0.0001\n2026-01-31T12:00:04Z,gpt-5-mini,0.0009\n',
+    );
+    const cost = (money: string, seconds: number) => line({ at: NOON + seconds * 1_000, amounts: { money } });
+    const { matches, onlyInLedger, onlyInReport } = reconcileLines([cost('100000', 1), cost('300000', 2), cost('800000', 3), cost('50000', 50)], report);
+    expect(matches.map(({ lines, reportNanos }) => [lines, reportNanos])).toEqual([
+      [[2], 300_000n],
+      [[1], 100_000n],
+      [[3], 900_000n],
+    ]);
+    expect(onlyInLedger).toMatchObject([{ line: 4 }]);
+    expect(onlyInReport).toEqual([]);
+  });
+
   it('is a mistake with its line where a field cannot be read', async () => {
     for (const [row, said] of [
       ['r,yesterday,m,1,1,1', 'usage.csv:2: expected a time'],

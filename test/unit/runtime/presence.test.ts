@@ -33,16 +33,23 @@ const record = async (id = 'h1'): Promise<HostRecord | undefined> => (await host
 const revision = async (): Promise<number | undefined> => (await bus.get(KEY))?.revision;
 const heard = async (id = 'h1'): Promise<Peer> => (await listHosts(bus, clock.now())).find(({ record: found }) => found.id === id)!;
 
+/** What was asked has been answered, unless the answer is held back. */
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
 /** Resolves when the host has renewed its record. */
 const renewed = async (): Promise<void> => {
   const before = await revision();
   clock.advance(LEASE_MS / 3);
+  await turns();
   await eventually('the record is renewed', async () => (await revision()) !== before && clock.waiting === 1);
 };
 
 /** Time for one renewal passes, and it comes to nothing. */
 const unanswered = async (): Promise<void> => {
   clock.advance(LEASE_MS / 3);
+  await turns();
   await eventually('it will try again', () => clock.waiting === 1);
 };
 
@@ -322,5 +329,39 @@ describe('who looks on', () => {
     await bus.put('host.old', JSON.stringify({ id: 'old' }));
     await join();
     expect((await listHosts(bus, clock.now())).map(({ record: { id } }) => id)).toEqual(['h1']);
+  });
+});
+
+describe('a host whose bus does not answer', () => {
+  it('says so once, and once that it answers again', async () => {
+    const said: boolean[] = [];
+    let away = false;
+    const flaky: Bus = Object.create(bus, {
+      put: { value: (...args: Parameters<Bus['put']>) => (away ? new Promise(() => {}) : bus.put(...args)) },
+    }) as Bus;
+    const presence = await Presence.open({ bus: flaky, clock, id: 'h1', leaseMs: LEASE_MS, onReach: (reachable) => said.push(reachable) });
+    await eventually('it is on record', async () => clock.waiting === 1);
+    away = true;
+    clock.advance(LEASE_MS / 3); // it asks, and hears nothing
+    expect(said).toEqual([]);
+    clock.advance(LEASE_MS);
+    expect(said).toEqual([false]);
+    expect(presence.holds()).toBe(false);
+    away = false;
+  });
+
+  it('says that it answers again, where it refused', async () => {
+    const said: boolean[] = [];
+    const store = new FaultyStore(bus);
+    const presence = await Presence.open({ bus: store.bus, clock, id: 'h1', leaseMs: LEASE_MS, onReach: (reachable) => said.push(reachable) });
+    open.push(presence);
+    store.link = 'away';
+    await unanswered();
+    await unanswered();
+    expect(said).toEqual([false]);
+    store.link = 'here';
+    clock.advance(LEASE_MS / 3);
+    await eventually('it answers again', () => said.length === 2);
+    expect(said).toEqual([false, true]);
   });
 });

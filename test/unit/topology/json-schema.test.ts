@@ -51,8 +51,8 @@ describe.each(examples)('examples/%s', (example) => {
   });
 
   test('it loads without a warning', async () => {
-    const readsDocs = 'docs' in ((parse(text) as { inputs?: object }).inputs ?? {});
-    const { warnings } = await loadTeam(`examples/${example}`, { cwd: root, catalogue, inputs: readsDocs ? { docs: 'src' } : {} });
+    const readsFolder = 'docs' in ((parse(text) as { inputs?: object }).inputs ?? {});
+    const { warnings } = await loadTeam(`examples/${example}`, { cwd: root, catalogue, inputs: readsFolder ? { docs: 'src' } : {} });
     expect(warnings).toEqual([]);
   });
 });
