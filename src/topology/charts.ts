@@ -9,9 +9,9 @@ import { workerMachine } from '../actors/worker/machine.ts';
 import { defineChart } from '../runtime/chart.ts';
 
 export const charts = {
-  supervisor: defineChart('supervisor', 2, supervisorMachine),
-  worker: defineChart('worker', 2, workerMachine),
-  reviewer: defineChart('reviewer', 2, reviewerMachine),
+  supervisor: defineChart('supervisor', 3, supervisorMachine),
+  worker: defineChart('worker', 3, workerMachine),
+  reviewer: defineChart('reviewer', 3, reviewerMachine),
   peer: defineChart('peer', 1, peerMachine),
   convener: defineChart('convener', 1, convenerMachine),
   budget: defineChart('budget', 3, budgetMachine),

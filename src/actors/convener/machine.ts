@@ -13,11 +13,12 @@ import type { ApprovalDecided, ApprovalRequest } from '../../protocols/approval.
 import type { BudgetClose, BudgetClosed, BudgetPaused, BudgetRaised } from '../../protocols/budget.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { emitEach } from '../../protocols/chart.ts';
-import { failure, type Failure } from '../../protocols/failure.ts';
+import { failure } from '../../protocols/failure.ts';
 import { address, type Address, type RunId } from '../../protocols/ids.ts';
-import type { RunCancel, RunCompleted, RunFailed, RunStart, Spending } from '../../protocols/lifecycle.ts';
+import type { RunCancel, RunCompleted, RunFailed, RunStart } from '../../protocols/lifecycle.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { PeerConcluded, PeerConvene, PeerDismiss } from '../../protocols/peer.ts';
+import { closing, closingActions, closingDelays, closingGuards, type Closing } from '../run-closing.ts';
 
 export type ConvenerInput = {
   readonly run: RunId;
@@ -32,15 +33,14 @@ export type ConvenerInput = {
 
 type Conclusion = PayloadOf<'peer.concluded'>;
 
-export type ConvenerContext = ConvenerInput & {
-  readonly goal: string;
-  readonly client: Address;
-  /** The peers that have concluded. */
-  readonly concluded: readonly string[];
-  readonly conclusion: Conclusion | undefined;
-  readonly failure: Failure | undefined;
-  readonly spending: Spending | undefined;
-};
+export type ConvenerContext = ConvenerInput &
+  Closing & {
+    readonly goal: string;
+    readonly client: Address;
+    /** The peers that have concluded. */
+    readonly concluded: readonly string[];
+    readonly conclusion: Conclusion | undefined;
+  };
 
 export type ConvenerEvent =
   | Received<typeof RunStart>
@@ -55,8 +55,6 @@ type ToPeers = Sent<typeof PeerConvene> | Sent<typeof PeerDismiss> | Sent<typeof
 
 type Emitted = ToPeers | Sent<typeof ApprovalRequest> | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> | Sent<typeof RunFailed>;
 
-/** The account answers at once unless its hosts are gone. */
-const CLOSE_MS = 60_000;
 const APPROVAL = 'peers';
 
 const peersOf = ({ run, peers }: ConvenerInput): Address[] => peers.map((name) => address(run, 'peer', name));
@@ -90,7 +88,7 @@ export const convenerMachine = setup({
   delays: {
     deadline: ({ context }) => context.deadlineMs,
     patience: ({ context }) => context.patienceMs,
-    closing: () => CLOSE_MS,
+    ...closingDelays,
   },
   guards: {
     asks: (_, { question, answer }: Conclusion) => question !== undefined && answer !== undefined,
@@ -98,7 +96,7 @@ export const convenerMachine = setup({
     isLast: ({ context }, { from }: Received<typeof PeerConcluded>) => peersOf(context).every((peer) => peer === from || context.concluded.includes(peer)),
     hasNoted: ({ context }) => context.concluded.length > 0,
     isApproved: (_, { decision }: Received<typeof ApprovalDecided>) => decision === 'approve',
-    hasFailed: ({ context }) => context.failure !== undefined,
+    ...closingGuards,
   },
   actions: {
     accept: assign((_, { goal, from }: Received<typeof RunStart>) => ({ goal, client: from })),
@@ -130,8 +128,7 @@ export const convenerMachine = setup({
       timeoutMs: askMs,
       otherwise: 'deny' as const,
     })),
-    takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
-    closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
+    ...closingActions,
     announceCompletion: emit(({ context: { client, conclusion, spending } }) => ({
       type: 'run.completed' as const,
       to: client,
@@ -205,18 +202,7 @@ export const convenerMachine = setup({
       },
       after: { deadline: { target: 'closing', actions: 'failDeadline' } },
     },
-    closing: {
-      entry: [dismiss, 'closeAccount'],
-      on: {
-        'budget.closed': [
-          { guard: 'hasFailed', target: 'failed', actions: { type: 'takeSpending', params: ({ event }) => event } },
-          { target: 'completed', actions: { type: 'takeSpending', params: ({ event }) => event } },
-        ],
-      },
-      after: {
-        closing: [{ guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
-      },
-    },
+    closing: { ...closing, entry: [dismiss, closing.entry] },
     completed: { type: 'final', entry: 'announceCompletion' },
     failed: { type: 'final', entry: 'announceFailure' },
   },

@@ -19,13 +19,14 @@ import { effect, emitEach } from '../../protocols/chart.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Citation, Route } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
-import type { RunCancel, RunCompleted, RunFailed, RunStart, Spending } from '../../protocols/lifecycle.ts';
+import type { RunCancel, RunCompleted, RunFailed, RunStart } from '../../protocols/lifecycle.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
 import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
 import { accepted, answerRequest, readAnswer } from '../conversation.ts';
 import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, repairsOf, toModel, type Calling } from '../model-call.ts';
+import { closing, closingActions, closingDelays, closingGuards, type Closing } from '../run-closing.ts';
 import { isTooDeep, payerOf, type Assignment } from './members.ts';
 import { collapse, completion } from './outcome.ts';
 import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, openPlan, runFailure, type Plan } from './plan.ts';
@@ -38,7 +39,8 @@ export type { SupervisorInput } from './policy.ts';
 
 /** Its own calls: to plan, then to put the answer together. */
 export type SupervisorContext = SupervisorInput &
-  Calling & {
+  Calling &
+  Closing & {
     readonly goal: string;
     /** Whoever gave it the work. */
     readonly client: Address;
@@ -66,7 +68,6 @@ export type SupervisorContext = SupervisorInput &
     readonly citations: readonly Citation[];
     /** The answer as a value, where it has a form. */
     readonly output: unknown;
-    readonly spending: Spending | undefined;
   };
 
 export type SupervisorEvent =
@@ -86,9 +87,6 @@ export type SupervisorEvent =
 
 type Emitted = Outgoing | Sent<typeof BudgetClose> | Sent<typeof RunCompleted> | Sent<typeof RunFailed> | Sent<typeof TaskCompleted> | Sent<typeof TaskFailed>;
 
-/** The account answers at once unless its hosts are gone. */
-const CLOSE_MS = 60_000;
-
 type Replied = { readonly event: { readonly output: ModelReply } };
 
 const sendOutbox = emitEach<{ context: SupervisorContext }, Outgoing>(({ context }) => context.outbox);
@@ -100,14 +98,13 @@ export const supervisorMachine = setup({
   actors: {
     model: effect<ModelReply, ModelRequest>(),
   },
-  delays: callDelays,
-  guards: callGuards,
-  actions: callActions,
+  delays: { ...callDelays, ...closingDelays },
+  guards: { ...callGuards, ...closingGuards },
+  actions: { ...callActions, ...closingActions },
 })
   .extend({
     delays: {
       deadline: ({ context }) => context.patienceMs,
-      closing: () => CLOSE_MS,
       due: ({ context: { steps, now } }) => Math.max(0, (nextDue(steps) ?? now) - now),
     },
     guards: {
@@ -136,7 +133,6 @@ export const supervisorMachine = setup({
       cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
       soleStepDone: ({ context }) => context.profile.output === undefined && soleAnswer(context.steps) !== undefined,
       allEnded: ({ context }) => allEnded(context.steps),
-      hasFailed: ({ context }) => context.failure !== undefined,
       hasDue: ({ context }) => nextDue(context.steps) !== undefined,
       hasNoDue: ({ context }) => nextDue(context.steps) === undefined,
       hasEarlierDue: ({ context: { steps, watched } }) => nextDue(steps)! < watched!,
@@ -214,8 +210,6 @@ export const supervisorMachine = setup({
       passOnPause: assign(({ context }, said: Received<typeof BudgetPaused>) => ({ outbox: policy.passOn(context, context.steps, said) })),
       passOnRaise: assign(({ context }, said: Received<typeof BudgetRaised>) => ({ outbox: policy.passOn(context, context.steps, said) })),
       recallAll: assign(({ context }) => ({ outbox: recall(context, context.steps, context.failure?.message ?? 'the run is ending') })),
-      takeSpending: assign((_, { spentNanos, heldNanos, limitNanos }: Received<typeof BudgetClosed>) => ({ spending: { spentNanos, heldNanos, limitNanos } })),
-      closeAccount: emit(({ context }) => ({ type: 'budget.close' as const, to: context.account, reason: context.failure?.code ?? 'completed' })),
       announceCompletion: emit(({ context }) => completion(context)),
       announceFailure: emit(({ context }) => collapse(context, context.failure!)),
     },
@@ -439,18 +433,7 @@ export const supervisorMachine = setup({
       ending: {
         always: [{ guard: 'leadsTheRun', target: 'closing' }, { guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
       },
-      closing: {
-        entry: 'closeAccount',
-        on: {
-          'budget.closed': [
-            { guard: 'hasFailed', target: 'failed', actions: { type: 'takeSpending', params: ({ event }) => event } },
-            { target: 'completed', actions: { type: 'takeSpending', params: ({ event }) => event } },
-          ],
-        },
-        after: {
-          closing: [{ guard: 'hasFailed', target: 'failed' }, { target: 'completed' }],
-        },
-      },
+      closing,
       completed: { type: 'final', entry: 'announceCompletion' },
       failed: { type: 'final', entry: 'announceFailure' },
       /** Cancelled before there was a task: nobody to answer. */

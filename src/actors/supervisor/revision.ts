@@ -106,7 +106,7 @@ export const revise = (
   });
   const dropped = plan.filter((step) => (isOpen(step) && !steps.some(({ id }) => id === step.id)) || (isActive(step) && cancel.includes(step.id)));
   if (changed.length === 0 && dropped.length === 0) return { plan, revised: undefined };
-  const obsolete = failure(OBSOLETE, `the plan was revised${reason === '' ? '' : `: ${reason}`}`);
+  const obsolete = failure('STEP_OBSOLETE', `the plan was revised${reason === '' ? '' : `: ${reason}`}`);
   const after = plan.map((step): Step => {
     if (dropped.includes(step)) return { ...step, status: 'skipped', failure: obsolete, due: undefined };
     const other = changed.find(({ id }) => id === step.id);
@@ -117,6 +117,5 @@ export const revise = (
   return { plan: [...after, ...added], revised: { revision: revisions.length + 1, reason, steps: told, dropped: dropped.map(({ id }) => id) } };
 };
 
-const OBSOLETE = 'STEP_OBSOLETE';
 /** A revision has dropped it: nothing is missing without it. */
-export const isObsolete = ({ failure: why }: Step): boolean => why?.code === OBSOLETE;
+export const isObsolete = ({ failure: why }: Step): boolean => why?.code === 'STEP_OBSOLETE';

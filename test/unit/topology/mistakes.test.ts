@@ -107,7 +107,7 @@ const shape: Mistake[] = [
   [
     'an unknown kind of topology',
     edited(workflow, 'kind: workflow', 'kind: work flow'),
-    'team.yaml:21:9 topology.kind: expected centralised | workflow | peers, found "work flow"; did you mean "workflow"?',
+    'team.yaml:21:9 topology.kind: expected centralised | workflow | router | peers, found "work flow"; did you mean "workflow"?',
   ],
   ['a missing key', edited(workflow, '    role: a researcher\n', ''), 'team.yaml:12:3 agents.reader.role: missing; expected text'],
   ['no budget', edited(workflow, 'budget:\n  limit: 0.05\n', ''), 'team.yaml:1:1 budget: missing; expected a map'],
