@@ -240,7 +240,7 @@ describe('the chat-completions adapter, when the call fails', () => {
   ] as const)('gives up on an answer that %s', async (_, fault) => {
     const adapter = await start();
     server.next(fault);
-    expect(await errorOf(ask(adapter, request({ timeoutMs: 100 })))).toMatchObject({ code: 'MODEL_TIMEOUT', billing: 'unknown', retryable: true });
+    expect(await errorOf(ask(adapter, request({ timeoutMs: 1_000 })))).toMatchObject({ code: 'MODEL_TIMEOUT', billing: 'unknown', retryable: true });
     await server.idle();
     expect(server.requests[0]!.abandoned).toBe(true);
   });
