@@ -63,7 +63,7 @@ export const answerDuty = ({ output, strategy }: AgentProfile): string => {
 export const answerRequest = (
   profile: AgentProfile,
   messages: readonly ChatMessage[],
-  more: Partial<Pick<ModelRequest, 'tools' | 'purpose'>> = {},
+  more: Partial<Pick<ModelRequest, 'tools' | 'handoffs' | 'purpose'>> = {},
 ): ModelRequest => {
   const { output, strategy } = profile;
   const asked = request(profile, messages, output ? 'output' : 'report', more);
@@ -95,7 +95,7 @@ export const request = (
   { model, limits }: AgentProfile,
   messages: readonly ChatMessage[],
   format: FormatName,
-  more: Partial<Pick<ModelRequest, 'tools' | 'purpose'>> = {},
+  more: Partial<Pick<ModelRequest, 'tools' | 'handoffs' | 'purpose'>> = {},
 ): ModelRequest => ({
   model,
   messages: [...messages],

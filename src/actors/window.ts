@@ -1,5 +1,5 @@
 /**
- * The part of a conversation that is kept when all of it is too long. What belongs together stays together: an answer with tool
+ * The part of a conversation that is kept when not all of it is wanted. What belongs together stays together: an answer with tool
  * calls and all of their results are one, because providers refuse a call without its result and a result without its call.
  */
 import type { ChatMessage } from '../protocols/model.ts';
@@ -30,3 +30,14 @@ export const withinTokens = (messages: readonly ChatMessage[], maxTokens: number
   }
   return kept;
 };
+
+/** The last exchanges, so many at most. */
+export const lastExchanges = (messages: readonly ChatMessage[], count: number): readonly ChatMessage[] => exchangesOf(messages).slice(-count).flat();
+
+/** What was said, without calls of tools and their results. */
+export const withoutTools = (messages: readonly ChatMessage[]): readonly ChatMessage[] =>
+  messages.flatMap((message): ChatMessage[] => {
+    if (message.role === 'tool') return [];
+    if (message.role !== 'assistant') return [message];
+    return message.text.trim() === '' ? [] : [{ ...message, toolCalls: [] }];
+  });

@@ -9,6 +9,13 @@ import { OutputForm } from './output.ts';
 export const Strategy = z.enum(['react', 'cot', 'plan_execute', 'reflect']);
 export type Strategy = z.infer<typeof Strategy>;
 
+/**
+ * What of a conversation goes along when it is handed over: all of it, what was said without calls of tools and their results, or
+ * the last messages, a message with calls being one with their results.
+ */
+export const Pass = z.union([z.enum(['all', 'without_tools']), z.strictObject({ last: z.number().int().min(1).max(1_000).describe('So many of the last messages.') })]);
+export type Pass = z.infer<typeof Pass>;
+
 export const AgentProfile = z.object({
   name: Name,
   role: z.string(),
@@ -25,6 +32,8 @@ export const AgentProfile = z.object({
   history: z.array(ChatMessage).optional(),
   /** Without one, `react`. */
   strategy: Strategy.optional(),
+  /** Whom it may hand its work over to. */
+  handoffs: z.object({ to: z.array(z.object({ agent: Name, description: z.string() })), pass: Pass }).optional(),
   limits: z.object({
     /** Model calls for one task, repairs and retries included. */
     turns: z.number().int().positive(),

@@ -56,7 +56,7 @@ import {
   PeerPassed,
 } from './peer.ts';
 import { ReviewFailed, ReviewRequest, ReviewVerdict } from './review.ts';
-import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from './task.ts';
+import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed, TaskHandedOver } from './task.ts';
 
 export const catalogue = [
   RunStart,
@@ -68,6 +68,7 @@ export const catalogue = [
   TaskCancel,
   TaskCompleted,
   TaskFailed,
+  TaskHandedOver,
   ReviewRequest,
   ReviewVerdict,
   ReviewFailed,

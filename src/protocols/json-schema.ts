@@ -14,6 +14,7 @@ export const speakers: Readonly<Record<MessageName, readonly [from: string, to: 
   'task.cancel': ['supervisor', 'worker, reviewer'],
   'task.completed': ['worker', 'supervisor'],
   'task.failed': ['worker', 'supervisor'],
+  'task.handed_over': ['worker', 'supervisor'],
   'review.request': ['supervisor', 'reviewer'],
   'review.verdict': ['reviewer', 'supervisor'],
   'review.failed': ['reviewer', 'supervisor'],

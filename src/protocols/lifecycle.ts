@@ -18,7 +18,16 @@ export const RunStart = message('run.start', { goal: z.string().min(1).max(GOAL_
 export const RunCancel = message('run.cancel', { reason: z.string() });
 
 /** How a step of the run's plan ended, for people. A step of a team inside it is `<step of the team>/<step>`. */
-export const StepOutcome = z.object({ step: z.string(), agent: z.string(), status: z.string(), failure: Failure.optional(), output: z.unknown().optional() });
+export const StepOutcome = z.object({
+  step: z.string(),
+  /** Who did it in the end. */
+  agent: z.string(),
+  /** Who had it before and handed it over, the first first. */
+  handedOverBy: z.array(z.string()).optional(),
+  status: z.string(),
+  failure: Failure.optional(),
+  output: z.unknown().optional(),
+});
 export type StepOutcome = z.infer<typeof StepOutcome>;
 
 /** How peers came to their end, and after how many rounds; `note` says it for people. */

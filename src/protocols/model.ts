@@ -26,6 +26,8 @@ export const ModelRequest = z.object({
   messages: z.array(ChatMessage),
   /** Names of the tools that may be called. */
   tools: z.array(z.string()).default([]),
+  /** Calls by which whoever asks may hand its work over, as tools that nobody runs: it reads them itself. */
+  handoffs: z.array(z.object({ name: z.string(), description: z.string(), parameters: z.record(z.string(), z.unknown()) })).optional(),
   format: FormatName.optional(),
   /** JSON Schema of the whole answer, where it says more than the format. */
   shape: z.record(z.string(), z.unknown()).optional(),

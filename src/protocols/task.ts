@@ -2,7 +2,7 @@
  * Tasks: a supervisor says them to an agent, the agent answers the address it was assigned by.
  *
  * Delivery is at least once and in order; the entry's id makes a second delivery harmless. Each `task.assign` is answered by
- * exactly one of `task.completed` and `task.failed`, also after `task.cancel`.
+ * exactly one of `task.completed`, `task.failed` and `task.handed_over`, also after `task.cancel`.
  */
 import { z } from 'zod';
 import { Failure } from './failure.ts';
@@ -10,6 +10,7 @@ import { Citation, Report } from './formats.ts';
 import { Name } from './ids.ts';
 import { StepOutcome } from './lifecycle.ts';
 import { message } from './message.ts';
+import { ChatMessage } from './model.ts';
 
 /** The result of a step that this task builds on. */
 export const Finding = z.object({ step: Name, agent: Name, text: z.string(), citations: z.array(Citation) });
@@ -19,6 +20,17 @@ export type Finding = z.infer<typeof Finding>;
 export const Feedback = z.object({ previous: z.string(), reasons: z.array(z.string()) });
 export type Feedback = z.infer<typeof Feedback>;
 
+/** A task that another agent had before, and what was said until it was handed over: a conversation that any provider takes. */
+export const Handover = z.object({
+  /** Who had it, the first first. */
+  by: z.array(Name).min(1),
+  reason: z.string(),
+  messages: z.array(ChatMessage),
+  /** Messages at the beginning that did not go along. */
+  omitted: z.number().int().positive().optional(),
+});
+export type Handover = z.infer<typeof Handover>;
+
 export const TaskAssign = message('task.assign', {
   step: Name,
   attempt: z.number().int().positive(),
@@ -27,6 +39,8 @@ export const TaskAssign = message('task.assign', {
   instructions: z.string(),
   findings: z.array(Finding).default([]),
   feedback: Feedback.optional(),
+  /** When it is not the first agent that is given it. */
+  handover: Handover.optional(),
   /** When the run gives up, milliseconds since 1970: an answer that comes later is of no use to anybody. */
   deadline: z.number().optional(),
   /** Accounts below the run's that pay for it, the outermost first: of the teams that it is done for. */
@@ -59,4 +73,17 @@ export const TaskFailed = message('task.failed', {
   partial: Report.optional(),
   /** Of a team: how its own steps ended. */
   steps: z.array(StepOutcome).optional(),
+});
+
+/** The agent does not answer: another one is to go on with the conversation. */
+export const TaskHandedOver = message('task.handed_over', {
+  step: Name,
+  attempt: z.number().int().positive(),
+  /** Who is to go on. */
+  agent: Name,
+  reason: z.string(),
+  /** As a `Handover` has them. */
+  messages: z.array(ChatMessage),
+  omitted: z.number().int().positive().optional(),
+  turns: z.number().int().nonnegative(),
 });

@@ -14,6 +14,7 @@ import type { BudgetInput } from '../actors/budget/desk.ts';
 import type { ReviewerInput } from '../actors/reviewer/machine.ts';
 import type { WorkerInput } from '../actors/worker/machine.ts';
 import { charts } from './charts.ts';
+import { reachedFrom } from './handoffs.ts';
 import { topologyOf, type HostedAgent, type Supervised, type Team, type TeamAgent, type Topology } from './team.ts';
 
 /** The model of each agent by its name, and its cheaper one by `cheaperOf` that: chosen once for a run. */
@@ -52,6 +53,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
     ...(team.session && team.session.history.length > 0 && { history: team.session.history }),
     ...(agent.output && { output: agent.output }),
     ...(agent.strategy && { strategy: agent.strategy }),
+    ...handingOver(team, agent),
     limits: agent.limits,
   });
 
@@ -92,6 +94,19 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
   };
 };
 
+/** Whom the agent may hand its work over to, as its model is told of them. */
+const handingOver = ({ agents }: Team, agent: HostedAgent): Pick<AgentProfile, 'handoffs'> => {
+  if (agent.kind !== 'worker' || !agent.handoffs) return {};
+  const { to, pass } = agent.handoffs;
+  return { handoffs: { to: to.map((name) => ({ agent: name, description: describe(agents[name]!) })), pass } };
+};
+
+/** What a supervisor holds the handing over by. */
+const handoffsIn = ({ agents }: Team): SupervisorInput['handoffs'] =>
+  Object.fromEntries(
+    Object.values(agents).flatMap((agent) => (agent.kind === 'worker' && agent.handoffs ? [[agent.name, { to: agent.handoffs.to, max: agent.handoffs.max }]] : [])),
+  );
+
 /**
  * Near the end is where no more is left than `cheaperFrom` leaves of what the agent may spend: of its own money, of the least
  * that a team has which it works for, or of the run's.
@@ -114,12 +129,17 @@ const leastOf = (amounts: readonly bigint[]): bigint | undefined =>
 type TeamWithin = Extract<TeamAgent, { kind: 'team' }>;
 
 /** The teams inside the run's in which the agent has a part. */
-const teamsOf = ({ agents }: Team, name: string): TeamWithin[] =>
-  Object.values(agents).filter((agent): agent is TeamWithin => agent.kind === 'team' && partsIn(agent.topology).includes(name));
+const teamsOf = (team: Team, name: string): TeamWithin[] =>
+  Object.values(team.agents).filter((agent): agent is TeamWithin => agent.kind === 'team' && partsIn(team, agent.topology).includes(name));
 
-/** Everybody whom a topology names, once each. */
-const partsIn = (topology: Topology): readonly string[] =>
-  topology.kind === 'peers' ? topology.peers : [...new Set([topology.supervisor, ...topology.reviewers, ...membersOf(topology)])];
+/** Everybody whom a topology names, and whom its work may be handed over to, once each. */
+const partsIn = ({ agents }: Pick<Team, 'agents'>, topology: Topology): readonly string[] => {
+  if (topology.kind === 'peers') return topology.peers;
+  return reachedFrom([topology.supervisor, ...topology.reviewers, ...membersOf(topology)], (name) => {
+    const agent = Object.hasOwn(agents, name) ? agents[name] : undefined;
+    return agent?.kind === 'worker' ? (agent.handoffs?.to ?? []) : [];
+  });
+};
 
 type ProfileOf = (agent: HostedAgent) => AgentProfile;
 
@@ -156,6 +176,7 @@ const supervised = (run: RunId, team: Team, profile: ProfileOf, within: Supervis
     maxDepth: limits.depth,
     reviewers: topology.reviewers,
     merge: topology.merge,
+    handoffs: handoffsIn(team),
     ...whoPlans(topology),
     inputs: team.texts,
     concurrency: topology.concurrency,
@@ -204,7 +225,7 @@ export const accountsOf = (run: RunId, team: Pick<Team, 'budget' | 'agents' | 't
 
 /** Of those whom the topology names. An agent with money of its own has it in each team that it works in. */
 const accountsBelow = (parent: string, team: Pick<Team, 'agents'>, topology: Topology, above: readonly string[]): AccountSpec[] =>
-  partsIn(topology).flatMap((name): AccountSpec[] => {
+  partsIn(team, topology).flatMap((name): AccountSpec[] => {
     const agent = Object.hasOwn(team.agents, name) ? team.agents[name]! : undefined;
     if (!agent || agent.kind === 'external' || above.includes(name)) return [];
     const { budget: own } = agent;

@@ -10,6 +10,7 @@ import { EVIDENCE_TOOL } from '../actors/reviewer/policy.ts';
 import { formatDollars, type Rates } from '../protocols/money.ts';
 import { schemaProblems } from '../protocols/output.ts';
 import { cyclesIn, inputsAskedBy, planIssues } from './check-steps.ts';
+import { pathToAgents, reachedFrom, resolveHandoffs } from './handoffs.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
 import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
@@ -82,13 +83,29 @@ const places = ({ topology, agents }: TeamFile): Place[] => [
 
 type Use = { readonly path: Path; readonly name: string; readonly kinds: readonly AgentFile['kind'][] };
 
-/** Each place where a topology names an agent, and the kinds it may be of. */
-const uses = (file: TeamFile): Use[] => places(file).flatMap(usesIn);
+/** Each place where a topology or another agent names an agent, and the kinds it may be of. */
+const uses = (file: TeamFile): Use[] => [...places(file).flatMap(usesIn), ...handoffUses(file)];
 
 const usesIn = ({ path, topology }: Pick<Place, 'path' | 'topology'>): Use[] => [
   ...(topology.kind === 'peers' ? [] : leadUses(path, topology)),
   ...memberUses(path, topology),
 ];
+
+/** Whom an agent may hand its work over to. */
+const handoffsOf = ({ agents }: Pick<TeamFile, 'agents'>, name: string): readonly string[] => {
+  const agent = lookUp(agents, name);
+  return agent?.kind === 'worker' && agent.handoffs ? resolveHandoffs(agent.handoffs).to : [];
+};
+
+const pathOfHandoffs = ({ agents }: Pick<TeamFile, 'agents'>, name: string): Path => {
+  const agent = agents[name];
+  return ['agents', name, 'handoffs', ...(agent?.kind === 'worker' && agent.handoffs ? pathToAgents(agent.handoffs) : [])];
+};
+
+const handoffUses = (file: TeamFile): Use[] =>
+  Object.keys(file.agents).flatMap((name) =>
+    handoffsOf(file, name).map((to, index) => ({ path: [...pathOfHandoffs(file, name), index], name: to, kinds: ['worker'] as const })),
+  );
 
 const leadUses = (path: Path, topology: SupervisedFile): Use[] => [
   { path: [...path, 'supervisor'], name: topology.supervisor, kinds: ['supervisor'] },
@@ -131,8 +148,35 @@ const roleIssues = (file: TeamFile): Issue[] => [
     ];
   }),
   ...places(file).flatMap(listIssues),
+  ...handoffIssues(file),
   ...misnamedIssues(file),
 ];
+
+/** A list of agents that has the agent itself in it, or one twice; and one that nobody reads. */
+const handoffIssues = (file: TeamFile): Issue[] =>
+  Object.keys(file.agents).flatMap((name): Issue[] => {
+    const to = handoffsOf(file, name);
+    const path = pathOfHandoffs(file, name);
+    const itself = to.indexOf(name);
+    return [
+      ...duplicateIssues(to, path),
+      ...(itself < 0
+        ? []
+        : [{ code: 'HANDOFF_TO_ITSELF' as const, path: [...path, itself], message: `${name} cannot hand its work over to itself`, hint: 'remove it from the list' }]),
+      ...(to.length > 0 && file.topology.kind === 'peers'
+        ? [
+            {
+              code: 'HANDOFF_UNUSED' as const,
+              severity: 'warning' as const,
+              path: ['agents', name, 'handoffs'],
+              onKey: true,
+              message: 'peers do not hand their work over: they have a protocol',
+              hint: 'remove it, or choose another topology',
+            },
+          ]
+        : []),
+    ];
+  });
 
 /** Lists of agents in a topology. */
 const listIssues = ({ path, topology }: Place): Issue[] =>
@@ -282,7 +326,7 @@ const handUpIssues = ({ topology }: TeamFile): Issue[] =>
 const externalIssues = (file: TeamFile): Issue[] =>
   Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
     if (!isExternal(agent)) return [];
-    const unused = { model: agent.model !== 'default', cheaper_model: agent.cheaper_model !== undefined, tools: agent.tools.length > 0, budget: agent.budget };
+    const unused = { handoffs: agent.kind === 'worker' && agent.handoffs, model: agent.model !== 'default', cheaper_model: agent.cheaper_model !== undefined, tools: agent.tools.length > 0, budget: agent.budget };
     return Object.entries(unused)
       .filter(([, isWritten]) => isWritten)
       .map(([key]) => ({
@@ -614,8 +658,8 @@ const purses = (file: TeamFile): Purse[] => [
 
 /** Agents that a topology pays for, with those of the teams below it that have no slice. */
 const holdersIn = (file: TeamFile, topology: TopologyFile, above: readonly string[] = []): string[] => {
-  const names = usesIn({ path: [], topology }).map(({ name }) => name);
-  return [...new Set(names)].flatMap((name) => {
+  const named = usesIn({ path: [], topology }).map(({ name }) => name);
+  return reachedFrom(named, (name) => handoffsOf(file, name)).flatMap((name) => {
     const agent = lookUp(file.agents, name);
     const isOpen = agent?.kind === 'team' && agent.budget?.slice === undefined && !above.includes(name);
     return isOpen ? holdersIn(file, agent.topology, [...above, name]) : [name];

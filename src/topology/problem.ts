@@ -43,6 +43,8 @@ export type ProblemCode =
   | 'STEP_INVALID'
   | 'CONDITION_INVALID'
   | 'STATE_UNKNOWN'
+  | 'HANDOFF_TO_ITSELF'
+  | 'HANDOFF_UNUSED'
   | 'TEAM_CYCLE'
   | 'TEAM_TOO_DEEP'
   | 'PEERS_UNUSED'

@@ -5,6 +5,7 @@ import { GOAL_CHARS_MAX } from '../protocols/lifecycle.ts';
 import type { Rates } from '../protocols/money.ts';
 import type { PeerRules } from '../protocols/peer.ts';
 import type { Inputs } from './input.ts';
+import { resolveHandoffs } from './handoffs.ts';
 import { fill } from './placeholder.ts';
 import { dollars, isExternal, type AgentFile, type PeersFile, type PersonFile, type SupervisedFile, type TeamFile } from './schema.ts';
 import { resolveStep } from './step.ts';
@@ -111,6 +112,7 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
         tools: agent.tools,
         ...outputOf(agent),
         ...(agent.strategy !== 'react' && { strategy: agent.strategy }),
+        ...(agent.handoffs && { handoffs: resolveHandoffs(agent.handoffs) }),
         limits: { ...limits, turns: agent.limits.turns },
       };
     case 'reviewer':

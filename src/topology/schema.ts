@@ -9,6 +9,7 @@ import { ScriptFile } from '../capabilities/model/scripted/script.ts';
 import { Strategy } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { parseDollars } from '../protocols/money.ts';
+import { HandoffsFile } from './handoffs.ts';
 import { ReducerFile, StepFile } from './step.ts';
 
 const text = () => z.string().min(1);
@@ -119,6 +120,9 @@ const Worker = z.strictObject({
   output,
   strategy: Strategy.default('react').describe(
     'How it works: react thinks and calls tools in turns; cot writes its reasoning down apart from the answer; plan_execute makes a plan of its own first; reflect looks at its answer again before it counts.',
+  ),
+  handoffs: HandoffsFile.optional().describe(
+    'Agents that may go on in its place: instead of answering it may hand the conversation over to one of them. Their names, or an object with more about it.',
   ),
   limits: z
     .strictObject({

@@ -10,12 +10,13 @@ import { AgentProfile } from '../protocols/agent.ts';
 import { Name } from '../protocols/ids.ts';
 import { ChatMessage } from '../protocols/model.ts';
 import { Nanos, Rates } from '../protocols/money.ts';
+import { TeamHandoffs } from './handoffs.ts';
 import { TeamStep } from './step.ts';
 import { PeerRules } from '../protocols/peer.ts';
 
 const AgentBudget = z.object({ sliceNanos: Nanos.optional(), limits: z.array(LimitSpec) });
 
-const Profile = AgentProfile.omit({ model: true, cheaper: true, history: true }).extend({
+const Profile = AgentProfile.omit({ model: true, cheaper: true, history: true, handoffs: true }).extend({
   budget: AgentBudget.optional(),
   /** `provider/name`; the first whose provider is ready is used. */
   models: z.array(z.string()).min(1),
@@ -62,7 +63,7 @@ export type Topology = z.infer<typeof Topology>;
 
 export const TeamAgent = z.discriminatedUnion('kind', [
   Profile.extend({ kind: z.literal('supervisor') }),
-  Profile.extend({ kind: z.literal('worker') }),
+  Profile.extend({ kind: z.literal('worker'), handoffs: TeamHandoffs.optional() }),
   Profile.extend({
     kind: z.literal('reviewer'),
     /** Confidence below which a person decides; 0: never. */

@@ -62,7 +62,8 @@ const say = (text: string): Answer => ({ json: { text, citations: [] } });
 const answerOf = (request: ChatRequest): Answer => {
   const text = asked(request);
   const page = /# Task\nread the (\w+) page/.exec(text)?.[1];
-  if (page === undefined) return say(`${text.match(/page is read/g)?.length ?? 0} read, ${text.match(/This step failed/g)?.length ?? 0} missing`);
+  if (page === undefined)
+    return say(`${text.match(/page is read/g)?.length ?? 0} read, ${text.match(/This step (?:failed|was skipped)/g)?.length ?? 0} missing`);
   const hasTools = (request.tools?.length ?? 0) > 0;
   if (hasTools && !request.messages.some(({ role }) => role === 'tool')) return { calls: [{ name: 'list_files', arguments: {} }] };
   return say(`the ${page} page is read`);

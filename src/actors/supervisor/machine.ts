@@ -23,7 +23,7 @@ import type { RunCancel, RunCompleted, RunFailed, RunStart } from '../../protoco
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
 import type { ReviewFailed, ReviewVerdict } from '../../protocols/review.ts';
-import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
+import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed, TaskHandedOver } from '../../protocols/task.ts';
 import { accepted, answerRequest, readAnswer } from '../conversation.ts';
 import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, onReply, repairsOf, toModel, type Calling } from '../model-call.ts';
 import { closing, closingActions, closingDelays, closingGuards, type Closing } from '../run-closing.ts';
@@ -77,6 +77,7 @@ export type SupervisorEvent =
   | Received<typeof TaskCancel>
   | Received<typeof TaskCompleted>
   | Received<typeof TaskFailed>
+  | Received<typeof TaskHandedOver>
   | Received<typeof ReviewVerdict>
   | Received<typeof ReviewFailed>
   | Received<typeof ApprovalDecided>
@@ -185,6 +186,7 @@ export const supervisorMachine = setup({
       watch: assign(({ context }) => ({ watched: nextDue(context.steps) })),
       completeTask: assign(({ context }, done: Received<typeof TaskCompleted>) => progress(context, done, policy.taskCompleted)),
       failTask: assign(({ context }, said: Received<typeof TaskFailed>) => progress(context, said, policy.taskFailed)),
+      passTask: assign(({ context }, said: Received<typeof TaskHandedOver>) => progress(context, said, policy.taskHandedOver)),
       takeVerdict: assign(({ context }, said: Received<typeof ReviewVerdict>) => progress(context, said, policy.reviewed)),
       missVerdict: assign(({ context }, said: Received<typeof ReviewFailed>) => progress(context, said, policy.reviewFailed)),
       takeDecision: assign(({ context }, said: Received<typeof ApprovalDecided>) => progress(context, said, policy.decided)),
@@ -329,6 +331,7 @@ export const supervisorMachine = setup({
             on: {
               'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
               'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+              'task.handed_over': { actions: [{ type: 'passTask', params: ({ event }) => event }, sendOutbox] },
               'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
               'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
               'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
@@ -342,6 +345,7 @@ export const supervisorMachine = setup({
             on: {
               'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
               'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+              'task.handed_over': { actions: [{ type: 'passTask', params: ({ event }) => event }, sendOutbox] },
               'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
               'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
               'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },
@@ -394,6 +398,7 @@ export const supervisorMachine = setup({
           'task.cancel': { target: 'stopping', actions: { type: 'failCancelled', params: ({ event }) => event } },
           'task.completed': { actions: [{ type: 'completeTask', params: ({ event }) => event }, sendOutbox] },
           'task.failed': { actions: [{ type: 'failTask', params: ({ event }) => event }, sendOutbox] },
+          'task.handed_over': { actions: [{ type: 'passTask', params: ({ event }) => event }, sendOutbox] },
           'review.verdict': { actions: [{ type: 'takeVerdict', params: ({ event }) => event }, sendOutbox] },
           'review.failed': { actions: [{ type: 'missVerdict', params: ({ event }) => event }, sendOutbox] },
           'approval.decided': { actions: [{ type: 'takeDecision', params: ({ event }) => event }, sendOutbox] },

@@ -11,6 +11,7 @@
 import type { Failure } from '../../protocols/failure.ts';
 import type { Citation, PlanDraft } from '../../protocols/formats.ts';
 import type { StepOutcome } from '../../protocols/lifecycle.ts';
+import type { Handover } from '../../protocols/task.ts';
 import type { FanOut } from './fan-out.ts';
 import type { Writes, Writing } from './graph-state.ts';
 import type { Review } from './reviews.ts';
@@ -71,6 +72,8 @@ export type Step = PlannedStep & {
   readonly citations: readonly Citation[];
   /** The result as a value, of an agent whose answers have a form; `text` is its JSON. */
   readonly output?: unknown;
+  /** Of the agents that had it before the present one. */
+  readonly handover?: Handover | undefined;
   /** What was said against its text, by the last review or by the step that went back to it. */
   readonly objections: readonly string[];
   /** Of the present attempt, in the order in which they came. */
@@ -244,6 +247,7 @@ export const giveUp = (plan: Plan, id: string, why: Failure): Plan => {
       output: undefined,
       objections: [],
       takenOver: false,
+      handover: undefined,
       due: undefined,
     } as const;
     return change(plan, id, { ...anew, agent: step.fallback, fallback: undefined, failure: why });

@@ -15,6 +15,7 @@ import type { Finding, TaskAssign, TaskCancel } from '../../protocols/task.ts';
 import { answerDuty, feedbackLines, findingLines, readReply, request, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
 import { paidBy } from '../model-call.ts';
 import { stateOf, unwritable } from './graph-state.ts';
+import { handoffProblem, type Handoffs } from './handoffs.ts';
 import { assigneeOf, depthBelow, isTeams, keyOf, payerOf, reviewerAt, type Assignment, type Place } from './members.ts';
 import {
   change,
@@ -50,6 +51,7 @@ export type SupervisorInput = Omit<Place, 'assignment'> & {
   readonly agents: readonly { readonly name: string; readonly description: string }[];
   readonly reviewers: readonly string[];
   readonly merge: Merge;
+  readonly handoffs?: Handoffs | undefined;
   /** From the team file; `undefined`: the supervisor's model makes the plan. */
   readonly plan: readonly PlannedStep[] | undefined;
   /** Of a router: the plan is one step, for whom its model chooses. */
@@ -132,6 +134,7 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
         ],
         deadline: team.endsAt,
         ...(feedback && { feedback }),
+        ...(step.handover && !assigned.takenOver && { handover: step.handover }),
         ...paidBy(payerOf(team, assigned.takenOver)),
         ...(isTeams(team, assigned) && { depth: depthBelow(team) }),
       },
@@ -151,7 +154,8 @@ const stateFinding = (plan: Plan, { agent }: Step, key: string): Finding => ({ s
 const findingOf = (step: Step): Finding => {
   const { id, agent, status, text, citations, failure: why } = step;
   if (hasResult(step)) return { step: id, agent, text, citations: [...citations] };
-  const missing = `This step ${status === 'skipped' ? 'was skipped' : 'failed'}: ${why?.message ?? status}`;
+  const ended = status === 'failed' ? 'failed' : status === 'skipped' ? 'was skipped' : 'was not done';
+  const missing = `This step ${ended}: ${why?.message ?? status}`;
   return { step: id, agent, text: text === '' ? missing : `${missing}\nWhat was done: ${text}`, citations: [...citations] };
 };
 
@@ -187,6 +191,18 @@ export const taskFailed = (team: Team, before: Plan, { step: id, attempt, failur
   const plan = change(before, id, { ...partial, ...(steps && { steps }) });
   if (why.code === 'STEP_HANDED_UP') return rejected(team, change(plan, id, { objections: [why.message] }), id);
   return thenDispatch(team, failAttempt(plan, id, why, team.now));
+};
+
+/** The step is assigned again: to the next agent, with the conversation. */
+export const taskHandedOver = (team: Team, plan: Plan, { step: id, attempt, agent, reason, messages, omitted }: PayloadOf<'task.handed_over'>): Progress => {
+  const step = present(plan, id, attempt, 'running');
+  if (!step) return { plan, outbox: [] };
+  const from = step.takenOver ? team.profile.name : step.agent;
+  const problem = handoffProblem(team.handoffs ?? {}, step, from, agent);
+  if (problem) return thenDispatch(team, giveUp(plan, id, problem));
+  const handover = { by: [...(step.handover?.by ?? []), from], reason, messages, ...(omitted !== undefined && { omitted }) };
+  const handed = change(plan, id, { agent, handover });
+  return assignStep(team, handed, find(handed, id)!);
 };
 
 /** What was to be done by now: attempts that took too long have failed, and those that waited are made. */

@@ -173,7 +173,8 @@ const goBack = (from: Step, { to, when }: Goto, draft: Draft): void => {
     const told =
       id === to ? { objections: [from.id === to ? `it is done again while ${when ?? 'there are visits left'}` : from.text] } : { text: '', objections: [] };
     const anew = { status: 'pending', begun: false, followed: false, tries: 0, revisions: 0, due: undefined, failure: undefined, citations: [] } as const;
-    put(draft, step, { ...anew, ...told, attempt, visits: step.visits + 1 });
+    const agent = step.handover?.by[0] ?? step.agent;
+    put(draft, step, { ...anew, ...told, agent, handover: undefined, attempt, visits: step.visits + 1 });
   }
 };
 

@@ -1,9 +1,9 @@
 /**
  * The worker: does one task by ReAct. It thinks (one model call), acts (the tool calls of that answer, all at once), reads what
- * came back, and thinks again until it answers. Its strategy may put a turn before that, for a plan, or one behind it, for a
- * second look at the answer.
+ * came back, and thinks again until it answers or hands the task over. Its strategy may put a turn before that, for a plan, or
+ * one behind it, for a second look at the answer.
  *
- *   W1  Every task ends with exactly one of `task.completed` and `task.failed`.
+ *   W1  Every task ends with exactly one of `task.completed`, `task.failed` and `task.handed_over`.
  *   W2  At most `turns` model calls; the last is made without tools. At most `attempts` tries at one of them.
  *   W3  A cancelled task never reports completion.
  *   W4  A call that fails is something to read, not the end of the task.
@@ -17,10 +17,12 @@ import { failure, type Failure } from '../../protocols/failure.ts';
 import type { Address } from '../../protocols/ids.ts';
 import type { Received, Sent } from '../../protocols/message.ts';
 import type { ModelReply, ModelRequest } from '../../protocols/model.ts';
-import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from '../../protocols/task.ts';
+import type { PayloadOf } from '../../protocols/catalogue.ts';
+import type { TaskAssign, TaskCancel, TaskCompleted, TaskFailed, TaskHandedOver } from '../../protocols/task.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import { accepted, type Answer } from '../conversation.ts';
 import { callActions, callDelays, callGuards, modelCall, notCalled, onReply, paidBy, repairsOf, type Calling } from '../model-call.ts';
+import { handoverIn, passedOn } from './handoff.ts';
 import {
   brokenCall,
   callEffect,
@@ -50,13 +52,15 @@ export type WorkerContext = Calling & {
   readonly report: Answer | undefined;
   /** Whether it has been asked to look at its answer again. */
   readonly reflected: boolean;
+  /** Whom it has handed the task over to, and what goes along. */
+  readonly handedOver: Pick<PayloadOf<'task.handed_over'>, 'agent' | 'reason' | 'messages' | 'omitted'> | undefined;
 };
 
 type ToolDone = DoneActorEvent<ToolRecord, `tool.${number}`> | (ErrorActorEvent<Failure, `tool.${number}`> & { readonly at?: number });
 
 export type WorkerEvent = Received<typeof TaskAssign> | Received<typeof TaskCancel> | Received<typeof BudgetGranted> | Received<typeof BudgetRaised> | ToolDone;
 
-type Emitted = Sent<typeof TaskCompleted> | Sent<typeof TaskFailed>;
+type Emitted = Sent<typeof TaskCompleted> | Sent<typeof TaskFailed> | Sent<typeof TaskHandedOver>;
 
 /** Whether another call may follow the one that is being answered. */
 const hasTurns = ({ turn, profile }: WorkerContext): boolean => turn + 1 < profile.limits.turns;
@@ -95,6 +99,7 @@ export const workerMachine = setup({
       taskTimeout: ({ context }) => context.patienceMs,
     },
     guards: {
+      handsOver: ({ context }, reply: ModelReply) => handoverIn(context.profile, reply) !== undefined,
       wantsTools: ({ context }, reply: ModelReply) => reply.toolCalls.length > 0 && hasTurns(context),
       isPlan: ({ context }, reply: ModelReply) => makesPlan(context.profile, context.turn + 1) && reply.toolCalls.length === 0 && reply.text.trim() !== '',
       mustReflect: ({ context }, reply: ModelReply) => reflects(context.profile, context.turn, context.reflected) && readReport(context.profile, reply).ok,
@@ -120,6 +125,10 @@ export const workerMachine = setup({
       observe: assign(({ context }, record: ToolRecord) => ({ records: [...context.records, record] })),
       read: assign(({ context }) => ({ messages: [...context.messages, ...observed(context.reply!, context.records)], reply: undefined, records: [] })),
       keepReport: assign(({ context }, reply: ModelReply) => ({ report: accepted(readReport(context.profile, reply)) })),
+      handOver: assign(({ context: { profile, task, messages, turn } }, reply: ModelReply) => ({
+        turn: turn + 1,
+        handedOver: { ...handoverIn(profile, reply)!, ...passedOn(profile, task.handover, messages.slice(opening(profile, task).length), reply) },
+      })),
       askToCarryOut: assign(({ context }) => ({ messages: [...context.messages, CARRY_OUT] })),
       askToReflect: assign(({ context }) => ({ messages: [...context.messages, REFLECT], reflected: true })),
       /** The run's deadline began anew with the raise. */
@@ -144,6 +153,14 @@ export const workerMachine = setup({
         ...(report!.reasoning !== undefined && { reasoning: report!.reasoning }),
         turns: turn,
       })),
+      reportHandover: emit(({ context: { task, replyTo, handedOver, turn } }) => ({
+        type: 'task.handed_over' as const,
+        to: replyTo,
+        step: task.step,
+        attempt: task.attempt,
+        ...handedOver!,
+        turns: turn,
+      })),
       reportFailure: emit(({ context: { task, replyTo, failure: why } }) => ({
         type: 'task.failed' as const,
         to: replyTo,
@@ -165,6 +182,7 @@ export const workerMachine = setup({
       records: [],
       report: undefined,
       reflected: false,
+      handedOver: undefined,
     }),
     initial: 'idle',
     states: {
@@ -189,6 +207,7 @@ export const workerMachine = setup({
             request: ({ profile, messages, turn, granted }: WorkerContext) => nextRequest(profile, messages, turn + 1, granted?.leftNanos),
             read: ({ profile }: WorkerContext, reply) => readReport(profile, reply),
             replies: [
+              onReply('handsOver', '#worker.handedOver', 'handOver'),
               onReply('wantsTools', '#worker.working.acting', 'hear'),
               { ...onReply('isPlan', '#worker.working.thinking', 'hear', 'askToCarryOut'), reenter: true },
               { ...onReply('mustReflect', '#worker.working.thinking', 'hear', 'askToReflect'), reenter: true },
@@ -211,6 +230,7 @@ export const workerMachine = setup({
         },
       },
       completed: { type: 'final', entry: 'reportCompletion' },
+      handedOver: { type: 'final', entry: 'reportHandover' },
       failed: { type: 'final', entry: 'reportFailure' },
       /** Cancelled before there was a task: nobody to answer. */
       dismissed: { type: 'final' },

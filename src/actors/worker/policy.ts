@@ -6,6 +6,7 @@ import type { ChatMessage, ModelReply, ModelRequest, ToolCall } from '../../prot
 import { formatDollars } from '../../protocols/money.ts';
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import type { ToolRecord } from '../../protocols/tool.ts';
+import { HAND_OVER_DUTY, handoffCalls, inTurns, takenUp } from './handoff.ts';
 import { answerDuty, answerRequest, feedbackLines, findingLines, readAnswer, request, sectionsMessage, systemMessage, type Answer } from '../conversation.ts';
 
 export type Task = PayloadOf<'task.assign'>;
@@ -13,29 +14,37 @@ export type Task = PayloadOf<'task.assign'>;
 /** Tool calls of one answer that are made; the rest is refused in words. */
 export const CALLS_MAX = 8;
 
-export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => [
-  systemMessage(profile, [
-    ...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []),
-    answerDuty(profile),
-  ]),
-  sectionsMessage([
-    ['Question', task.goal],
-    ['Task', task.instructions],
-    ['Findings', findingLines(task.findings)],
-    ['Feedback', task.feedback && feedbackLines(task.feedback)],
-  ]),
-  ...(makesPlan(profile, 1) ? [PLAN_DUTY] : []),
-];
+/** The task, and after it the conversation if another agent had the task before. */
+export const opening = (profile: AgentProfile, task: Task): ChatMessage[] => {
+  const begun = [
+    systemMessage(profile, [
+      ...(profile.tools.length > 0 ? ['Look things up with your tools before you answer; call several at once where that helps.'] : []),
+      ...(profile.handoffs ? [HAND_OVER_DUTY] : []),
+      answerDuty(profile),
+    ]),
+    sectionsMessage([
+      ['Question', task.goal],
+      ['Task', task.instructions],
+      ['Findings', findingLines(task.findings)],
+      ['Feedback', task.feedback && feedbackLines(task.feedback)],
+    ]),
+  ];
+  const duty = makesPlan(profile, 1) ? [PLAN_DUTY] : [];
+  return task.handover ? inTurns([...begun, ...takenUp(task.handover), ...duty]) : [...begun, ...duty];
+};
 
 /**
- * The last turn is made without tools, so that it can only be an answer. What is left of the budget comes last, so that what
+ * The last turn is made without tools, so that it can only be an answer, or the work for somebody else. What is left of the budget comes last, so that what
  * comes before it is the same from turn to turn: providers charge less for what they have seen.
  */
 export const nextRequest = (profile: AgentProfile, messages: readonly ChatMessage[], turn: number, leftNanos?: string): ModelRequest => {
   const left: ChatMessage[] = leftNanos === undefined ? [] : [{ role: 'user', text: `# Budget\n${formatDollars(BigInt(leftNanos))} is left for the team.` }];
   const said = [...messages, ...left];
   if (makesPlan(profile, turn)) return plainRequest(profile, said);
-  return answerRequest(profile, said, { tools: turn < profile.limits.turns ? [...profile.tools] : [] });
+  return answerRequest(profile, said, {
+    tools: turn < profile.limits.turns ? [...profile.tools] : [],
+    ...(profile.handoffs && { handoffs: handoffCalls(profile) }),
+  });
 };
 
 const plainRequest = (profile: AgentProfile, messages: readonly ChatMessage[]): ModelRequest => {

@@ -49,7 +49,9 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
     throw new TroupeError('MODEL_UNKNOWN', `unknown model "${model}"; expected provider/name, known: ${known.join(', ')}`, { details: { model, known } });
   };
 
-  const boundOf = (request: ModelRequest): number => adapterOf(request.model).inputTokenBound(request, toolSpecs(request.tools));
+  const toolsOf = ({ tools, handoffs = [] }: ModelRequest): readonly ToolSpec[] => [...toolSpecs(tools), ...handoffs];
+
+  const boundOf = (request: ModelRequest): number => adapterOf(request.model).inputTokenBound(request, toolsOf(request));
 
   return {
     quote(request) {
@@ -75,7 +77,7 @@ export const createModelGateway = ({ adapters, prices, toolSpecs }: GatewayOptio
     async call(request, grant, options) {
       const adapter = adapterOf(request.model);
       prices.get(request.model);
-      const reply = await adapter.call(request, grant, { ...options, tools: toolSpecs(request.tools) });
+      const reply = await adapter.call(request, grant, { ...options, tools: toolsOf(request) });
       return { reply, spentNanos: prices.cost(request.model, reply.usage) };
     },
 

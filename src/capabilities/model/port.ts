@@ -12,7 +12,7 @@ export type ToolSpec = { readonly name: string; readonly description: string; re
 
 export type CallOptions = {
   readonly signal: AbortSignal;
-  /** The tools that `request.tools` names. */
+  /** The tools that `request.tools` names, and the calls of `request.handoffs`. */
   readonly tools: readonly ToolSpec[];
   /** The answer's text as it comes, piece by piece. */
   readonly onText?: ((piece: string) => void) | undefined;

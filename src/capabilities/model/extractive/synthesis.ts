@@ -12,6 +12,8 @@ export type Claim = { readonly text: string; readonly marks: readonly number[]; 
 
 const MARKS = /\s*(?:\[\d{1,3}\])+/g;
 const STATEMENTS_MAX = 10;
+/** What stands for the result of a step that has none: how it ended, why, and after it what was done all the same. */
+const NO_RESULT = /^This step (failed|was skipped|was not done): ([^\n]*)(?:\nWhat was done: )?/;
 
 /** The statements of a text with the numbers behind them. A fenced block is one statement. */
 export const claimsOf = (text: string): Claim[] => {
@@ -54,9 +56,11 @@ export const synthesise = ({ question, findings }: Pick<Brief, 'question' | 'fin
       .filter((line) => line.startsWith(NOT_FOUND))
       .map((line) => line.slice(NOT_FOUND.length).trim()),
   );
-  const failed = findings
-    .filter(({ text }) => text.startsWith('This step failed:'))
-    .map(({ step, text }) => `${step} (${text.slice('This step failed:'.length).trim()})`);
+  // What was skipped was not wanted, or follows from a step that failed.
+  const failed = findings.flatMap(({ step, text }) => {
+    const [, how, why] = NO_RESULT.exec(text) ?? [];
+    return how === undefined || how === 'was skipped' ? [] : [`${step} (${why})`];
+  });
   const said = new Set(ordered.flatMap(({ text }) => termsOf(text)));
   const isOpen = (asked: string): boolean => ordered.length === 0 || overlap(contentTerms(asked), said) < 0.6;
   return {
@@ -67,7 +71,7 @@ export const synthesise = ({ question, findings }: Pick<Brief, 'question' | 'fin
 };
 
 const statementsOf = (told: Told): Statement[] => {
-  const claims = claimsOf(told.text).filter(({ text }) => !text.startsWith(NOT_FOUND) && !text.startsWith('This step failed:'));
+  const claims = claimsOf(told.text.replace(NO_RESULT, '')).filter(({ text }) => !text.startsWith(NOT_FOUND));
   const statements = claims.map((claim): Statement => ({ text: claim.text, sources: sourcesOf(claim, told.citations), isCode: claim.isCode }));
   // Where sources are given, what has none is left out, except remarks about the work.
   return told.citations.length > 0 ? statements.filter(({ text, sources }) => sources.length > 0 || text.startsWith('(')) : statements;

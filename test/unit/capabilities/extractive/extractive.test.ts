@@ -298,6 +298,20 @@ describe('synthesis', () => {
     const failed = { step: 'b', agent: 'clerk', text: 'This step failed: the clerk is ill', citations: [] };
     expect((await synthesise('Who built the ferry?', [built, failed])).text).toMatch(/Henrik Dahl[^]*b \(the clerk is ill\)/);
   });
+
+  it('takes no word about a step that has no result for a finding, but what was done of it', async () => {
+    const skipped = { step: 'b', agent: 'clerk', text: 'This step was skipped: step b runs only when the ferry sails. It does not.', citations: [] };
+    const failed = {
+      step: 'c',
+      agent: 'clerk',
+      text: `This step failed: it was not accepted. Twice.\nWhat was done: ${built.text}`,
+      citations: built.citations,
+    };
+    const { text } = await synthesise('Who built the ferry?', [skipped, failed]);
+    expect(text).toMatch(/^The ferry was built by Henrik Dahl in 1987\. \[1\]\n[^]*c \(it was not accepted\. Twice\.\)/);
+    expect(text).not.toContain('skipped');
+    expect(text).not.toContain('does not');
+  });
 });
 
 const base: ModelRequest = { model: EXTRACTIVE_MODEL, messages: [], tools: [], maxTokens: 2_000, minTokens: 16, timeoutMs: 1_000 };
