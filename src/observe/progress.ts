@@ -30,6 +30,7 @@ const SILENT = new Set(['budget', 'approver']);
 export class Progress {
   readonly #shown = new Map<Address, string>();
   readonly #spent = new Map<Address, bigint>();
+  readonly #revisions = new Map<Address, number>();
   #money: { readonly spent: bigint; readonly limit: bigint } | undefined;
 
   /** The agent's line, if the step changed it. */
@@ -42,12 +43,21 @@ export class Progress {
     if ((message.type === 'effect.completed' || message.type === 'effect.failed') && message.data.bill) {
       this.#spent.set(address, (this.#spent.get(address) ?? 0n) + BigInt(message.data.bill.spentNanos));
     }
-    const doing = `${doingOf(state)}${revisionIn(state.snapshot.context)}`;
-    if (doing === 'idle' || this.#shown.get(address) === doing) return undefined;
+    const doing = doingOf(state);
+    const revision = this.#newRevision(address, state.snapshot.context);
+    if (doing === 'idle' || (this.#shown.get(address) === doing && revision === '')) return undefined;
     this.#shown.set(address, doing);
     // The convener of peers lives where other runs have their supervisor.
     const who = agent === undefined ? instance.definition.chart.name : [agent, ...(key === undefined ? [] : [key])].join(' ');
-    return { address, who, doing, spentNanos: this.#spent.get(address) ?? 0n, ended: state.snapshot.status !== 'active' };
+    return { address, who, doing: `${doing}${revision}`, spentNanos: this.#spent.get(address) ?? 0n, ended: state.snapshot.status !== 'active' };
+  }
+
+  /** Of a supervisor whose plan has changed, what the change was: said once. */
+  #newRevision(address: Address, context: unknown): string {
+    const last = (context as { readonly revisions?: readonly Revised[] }).revisions?.at(-1);
+    if (!last || last.revision === this.#revisions.get(address)) return '';
+    this.#revisions.set(address, last.revision);
+    return described(last);
   }
 
   /** `$0.0012 of $0.0500`, for the whole run. */
@@ -56,15 +66,12 @@ export class Progress {
   }
 }
 
-/** What the last change of its plan was, for a supervisor. */
-const revisionIn = (context: unknown): string => {
-  const last = ((context as { revisions?: readonly Revised[] }).revisions ?? []).at(-1);
-  if (!last) return '';
+const described = ({ revision, reason, steps, dropped }: Revised): string => {
   const changes = [
-    ...(last.steps.length > 0 ? [`to do: ${last.steps.map(({ id }) => id).join(', ')}`] : []),
-    ...(last.dropped.length > 0 ? [`dropped: ${last.dropped.join(', ')}`] : []),
+    ...(steps.length > 0 ? [`to do: ${steps.map(({ id }) => id).join(', ')}`] : []),
+    ...(dropped.length > 0 ? [`dropped: ${dropped.join(', ')}`] : []),
   ];
-  return `, revision ${last.revision} of the plan${last.reason === '' ? '' : ` (${last.reason})`}: ${changes.join('; ')}`;
+  return `, revision ${revision} of the plan${reason === '' ? '' : ` (${reason})`}: ${changes.join('; ')}`;
 };
 
 const moneyOf = ({ book }: Desk) => {
@@ -83,7 +90,7 @@ const doingOf = ({ snapshot, effects, timers }: State): string => {
     path.push(name);
     value = inner;
   }
-  const state = path.find((name) => !DETAILS.has(name)) ?? path.at(-1)!;
+  const state = inWords(path.find((name) => !DETAILS.has(name)) ?? path.at(-1)!);
   const tools = Object.values(effects)
     .filter(({ src }) => src === 'tool')
     .map(({ input }) => (input as ToolRequest).call.name);
@@ -94,6 +101,9 @@ const doingOf = ({ snapshot, effects, timers }: State): string => {
   const until = new Date(timer.due).toISOString().replace(/\.\d+Z$/, 'Z');
   return `${state === last ? '' : `${state}, `}${last} until ${until} ${whatFor(last, snapshot.context)}`;
 };
+
+/** `handedOver`: handed over. */
+const inWords = (state: string): string => state.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /** States in which nothing is done but waiting, and the delay of the chart that ends each. */
 const TIMERS: Readonly<Record<string, string>> = { waiting: 'backoff', closing: 'closing' };

@@ -13,7 +13,10 @@ export type Strategy = z.infer<typeof Strategy>;
  * What of a conversation goes along when it is handed over: all of it, what was said without calls of tools and their results, or
  * the last messages, a message with calls being one with their results.
  */
-export const Pass = z.union([z.enum(['all', 'without_tools']), z.strictObject({ last: z.number().int().min(1).max(1_000).describe('So many of the last messages.') })]);
+export const Pass = z.union([
+  z.enum(['all', 'without_tools']),
+  z.strictObject({ last: z.number().int().min(1).max(1_000).describe('So many of the last messages.') }),
+]);
 export type Pass = z.infer<typeof Pass>;
 
 export const AgentProfile = z.object({

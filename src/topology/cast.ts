@@ -104,7 +104,9 @@ const handingOver = ({ agents }: Team, agent: HostedAgent): Pick<AgentProfile, '
 /** What a supervisor holds the handing over by. */
 const handoffsIn = ({ agents }: Team): SupervisorInput['handoffs'] =>
   Object.fromEntries(
-    Object.values(agents).flatMap((agent) => (agent.kind === 'worker' && agent.handoffs ? [[agent.name, { to: agent.handoffs.to, max: agent.handoffs.max }]] : [])),
+    Object.values(agents).flatMap((agent) =>
+      agent.kind === 'worker' && agent.handoffs ? [[agent.name, { to: agent.handoffs.to, max: agent.handoffs.max }]] : [],
+    ),
   );
 
 /**

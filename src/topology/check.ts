@@ -162,7 +162,14 @@ const handoffIssues = (file: TeamFile): Issue[] =>
       ...duplicateIssues(to, path),
       ...(itself < 0
         ? []
-        : [{ code: 'HANDOFF_TO_ITSELF' as const, path: [...path, itself], message: `${name} cannot hand its work over to itself`, hint: 'remove it from the list' }]),
+        : [
+            {
+              code: 'HANDOFF_TO_ITSELF' as const,
+              path: [...path, itself],
+              message: `${name} cannot hand its work over to itself`,
+              hint: 'remove it from the list',
+            },
+          ]),
       ...(to.length > 0 && file.topology.kind === 'peers'
         ? [
             {
@@ -326,7 +333,13 @@ const handUpIssues = ({ topology }: TeamFile): Issue[] =>
 const externalIssues = (file: TeamFile): Issue[] =>
   Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
     if (!isExternal(agent)) return [];
-    const unused = { handoffs: agent.kind === 'worker' && agent.handoffs, model: agent.model !== 'default', cheaper_model: agent.cheaper_model !== undefined, tools: agent.tools.length > 0, budget: agent.budget };
+    const unused = {
+      handoffs: agent.kind === 'worker' && agent.handoffs,
+      model: agent.model !== 'default',
+      cheaper_model: agent.cheaper_model !== undefined,
+      tools: agent.tools.length > 0,
+      budget: agent.budget,
+    };
     return Object.entries(unused)
       .filter(([, isWritten]) => isWritten)
       .map(([key]) => ({

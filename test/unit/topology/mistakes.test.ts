@@ -86,7 +86,7 @@ const shape: Mistake[] = [
   [
     'a mistyped key of an agent',
     edited(workflow, '    tools: [search', '    tool: [search'),
-    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, limits; did you mean "tools"?',
+    'team.yaml:15:5 agents.reader.tool: unknown key "tool"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, handoffs and 1 more; did you mean "tools"?',
   ],
   [
     'a key that belongs to another kind',
@@ -96,7 +96,7 @@ const shape: Mistake[] = [
   [
     'a mistyped kind key',
     edited(workflow, 'kind: worker', 'knid: worker'),
-    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, output, limits, external, tools, strategy and 2 more; did you mean "kind"?',
+    'team.yaml:13:5 agents.reader.knid: unknown key "knid"; known: kind, role, goal, backstory, model, cheaper_model, budget, output, limits, external, tools, strategy and 3 more; did you mean "kind"?',
   ],
   ['a missing kind', edited(workflow, '    kind: worker\n', ''), 'team.yaml:12:3 agents.reader.kind: missing; expected supervisor | worker | reviewer | team'],
   [
@@ -188,8 +188,8 @@ const shape: Mistake[] = [
       '  second:\n    <<: *base\n    role: another\n  checker:',
     ),
     [
-      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, limits; did you mean "role"?',
-      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, limits; did you mean "role"?',
+      'team.yaml:13:31 agents.reader.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, handoffs and 1 more; did you mean "role"?',
+      'team.yaml:13:31 agents.second.rolle: unknown key "rolle"; known: kind, external, role, goal, backstory, model, cheaper_model, budget, tools, output, strategy, handoffs and 1 more; did you mean "role"?',
     ].join('\n'),
   ],
 ];
