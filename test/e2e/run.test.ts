@@ -61,8 +61,8 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
   });
 
   test('a budget that does not reach pauses the run with exit 3, the limit by name, and nothing spent above it', async () => {
-    const limitNanos = 20_000;
-    const { exitCode, stdout, stderr } = await desk.run(run(QUESTION, '--budget', '0.00002', '--json'));
+    const limitNanos = 40_000;
+    const { exitCode, stdout, stderr } = await desk.run(run(QUESTION, '--budget', '0.00004', '--json'));
     expect(exitCode).toBe(3);
     const result = JSON.parse(stdout) as {
       status: string;
@@ -72,7 +72,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
       limitNanos: string;
     };
     expect(result).toMatchObject({ status: 'paused', failure: { code: 'BUDGET_EXHAUSTED' }, limitNanos: String(limitNanos) });
-    expect(result.failure.message).toContain('limit $0.00002');
+    expect(result.failure.message).toContain('limit $0.00004');
     expect(Number(result.spentNanos)).toBeGreaterThan(0);
     expect(Number(result.spentNanos) + Number(result.heldNanos)).toBeLessThanOrEqual(limitNanos);
     expect(stderr).toContain('(BUDGET_EXHAUSTED)');
