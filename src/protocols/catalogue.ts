@@ -27,6 +27,7 @@ import { BudgetCheckpoint } from './checkpoint.ts';
 import type { Envelope } from './envelope.ts';
 import { EffectClaimed, EffectCompleted, EffectFailed, EffectLost, RunCancel, RunCompleted, RunFailed, RunStart, TimerFired } from './lifecycle.ts';
 import type { MessageType } from './message.ts';
+import { mismatches } from './mismatch.ts';
 import { ReviewFailed, ReviewRequest, ReviewVerdict } from './review.ts';
 import { TaskAssign, TaskCancel, TaskCompleted, TaskFailed } from './task.ts';
 
@@ -96,6 +97,5 @@ export const decode = (envelope: Pick<Envelope, 'type' | 'v' | 'data'>): DecodeR
   }
   const parsed = entry.data.safeParse(envelope.data);
   if (parsed.success) return { ok: true, message: { type: entry.type, data: parsed.data } as Decoded };
-  const reason = parsed.error.issues.map((issue) => `${issue.path.join('.') || entry.type}: ${issue.message}`).join('; ');
-  return { ok: false, code: 'MESSAGE_INVALID', reason };
+  return { ok: false, code: 'MESSAGE_INVALID', reason: mismatches(parsed.error, envelope.data, entry.type) };
 };

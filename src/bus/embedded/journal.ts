@@ -5,6 +5,7 @@
 import type { StatementSync } from 'node:sqlite';
 import { Envelope } from '../../protocols/envelope.ts';
 import { TroupeError } from '../../protocols/failure.ts';
+import { mismatches } from '../../protocols/mismatch.ts';
 import { checkName, fixedPrefix, matcher } from '../pattern.ts';
 import { MAX_ENTRY_BYTES, type Entry, type Following, type Position } from '../port.ts';
 import type { Connection } from './connection.ts';
@@ -215,9 +216,10 @@ export class Journal {
   #decode({ position, log, at, envelope: json }: Row): Entry | undefined {
     let problem: string;
     try {
-      const parsed = Envelope.safeParse(JSON.parse(json));
+      const value: unknown = JSON.parse(json);
+      const parsed = Envelope.safeParse(value);
       if (parsed.success) return { log, position, at, envelope: parsed.data };
-      problem = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+      problem = mismatches(parsed.error, value, 'entry');
     } catch (thrown) {
       problem = thrown instanceof Error ? thrown.message : String(thrown);
     }

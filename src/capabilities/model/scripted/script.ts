@@ -11,6 +11,7 @@
  */
 import { z } from 'zod';
 import { TroupeError } from '../../../protocols/failure.ts';
+import { mismatches } from '../../../protocols/mismatch.ts';
 import type { ModelRequest } from '../../../protocols/model.ts';
 import type { Billing, ModelErrorCode } from '../port.ts';
 
@@ -75,25 +76,19 @@ const TurnInFile = z.strictObject({
   pace_ms: z.number().nonnegative().optional(),
 });
 
-const ScriptFile = z
-  .array(
-    z.union([z.string(), TurnInFile.transform(({ delay_ms: delayMs, pace_ms: paceMs, ...turn }): Turn => ({ ...turn, delayMs, paceMs }))], {
-      error: 'expected a text, or an object with text, json, calls or error',
-    }),
-  )
-  .min(1);
+const ScriptFile = z.object({
+  script: z
+    .array(
+      z.union([z.string(), TurnInFile.transform(({ delay_ms: delayMs, pace_ms: paceMs, ...turn }): Turn => ({ ...turn, delayMs, paceMs }))], {
+        error: 'expected a text, or an object with text, json, calls or error',
+      }),
+    )
+    .min(1),
+});
 
 /** A script from what stands in a file. `source` is named in the error SCRIPT_INVALID. */
 export const parseScript = (data: unknown, source: string): readonly (string | Turn)[] => {
-  const parsed = ScriptFile.safeParse(data);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${['script', ...issue.path].join('.')}: ${deepest(issue)}`);
-  throw new TroupeError('SCRIPT_INVALID', `${source}: ${problems.join('; ')}`, { details: { source } });
-};
-
-/** Of a union's problems, those of the alternative that is an object say most. */
-const deepest = (issue: z.core.$ZodIssue): string => {
-  if (issue.code !== 'invalid_union') return issue.message;
-  const inner = issue.errors.at(-1)?.filter(({ path, code }) => path.length > 0 || code === 'unrecognized_keys') ?? [];
-  return inner.length === 0 ? issue.message : inner.map((one) => `${one.path.join('.')}${one.path.length > 0 ? ': ' : ''}${one.message}`).join('; ');
+  const parsed = ScriptFile.safeParse({ script: data });
+  if (parsed.success) return parsed.data.script;
+  throw new TroupeError('SCRIPT_INVALID', `${source}: ${mismatches(parsed.error, { script: data }, 'script')}`, { details: { source } });
 };
