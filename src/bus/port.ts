@@ -71,6 +71,8 @@ export type DeadLetter = {
   readonly body: string;
 };
 
+export type AppendOptions = { readonly expect?: Position; readonly makesRoom?: boolean };
+
 export interface Bus {
   /** For people: `embedded:.troupe/bus.db`, `nats://127.0.0.1:4222`. */
   readonly name: string;
@@ -79,11 +81,12 @@ export interface Bus {
   about(): Promise<Readonly<Record<string, string>>>;
 
   /**
-   * Durable when it resolves. `expect`: only if the log's last position is this (0: the log is empty).
+   * Durable when it resolves. `expect`: only if the log's last position is this (0: the log is empty). `makesRoom`: also into a log
+   * that is full; only for an entry behind which the log is cut.
    * Errors: BUS_CONFLICT (`expect` not met; details.last), BUS_ENTRY_TOO_LARGE (over `MAX_ENTRY_BYTES`), BUS_LOG_FULL
    * (retryable; the log's bound is reached), BUS_UNAVAILABLE (retryable), BUS_CLOSED.
    */
-  append(log: string, envelope: Envelope, options?: { expect?: Position }): Promise<Position>;
+  append(log: string, envelope: Envelope, options?: AppendOptions): Promise<Position>;
 
   /** The entries of the logs that match, after `from`, in order of position, as they stood when it was called. */
   read(pattern: LogPattern, from?: Position): AsyncIterable<Entry>;

@@ -27,6 +27,10 @@ const seconds = (given: string): number => {
   if (!/^\d{1,6}$/.test(given)) throw new InvalidArgumentError('expected whole seconds.');
   return Number(given);
 };
+const reason = (given: string): string => {
+  if (given.trim() === '') throw new InvalidArgumentError('expected a reason, found none.');
+  return given;
+};
 const more = (given: string, before: readonly string[] = []): string[] => [...before, given];
 const playing = (command: Command) =>
   logOptions(
@@ -135,7 +139,7 @@ const ofRun = (name: string, description: string) =>
 const byHand = (command: Command) =>
   command
     .option('--account <account>', "of the run's accounts; without it, the run's own")
-    .requiredOption('--why <reason>', 'stands in the ledger')
+    .addOption(new Option('--why <reason>', 'stands in the ledger').argParser(reason).makeOptionMandatory())
     .addOption(jsonOption());
 
 budget
@@ -259,7 +263,7 @@ program
   .command('cancel')
   .description('tell a run to end')
   .argument('<run>', 'the run')
-  .requiredOption('--why <reason>', 'stands in its failure')
+  .addOption(new Option('--why <reason>', 'stands in its failure').argParser(reason).makeOptionMandatory())
   .addOption(busOption())
   .addOption(jsonOption())
   .action(async (run: string, options) => {

@@ -38,6 +38,7 @@ import {
   TimerFired,
 } from './lifecycle.ts';
 import type { MessageType } from './message.ts';
+import { mismatches } from './mismatch.ts';
 import {
   ContractAward,
   ContractBid,
@@ -141,6 +142,5 @@ export const decode = (envelope: Pick<Envelope, 'type' | 'v' | 'data'>): DecodeR
   }
   const parsed = entry.data.safeParse(envelope.data);
   if (parsed.success) return { ok: true, message: { type: entry.type, data: parsed.data } as Decoded };
-  const reason = parsed.error.issues.map((issue) => `${issue.path.join('.') || entry.type}: ${issue.message}`).join('; ');
-  return { ok: false, code: 'MESSAGE_INVALID', reason };
+  return { ok: false, code: 'MESSAGE_INVALID', reason: mismatches(parsed.error, envelope.data, entry.type) };
 };

@@ -6,6 +6,7 @@
 import { hash as digest } from 'node:crypto';
 import { z } from 'zod';
 import { Measure, type Amounts } from './account.ts';
+import { mismatches } from './mismatch.ts';
 
 export type LineKind = 'open' | 'hold' | 'veto' | 'settle' | 'release' | 'charge' | 'ask' | 'raise' | 'freeze' | 'thaw' | 'close' | 'checkpoint';
 
@@ -98,8 +99,9 @@ export const firstBreak = (lines: readonly LedgerLine[], after = BEGINNING): { r
 /** A line of an exported ledger. Error text, or the line. */
 export const parseLine = (text: string): LedgerLine | string => {
   try {
-    const parsed = Line.safeParse(JSON.parse(text));
-    return parsed.success ? (parsed.data as LedgerLine) : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+    const line: unknown = JSON.parse(text);
+    const parsed = Line.safeParse(line);
+    return parsed.success ? (parsed.data as LedgerLine) : mismatches(parsed.error, line, 'line');
   } catch (thrown) {
     return (thrown as Error).message;
   }

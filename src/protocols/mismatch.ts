@@ -5,7 +5,17 @@ type Issue = z.core.$ZodIssue;
 
 /** `citations.0.line: expected a number, found "four"`; `whole` is what the value is called where all of it is wrong. */
 export const mismatches = ({ issues }: z.core.$ZodError, value: unknown, whole: string): string =>
-  issues.map((issue) => `${issue.path.join('.') || whole}: ${mismatch(issue, valueAt(value, issue.path))}`).join('; ');
+  issues
+    .flatMap(fitting)
+    .map((issue) => `${issue.path.join('.') || whole}: ${mismatch(issue, valueAt(value, issue.path))}`)
+    .join('; ');
+
+/** Of what may be one of several, the mistakes in the one that it was meant to be: a map with a wrong field is no wrong text. */
+const fitting = (issue: Issue): Issue[] => {
+  if (issue.code !== 'invalid_union') return [issue];
+  const meant = issue.errors.find((errors) => errors.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'));
+  return meant?.flatMap((inner) => fitting({ ...inner, path: [...issue.path, ...inner.path] })) ?? [issue];
+};
 
 const mismatch = (issue: Issue, value: unknown): string => {
   switch (issue.code) {
@@ -21,10 +31,15 @@ const mismatch = (issue: Issue, value: unknown): string => {
       return `unknown key "${issue.keys.join('", "')}"`;
     case 'custom':
       return issue.message;
+    case 'invalid_key':
+      return `${ownWords(issue.issues[0]) ?? 'expected another key'}, found ${show(issue.path.at(-1))}`;
     default:
-      return `expected another value, found ${show(value)}`;
+      return `${ownWords(issue) ?? 'expected another value'}, found ${show(value)}`;
   }
 };
+
+/** A schema that has a message of its own says in it what it expects. */
+const ownWords = (issue: Issue | undefined): string | undefined => (issue?.message.startsWith('expected ') ? issue.message : undefined);
 
 export const valueAt = (root: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>((value, key) => (value === null || typeof value !== 'object' ? undefined : (value as Record<PropertyKey, unknown>)[key]), root);

@@ -1,5 +1,5 @@
 /** A team file from the disk, checked as a whole: from here on it can be run. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
 import { TroupeError } from '../protocols/failure.ts';
 import { parseDollars } from '../protocols/money.ts';
@@ -41,6 +41,9 @@ export const loadTeam = async (path: string, { cwd, catalogue, inputs: given = {
 
 const textOf = async (path: string): Promise<string> => {
   try {
+    // Whoever opens a pipe waits for someone who writes into it.
+    const found = await stat(path);
+    if (!found.isFile()) throw new Error(`expected a file, found ${found.isDirectory() ? 'a folder' : 'a pipe or a device'}`);
     return await readFile(path, 'utf8');
   } catch (cause) {
     throw new TroupeError('TEAM_FILE_MISSING', `cannot read the team file ${path}: ${(cause as Error).message}`, { cause });

@@ -518,6 +518,18 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         expect(idsOf(await readAll(bus, 'r-1.a'))).toEqual(numbered(5));
       });
 
+      test('a log that is full takes what makes room in it, on the condition that it names', async () => {
+        const [a, b] = await two({ entriesPerLog: 3 });
+        const positions: Position[] = [];
+        for (const id of numbered(3)) positions.push(await a.append('r-1.a', envelope(id)));
+        await expect(b.append('r-1.a', envelope('late'), { expect: positions[1]!, makesRoom: true })).rejects.toMatchObject({ code: 'BUS_CONFLICT' });
+        const state = await b.append('r-1.a', envelope('state'), { expect: positions[2]!, makesRoom: true });
+        await expect(b.append('r-1.a', envelope('more'))).rejects.toMatchObject({ code: 'BUS_LOG_FULL' });
+        await b.cut('r-1.a', state);
+        await b.append('r-1.a', envelope('more'));
+        expect(idsOf(await readAll(b, 'r-1.a'))).toEqual(['state', 'more']);
+      });
+
       test('of many appends at once a log takes no more than its bound, and all that it took', async () => {
         const [a, b] = await two({ entriesPerLog: 10 });
         const outcomes = await Promise.allSettled(numbered(40).map((id, index) => (index % 2 ? a : b).append('r-1.a', envelope(id))));

@@ -466,6 +466,7 @@ describe.concurrent("entries of the account's log on the disk", { timeout: 90_00
     }).then(() => ended!);
   };
 
+  const ofLog = 'log = (SELECT number FROM log WHERE name = ?)';
   const typed = "json_extract(envelope, '$.type') = ?";
 
   test('a copy that nobody touched holds', async () => {
@@ -478,7 +479,7 @@ describe.concurrent("entries of the account's log on the disk", { timeout: 90_00
       (database, log) => {
         const { changes } = database
           .prepare(
-            `UPDATE entry SET envelope = json_set(envelope, '$.data.spentNanos', '1') WHERE position = (SELECT min(position) FROM entry WHERE log = ? AND ${typed})`,
+            `UPDATE entry SET envelope = json_set(envelope, '$.data.spentNanos', '1') WHERE position = (SELECT min(position) FROM entry WHERE ${ofLog} AND ${typed})`,
           )
           .run(log, 'budget.settle');
         expect(changes).toBe(1);
@@ -488,7 +489,7 @@ describe.concurrent("entries of the account's log on the disk", { timeout: 90_00
       'a settlement that is gone',
       (database, log) => {
         const { changes } = database
-          .prepare(`DELETE FROM entry WHERE position = (SELECT min(position) FROM entry WHERE log = ? AND ${typed})`)
+          .prepare(`DELETE FROM entry WHERE position = (SELECT min(position) FROM entry WHERE ${ofLog} AND ${typed})`)
           .run(log, 'budget.settle');
         expect(changes).toBe(1);
       },
@@ -496,7 +497,7 @@ describe.concurrent("entries of the account's log on the disk", { timeout: 90_00
     [
       'a raise that is there twice',
       (database, log) => {
-        const { position } = database.prepare(`SELECT position FROM entry WHERE log = ? AND ${typed}`).get(log, 'budget.raise') as { position: number };
+        const { position } = database.prepare(`SELECT position FROM entry WHERE ${ofLog} AND ${typed}`).get(log, 'budget.raise') as { position: number };
         database.prepare('UPDATE entry SET position = -(position + 1) WHERE position > ?').run(position);
         database.exec('UPDATE entry SET position = -position WHERE position < 0');
         database

@@ -1,4 +1,5 @@
 /** What people read when something is wrong: a sentence, a code, an exit code that scripts can use, and never a stack or a key. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test as base } from 'vitest';
@@ -154,6 +155,10 @@ describe.concurrent('what is wrong with the command', () => {
       exitCode: 3,
       says: /^troupe: --budget 0: \$0\.0000 is too little for any call: .*\(BUDGET_TOO_SMALL\)$/m,
     },
+    { what: 'money without a reason', args: ['budget', 'raise', 'r-0000000', '1', '--why', ''], says: /'--why <reason>' argument ''.*expected a reason/ },
+    { what: 'a freeze for no reason but a space', args: ['budget', 'freeze', 'r-0000000', '--why', ' '], says: /argument ' '.*expected a reason/ },
+    { what: 'an end without a reason', args: ['cancel', 'r-0000000', '--why', ''], says: /argument ''.*expected a reason/ },
+    { what: 'a team file that is a folder', args: ['validate', 'docs'], says: /\S+docs: expected a file, found a folder \(TEAM_FILE_MISSING\)/ },
     { what: 'a task of white space', args: brief('  \n\t '), says: /the task of team brief: expected text, found only white space \(TASK_INVALID\)/ },
     {
       what: 'a URL that is none',
@@ -177,6 +182,12 @@ describe.concurrent('what is wrong with the command', () => {
     const { exitCode: ended, stdout, stderr } = await troupe(args, env && { env });
     expect({ exitCode: ended, stdout }, stderr).toEqual({ exitCode, stdout: '' });
     expect(stderr).toMatch(says);
+  });
+
+  test('a team file that is a pipe is refused, and nobody waits for who writes into it', async ({ desk, troupe, expect }) => {
+    execFileSync('mkfifo', [join(desk.folder.path, 'pipe.yaml')]);
+    const { exitCode, stderr } = await troupe(['validate', 'pipe.yaml']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringMatching(/pipe\.yaml: expected a file, found a pipe or a device/) as string });
   });
 
   test('a bus whose file is damaged is said to be, and what helps', async ({ desk, troupe, expect }) => {

@@ -42,7 +42,7 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
   return {
     name: connection.name,
     about: async () => connection.read(() => ({ sqlite: (about.get() as { version: string }).version })),
-    append: (log, envelope, options) => durably(() => journal.append(log, envelope, options?.expect)),
+    append: (log, envelope, options) => durably(() => journal.append(log, envelope, options)),
     read: (pattern, from = 0) => journal.read(pattern, from),
     follow: (pattern, from, onEntry) => journal.follow(pattern, from, onEntry),
     durable: () => connection.durable(),

@@ -18,12 +18,12 @@ const POLL_MS = 50;
 /** How long a writer waits for the other processes' turns. */
 const BUSY_MS = 10_000;
 /** Of the tables. A file of another one is refused, so that no old process reads what it does not understand. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const TABLES = `
-  CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY AUTOINCREMENT, log TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+  CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY AUTOINCREMENT, log INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL);
   CREATE UNIQUE INDEX IF NOT EXISTS entry_id ON entry (log, id);
-  DROP INDEX IF EXISTS entry_log;
   CREATE TABLE IF NOT EXISTS item (seq INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, id TEXT NOT NULL, data TEXT NOT NULL, delivery INTEGER NOT NULL, holder TEXT, due INTEGER NOT NULL, finished INTEGER);
   CREATE UNIQUE INDEX IF NOT EXISTS item_id ON item (queue, id);
   CREATE INDEX IF NOT EXISTS item_due ON item (queue, due) WHERE finished IS NULL;

@@ -1,12 +1,16 @@
 /**
  * The logs of the embedded bus. A follower in the appending process is handed an entry before the commit (port.ts, `follow`),
  * as the very object that was appended; everything that comes from the file is decoded.
+ *
+ * In the file a log is a number, given in the order in which logs begin: the index of ids stays small, and what is under way
+ * now is found together at its end, so a commit writes few pages.
  */
 import type { StatementSync } from 'node:sqlite';
 import { Envelope } from '../../protocols/envelope.ts';
 import { TroupeError } from '../../protocols/failure.ts';
+import { mismatches } from '../../protocols/mismatch.ts';
 import { checkName, fixedPrefix, matcher } from '../pattern.ts';
-import { MAX_ENTRY_BYTES, type Entry, type Following, type Position } from '../port.ts';
+import { MAX_ENTRY_BYTES, type AppendOptions, type Entry, type Following, type Position } from '../port.ts';
 import type { Connection } from './connection.ts';
 
 /** Rows that are decoded before others get a turn. */
@@ -15,6 +19,8 @@ const CHUNK = 256;
 const KNOWN_LOGS_MAX = 20_000;
 
 type Row = { readonly position: number; readonly log: string; readonly at: number; readonly envelope: string };
+
+type Known = { readonly number: number; entries: number; last: Position };
 
 type Follower = {
   readonly matches: (log: string) => boolean;
@@ -28,6 +34,8 @@ type Follower = {
 export class Journal {
   readonly #connection: Connection;
   readonly #maxEntries: number;
+  readonly #number: StatementSync;
+  readonly #begin: StatementSync;
   readonly #insert: StatementSync;
   readonly #find: StatementSync;
   readonly #size: StatementSync;
@@ -36,10 +44,11 @@ export class Journal {
   readonly #positions: StatementSync;
   readonly #rows: StatementSync;
   readonly #remove: StatementSync;
+  readonly #forget: StatementSync;
   readonly #bury: StatementSync;
   readonly #followers = new Set<Follower>();
   /** Valid while no other process has written. */
-  readonly #known = new Map<string, { entries: number; last: Position }>();
+  readonly #known = new Map<string, Known>();
   /** Entries on their way to the followers. */
   #fresh: Entry[] = [];
   #handing = false;
@@ -49,41 +58,47 @@ export class Journal {
   constructor(connection: Connection, maxEntries: number) {
     this.#connection = connection;
     this.#maxEntries = maxEntries;
+    const rows = 'SELECT position, name AS log, at, envelope FROM entry JOIN log ON log.number = entry.log WHERE';
+    this.#number = connection.prepare('SELECT number FROM log WHERE name = ?');
+    this.#begin = connection.prepare('INSERT INTO log (name) VALUES (?)');
     this.#insert = connection.prepare('INSERT INTO entry (log, id, at, envelope) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
     this.#find = connection.prepare('SELECT position FROM entry WHERE log = ? AND id = ?');
     this.#size = connection.prepare('SELECT count(*) AS entries, coalesce(max(position), 0) AS last FROM entry WHERE log = ?');
     this.#last = connection.prepare('SELECT coalesce(max(position), 0) AS last FROM entry');
-    this.#after = connection.prepare(`SELECT position, log, at, envelope FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ${CHUNK}`);
+    this.#after = connection.prepare(`${rows} position > ? AND position <= ? ORDER BY position LIMIT ${CHUNK}`);
     // The plus keeps SQLite from walking the whole table in order of position for the few entries of one run.
-    this.#positions = connection.prepare('SELECT position FROM entry WHERE log >= ? AND log < ? AND position > ? AND position <= ? ORDER BY +position');
-    this.#rows = connection.prepare('SELECT position, log, at, envelope FROM entry WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position');
-    this.#remove = connection.prepare('DELETE FROM entry WHERE log = ? AND position < ?');
+    this.#positions = connection.prepare(
+      'SELECT position FROM entry WHERE log IN (SELECT number FROM log WHERE name >= ? AND name < ?) AND position > ? AND position <= ? ORDER BY +position',
+    );
+    this.#rows = connection.prepare(`${rows} position IN (SELECT value FROM json_each(?)) ORDER BY position`);
+    this.#remove = connection.prepare('DELETE FROM entry WHERE log = (SELECT number FROM log WHERE name = ?) AND position < ?');
+    this.#forget = connection.prepare('DELETE FROM log WHERE name = ? AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.log = log.number)');
     this.#bury = connection.prepare('INSERT INTO dead (at, source, reason, body, position) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING');
     this.#seen = this.#lastPosition();
     connection.onForeign(() => this.#catchUp());
   }
 
-  append(log: string, envelope: Envelope, expect: Position | undefined): Position {
+  append(log: string, envelope: Envelope, { expect, makesRoom = false }: AppendOptions = {}): Position {
     if (!this.#known.has(log)) checkName(log);
     const json = JSON.stringify(envelope);
     if (json.length * 3 > MAX_ENTRY_BYTES) checkSize(log, envelope, Buffer.byteLength(json));
     return this.#connection.write(() => {
       const known = this.#knownOf(log);
       if (expect !== undefined && known.last !== expect) {
-        const before = this.#find.get(log, envelope.id) as { position: number } | undefined;
+        const before = this.#find.get(known.number, envelope.id) as { position: number } | undefined;
         if (before) return before.position;
         throw new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${known.last}`, {
           retryable: true,
           details: { last: known.last },
         });
       }
-      const full = known.entries >= this.#maxEntries;
-      if (full && !this.#find.get(log, envelope.id)) {
+      const full = !makesRoom && known.entries >= this.#maxEntries;
+      if (full && !this.#find.get(known.number, envelope.id)) {
         throw new TroupeError('BUS_LOG_FULL', `${log} holds ${known.entries} entries, its bound: its reader is too slow or gone`, { retryable: true });
       }
       const at = this.#connection.now();
-      const { changes, lastInsertRowid } = this.#insert.run(log, envelope.id, at, json);
-      if (changes === 0) return (this.#find.get(log, envelope.id) as { position: number }).position; // B2
+      const { changes, lastInsertRowid } = this.#insert.run(known.number, envelope.id, at, json);
+      if (changes === 0) return (this.#find.get(known.number, envelope.id) as { position: number }).position; // B2
       const position = Number(lastInsertRowid);
       known.entries++;
       known.last = position;
@@ -97,6 +112,7 @@ export class Journal {
     checkName(log);
     this.#connection.write(() => {
       this.#remove.run(log, before);
+      this.#forget.run(log);
       this.#known.delete(log);
     });
   }
@@ -215,9 +231,10 @@ export class Journal {
   #decode({ position, log, at, envelope: json }: Row): Entry | undefined {
     let problem: string;
     try {
-      const parsed = Envelope.safeParse(JSON.parse(json));
+      const value: unknown = JSON.parse(json);
+      const parsed = Envelope.safeParse(value);
       if (parsed.success) return { log, position, at, envelope: parsed.data };
-      problem = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+      problem = mismatches(parsed.error, value, 'entry');
     } catch (thrown) {
       problem = thrown instanceof Error ? thrown.message : String(thrown);
     }
@@ -227,11 +244,15 @@ export class Journal {
     return undefined;
   }
 
-  #knownOf(log: string): { entries: number; last: Position } {
+  /** Within a write: a log that is new gets its number. */
+  #knownOf(log: string): Known {
     let known = this.#known.get(log);
     if (!known) {
       if (this.#known.size >= KNOWN_LOGS_MAX) this.#known.clear();
-      known = { ...(this.#size.get(log) as { entries: number; last: number }) };
+      const found = this.#number.get(log) as { number: number } | undefined;
+      known = found
+        ? { number: found.number, ...(this.#size.get(found.number) as { entries: number; last: number }) }
+        : { number: Number(this.#begin.run(log).lastInsertRowid), entries: 0, last: 0 };
       this.#known.set(log, known);
     }
     return known;

@@ -13,7 +13,7 @@ import { headers } from 'nats';
 import type { Envelope } from '../../protocols/envelope.ts';
 import { TroupeError } from '../../protocols/failure.ts';
 import { checkName } from '../pattern.ts';
-import { MAX_ENTRY_BYTES, type Position } from '../port.ts';
+import { MAX_ENTRY_BYTES, type AppendOptions, type Position } from '../port.ts';
 import { lineOf, MAX_BATCH_ENTRIES, positionOf } from './batch.ts';
 import { accepted, isConflict, pause, Refused, Unanswered, type Connection } from './connection.ts';
 import type { Shard, Shards } from './shards.ts';
@@ -30,6 +30,7 @@ type Waiting = {
   readonly line: string;
   readonly bytes: number;
   readonly expect: Position | undefined;
+  readonly makesRoom: boolean;
   readonly deadline: number;
   readonly resolve: (position: Position) => void;
   readonly reject: (thrown: unknown) => void;
@@ -74,7 +75,7 @@ export class Appender {
     this.#tail = tail;
   }
 
-  append(log: string, envelope: Envelope, expect: Position | undefined): Promise<Position> {
+  append(log: string, envelope: Envelope, { expect, makesRoom = false }: AppendOptions = {}): Promise<Position> {
     checkName(log);
     const json = JSON.stringify(envelope);
     const bytes = Buffer.byteLength(json);
@@ -90,6 +91,7 @@ export class Appender {
         line: lineOf(log, json),
         bytes: bytes + log.length + 2,
         expect,
+        makesRoom,
         deadline,
         resolve,
         reject,
@@ -155,7 +157,7 @@ export class Appender {
     const blocked = new Set<string>();
     let bytes = 0;
     for (const waiting of lane.queue) {
-      const { log, expect, envelope } = waiting;
+      const { log, expect, makesRoom, envelope } = waiting;
       if (waiting.settled) continue;
       const known = this.#shards.known.use(log);
       if (known && !known.ids) forgotten.add(log);
@@ -186,7 +188,7 @@ export class Appender {
         continue;
       }
       const count = (known?.count ?? 0) + (beside?.size ?? 0);
-      if (count >= this.#maxEntries) {
+      if (count >= this.#maxEntries && !makesRoom) {
         reject(waiting, new TroupeError('BUS_LOG_FULL', `${log} holds ${count} entries, its bound: its reader is too slow or gone`, { retryable: true }));
         continue;
       }

@@ -9,6 +9,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { Envelope } from '../../protocols/envelope.ts';
+import { mismatches } from '../../protocols/mismatch.ts';
 import type { Position } from '../port.ts';
 
 /** Fewer shards fill their batches better, more shards make reading one run cheaper. Never change it: it is how stored logs are found. */
@@ -66,10 +67,7 @@ export const decodeLine = ({ body }: Line): Decoded => {
   }
   const parsed = Envelope.safeParse(value);
   if (parsed.success) return { ok: true, envelope: parsed.data };
-  return {
-    ok: false,
-    reason: `ENTRY_INVALID: the entry is no envelope: ${parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')}`,
-  };
+  return { ok: false, reason: `ENTRY_INVALID: the entry is no envelope: ${mismatches(parsed.error, value, 'entry')}` };
 };
 
 export const textOf = (body: string | Uint8Array): string => (typeof body === 'string' ? body : `base64:${Buffer.from(body).toString('base64')}`);

@@ -104,7 +104,7 @@ export const openNatsBus = async (options: NatsBusOptions): Promise<Bus> => {
   return {
     name: servers,
     about: async () => connection.about(),
-    append: (log, envelope, { expect } = {}) => during(async () => journal.append(log, envelope, expect)),
+    append: (log, envelope, options) => during(async () => journal.append(log, envelope, options)),
     read: async function* (pattern, from = 0) {
       open();
       yield* journal.read(pattern, from);

@@ -13,7 +13,7 @@
 import type { Envelope } from '../../protocols/envelope.ts';
 import { TroupeError } from '../../protocols/failure.ts';
 import { checkName, matcher } from '../pattern.ts';
-import type { Entry, Following, LogPattern, Position } from '../port.ts';
+import type { AppendOptions, Entry, Following, LogPattern, Position } from '../port.ts';
 import { Appender } from './appender.ts';
 import { decodeLine, endOf, linesOf, positionOf, seqOf, textOf, type Line } from './batch.ts';
 import type { Connection } from './connection.ts';
@@ -47,8 +47,8 @@ export class Journal {
     this.#appender = new Appender(connection, entriesPerLog, this.#shards, this.#tail);
   }
 
-  append(log: string, envelope: Envelope, expect: Position | undefined): Promise<Position> {
-    return this.#appender.append(log, envelope, expect);
+  append(log: string, envelope: Envelope, options?: AppendOptions): Promise<Position> {
+    return this.#appender.append(log, envelope, options);
   }
 
   async head(): Promise<Position> {

@@ -2,6 +2,7 @@
  * A full text index over folders, by passages, kept up to date: before each search the files that changed since the last one
  * (by time and size) are read again.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import MiniSearch from 'minisearch';
 import { isProse } from './blocks.ts';
 import type { Excerpt } from './excerpt.ts';
@@ -24,7 +25,9 @@ export type SearchResult = {
 };
 
 const LOOKED_AT_MAX = 100;
-const PASSAGES_AT_ONCE = 100;
+const CHARS_AT_ONCE = 100_000;
+/** A line that goes on is found by its beginning: it is data, and of a longer one no more is shown anyway. */
+const LINE_CHARS_MAX = 8_000;
 const ALIKE = 0.7;
 
 /** The first `limit` passages of which none says what an earlier one said: copies of a file show up once. */
@@ -38,6 +41,8 @@ const distinct = <T extends { readonly passage: Indexed }>(ranked: readonly T[],
   }
   return kept.map(({ one }) => one);
 };
+
+const bounded = (line: string): string => (line.length > LINE_CHARS_MAX ? line.slice(0, LINE_CHARS_MAX) : line);
 
 export class SearchIndex {
   readonly #folders: readonly Folder[];
@@ -99,7 +104,7 @@ export class SearchIndex {
       if (isRefusal(thrown) || (thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw thrown;
     }
-    const passages = passagesOf(file.file, lines).map((passage): Indexed => ({
+    const passages = passagesOf(file.file, lines.map(bounded)).map((passage): Indexed => ({
       ...passage,
       id: this.#nextId++,
       file: file.file,
@@ -110,7 +115,14 @@ export class SearchIndex {
     }));
     for (const passage of passages) this.#passages.set(passage.id, passage);
     // A large file is thousands of passages: others run between some and the next.
-    await this.#index.addAllAsync(passages, { chunkSize: PASSAGES_AT_ONCE });
+    let chars = 0;
+    for (const passage of passages) {
+      if ((chars += passage.text.length) > CHARS_AT_ONCE) {
+        chars = passage.text.length;
+        await nextTurn();
+      }
+      this.#index.add(passage);
+    }
     return passages.map(({ id }) => id);
   }
 

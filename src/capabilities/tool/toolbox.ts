@@ -8,6 +8,7 @@
  */
 import { z } from 'zod';
 import { failure, failureOf, TroupeError, type Failure } from '../../protocols/failure.ts';
+import { mismatches } from '../../protocols/mismatch.ts';
 import type { ToolRecord, ToolRequest } from '../../protocols/tool.ts';
 import type { ToolSpec } from '../model/port.ts';
 import type { Tool } from './port.ts';
@@ -48,7 +49,11 @@ export const createToolbox = ({ tools, folders, allowed, now }: ToolboxOptions):
     if (!permitted.includes(tool.name))
       throw new TroupeError('TOOL_NOT_ALLOWED', `${agent} may not use ${tool.name}; it may use: ${permitted.join(', ') || 'no tool'}`);
     const input = tool.input.safeParse(call.input);
-    if (!input.success) throw new TroupeError('TOOL_BAD_INPUT', `${tool.name} does not take this input: ${inWords(input.error)}; put it right and call again`);
+    if (!input.success)
+      throw new TroupeError(
+        'TOOL_BAD_INPUT',
+        `${tool.name} does not take this input: ${mismatches(input.error, call.input, 'input')}; put it right and call again`,
+      );
     const output = await withinTime(tool, (limited) => tool.run(input.data, { folders, signal: limited }), signal);
     return { text: bounded(tool.render(output)), output };
   };
@@ -80,8 +85,6 @@ const specOf = ({ name, description, input }: Tool): ToolSpec => {
   const { $schema: _, ...parameters } = z.toJSONSchema(input, { io: 'input' });
   return { name, description, parameters };
 };
-
-const inWords = (error: z.ZodError): string => error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`).join('; ');
 
 /** Ends when the tool does, or its time does, or the caller aborts. A tool that goes on afterwards goes on unheard. */
 const withinTime = async <T>({ name, timeoutMs }: Tool, run: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> => {

@@ -12,6 +12,7 @@
  */
 import { z } from 'zod';
 import { TroupeError } from '../../../protocols/failure.ts';
+import { mismatches } from '../../../protocols/mismatch.ts';
 import type { ModelRequest } from '../../../protocols/model.ts';
 import type { Billing, ModelErrorCode } from '../port.ts';
 
@@ -94,15 +95,7 @@ export const ScriptFile = z
 
 /** A script from what stands in a file. `source` is named in the error SCRIPT_INVALID. */
 export const parseScript = (data: unknown, source: string): readonly (string | Turn)[] => {
-  const parsed = ScriptFile.safeParse(data);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${['script', ...issue.path].join('.')}: ${deepest(issue)}`);
-  throw new TroupeError('SCRIPT_INVALID', `${source}: ${problems.join('; ')}`, { details: { source } });
-};
-
-/** Of a union's problems, those of the alternative that is an object say most. */
-const deepest = (issue: z.core.$ZodIssue): string => {
-  if (issue.code !== 'invalid_union') return issue.message;
-  const inner = issue.errors.at(-1)?.filter(({ path, code }) => path.length > 0 || code === 'unrecognized_keys') ?? [];
-  return inner.length === 0 ? issue.message : inner.map((one) => `${one.path.join('.')}${one.path.length > 0 ? ': ' : ''}${one.message}`).join('; ');
+  const parsed = z.object({ script: ScriptFile }).safeParse({ script: data });
+  if (parsed.success) return parsed.data.script;
+  throw new TroupeError('SCRIPT_INVALID', `${source}: ${mismatches(parsed.error, { script: data }, 'script')}`, { details: { source } });
 };

@@ -154,10 +154,11 @@ describe('a script in a file', () => {
   });
 
   it.each([
-    [[{ txt: 'x' }], 'demo.yaml: script.0: Unrecognized key: "txt"'],
-    [[{ text: 1 }], 'demo.yaml: script.0: text: Invalid input: expected string, received number'],
-    [[], 'demo.yaml: script: Too small: expected array to have >=1 items'],
-    [[7], 'demo.yaml: script.0: expected a text, or an object with text, json, calls or error'],
+    [[{ txt: 'x' }], 'demo.yaml: script.0: unknown key "txt"'],
+    [[{ text: 1 }], 'demo.yaml: script.0.text: expected text, found 1'],
+    [[], 'demo.yaml: script: expected at least 1 entry, found an empty list'],
+    [[7], 'demo.yaml: script.0: expected a text, or an object with text, json, calls or error, found 7'],
+    [[{ calls: [{ name: '' }] }], 'demo.yaml: script.0.calls.0.name: expected text, found ""'],
   ])('refuses %j', (data, said) => {
     expect(() => parseScript(data, 'demo.yaml')).toThrow(said);
   });

@@ -166,6 +166,26 @@ describe('search_files', () => {
     expect(await search('ferry', tool)).toMatchObject({ hits: [], files: 0 });
   });
 
+  it('finds a line that goes on and on by its beginning', async () => {
+    docs.write('data.json', `{"harbour": [${'"quay", '.repeat(230_000)}"lighthouse"]}`);
+    expect((await search('harbour')).hits[0]).toMatchObject({ file: 'docs/data.json', from: 1, total: 1 });
+    expect((await search('lighthouse')).hits).toEqual([]);
+  });
+
+  it('lets others run while it reads a large file', async () => {
+    docs.write('long.txt', `${'the ferry leaves at nine, '.repeat(300)}\n\n`.repeat(240));
+    let turns = 0;
+    let done = false;
+    const turn = (): void => {
+      turns++;
+      if (!done) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const before = await search('ferry').finally(() => (done = true));
+    expect(before.hits.length).toBeGreaterThan(0);
+    expect(turns).toBeGreaterThan(15);
+  });
+
   it('shows passages as read_file shows lines', async () => {
     const tool = createSearchFiles();
     const result = await search('ticket', tool);
