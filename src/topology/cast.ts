@@ -94,19 +94,24 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
   };
 };
 
-/** Whom the agent may hand its work over to, as its model is told of them. */
+/** Whom an agent may hand its work over to, and how. */
+const handoffsOf = (agent: TeamAgent | undefined) => (agent?.kind === 'worker' || agent?.kind === 'external' ? agent.handoffs : undefined);
+
+/** The same, as its model is told of them. */
 const handingOver = ({ agents }: Team, agent: HostedAgent): Pick<AgentProfile, 'handoffs'> => {
-  if (agent.kind !== 'worker' || !agent.handoffs) return {};
-  const { to, pass } = agent.handoffs;
+  const handoffs = handoffsOf(agent);
+  if (!handoffs) return {};
+  const { to, pass } = handoffs;
   return { handoffs: { to: to.map((name) => ({ agent: name, description: describe(agents[name]!) })), pass } };
 };
 
 /** What a supervisor holds the handing over by. */
 const handoffsIn = ({ agents }: Team): SupervisorInput['handoffs'] =>
   Object.fromEntries(
-    Object.values(agents).flatMap((agent) =>
-      agent.kind === 'worker' && agent.handoffs ? [[agent.name, { to: agent.handoffs.to, max: agent.handoffs.max }]] : [],
-    ),
+    Object.values(agents).flatMap((agent) => {
+      const handoffs = handoffsOf(agent);
+      return handoffs ? [[agent.name, { to: handoffs.to, max: handoffs.max }]] : [];
+    }),
   );
 
 /**
@@ -137,10 +142,9 @@ const teamsOf = (team: Team, name: string): TeamWithin[] =>
 /** Everybody whom a topology names, and whom its work may be handed over to, once each. */
 const partsIn = ({ agents }: Pick<Team, 'agents'>, topology: Topology): readonly string[] => {
   if (topology.kind === 'peers') return topology.peers;
-  return reachedFrom([topology.supervisor, ...topology.reviewers, ...membersOf(topology)], (name) => {
-    const agent = Object.hasOwn(agents, name) ? agents[name] : undefined;
-    return agent?.kind === 'worker' ? (agent.handoffs?.to ?? []) : [];
-  });
+  return reachedFrom([topology.supervisor, ...topology.reviewers, ...membersOf(topology)], (name) =>
+    Object.hasOwn(agents, name) ? (handoffsOf(agents[name])?.to ?? []) : [],
+  );
 };
 
 type ProfileOf = (agent: HostedAgent) => AgentProfile;

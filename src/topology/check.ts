@@ -333,13 +333,7 @@ const handUpIssues = ({ topology }: TeamFile): Issue[] =>
 const externalIssues = (file: TeamFile): Issue[] =>
   Object.entries(file.agents).flatMap(([name, agent]): Issue[] => {
     if (!isExternal(agent)) return [];
-    const unused = {
-      handoffs: agent.kind === 'worker' && agent.handoffs,
-      model: agent.model !== 'default',
-      cheaper_model: agent.cheaper_model !== undefined,
-      tools: agent.tools.length > 0,
-      budget: agent.budget,
-    };
+    const unused = { model: agent.model !== 'default', cheaper_model: agent.cheaper_model !== undefined, tools: agent.tools.length > 0, budget: agent.budget };
     return Object.entries(unused)
       .filter(([, isWritten]) => isWritten)
       .map(([key]) => ({

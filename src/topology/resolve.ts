@@ -93,7 +93,8 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
   const { max_tokens: maxTokens, attempts, timeout_s: timeoutS } = agent.limits;
   const timeoutMs = timeoutS * 1_000;
   const persona = { name, role: filled(agent.role), goal: filled(agent.goal), backstory: filled(agent.backstory) };
-  if (isExternal(agent)) return { kind: 'external', as: agent.kind, ...persona, limits: { timeoutMs } };
+  const handoffs = agent.kind === 'worker' && agent.handoffs ? { handoffs: resolveHandoffs(agent.handoffs) } : {};
+  if (isExternal(agent)) return { kind: 'external', as: agent.kind, ...persona, ...handoffs, limits: { timeoutMs } };
   const shared = {
     ...persona,
     models: [...candidatesOf(file, agent.model)],
@@ -112,7 +113,7 @@ const resolveAgent = (file: TeamFile, name: string, agent: AgentFile, filled: Fi
         tools: agent.tools,
         ...outputOf(agent),
         ...(agent.strategy !== 'react' && { strategy: agent.strategy }),
-        ...(agent.handoffs && { handoffs: resolveHandoffs(agent.handoffs) }),
+        ...handoffs,
         limits: { ...limits, turns: agent.limits.turns },
       };
     case 'reviewer':

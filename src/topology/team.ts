@@ -73,6 +73,7 @@ export const TeamAgent = z.discriminatedUnion('kind', [
   Profile.pick({ name: true, role: true, goal: true, backstory: true }).extend({
     kind: z.literal('external'),
     as: z.enum(['worker', 'reviewer']),
+    handoffs: TeamHandoffs.optional(),
     /** For its process to obey. */
     limits: z.object({ timeoutMs: z.number().int().positive() }),
   }),

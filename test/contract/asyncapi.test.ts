@@ -74,7 +74,7 @@ test('a worker, a reviewer and a supervisor have what they hear and what they sa
       .all()
       .map((message) => message.name());
   expect(saidBy('worker.hears')).toEqual(['task.assign@1', 'task.cancel@1']);
-  expect(saidBy('worker.says')).toEqual(['task.completed@1', 'task.failed@1']);
+  expect(saidBy('worker.says')).toEqual(['task.completed@1', 'task.failed@1', 'task.handed_over@1']);
   expect(saidBy('reviewer.hears')).toEqual(['task.cancel@1', 'review.request@1', 'approval.decided@1']);
   expect(saidBy('reviewer.says')).toEqual(expect.arrayContaining(['review.verdict@1', 'review.failed@1']));
   expect(saidBy('supervisor.hears')).toEqual(

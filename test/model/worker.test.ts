@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { WorkerContext } from '../../src/actors/worker/machine.ts';
 import type { AgentProfile } from '../../src/protocols/agent.ts';
 import type { Address } from '../../src/protocols/ids.ts';
-import type { ModelReply, ModelRequest } from '../../src/protocols/model.ts';
+import type { ChatMessage, ModelReply, ModelRequest } from '../../src/protocols/model.ts';
+import type { PayloadOf } from '../../src/protocols/catalogue.ts';
 import type { ToolRecord } from '../../src/protocols/tool.ts';
 import { charts } from '../../src/topology/charts.ts';
 import {
@@ -43,13 +44,19 @@ const replies = {
   'two calls': reply('', ['left', 'right']),
 };
 
+const handing = {
+  ...replies,
+  'the work to billing': { ...reply('It is about money.', ['hand_over_to_billing']) },
+  'a call and the work to billing': reply('', ['left', 'hand_over_to_billing', 'hand_over_to_desk']),
+};
+
 const record: ToolRecord = { callId: 'left', tool: 'left', input: {}, ok: true, text: 'read', ms: 1, time: 1 };
 
 const contextOf = (moment: Moment): WorkerContext => moment.state.snapshot.context as WorkerContext;
 
 const { chart, untaken } = watched(charts.worker);
 
-const walkOf = (more: Partial<AgentProfile>): Walk => ({
+const walkOf = (more: Partial<AgentProfile>, task: Partial<PayloadOf<'task.assign'>> = {}): Walk => ({
   address: 'r-model.worker.reader.s1-1' as Address,
   definition: {
     chart,
@@ -68,11 +75,11 @@ const walkOf = (more: Partial<AgentProfile>): Walk => ({
     account: ACCOUNT,
   },
   messages: () => [
-    hears('task.assign', LEAD, 'task.assign', { step: 's1', attempt: 1, goal: 'why', instructions: 'look', findings: [] }),
+    hears('task.assign', LEAD, 'task.assign', { step: 's1', attempt: 1, goal: 'why', instructions: 'look', findings: [], ...task }),
     hears('task.cancel', LEAD, 'task.cancel', { reason: 'enough' }),
     raised(ACCOUNT),
   ],
-  results: ({ src }) => (src === 'model' ? replies : { 'a record': record }),
+  results: ({ src }) => (src === 'model' ? (more.handoffs ? handing : replies) : { 'a record': record }),
   counters: (moment) => {
     const { turn, attempt, repairs, saves, records } = contextOf(moment);
     return [turn, attempt, repairs, saves, records.length];
@@ -84,7 +91,14 @@ const walk = walkOf({});
 const saving = walkOf({ cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } });
 const savingPaths = pathsOf(saving);
 const strategies = (['plan_execute', 'reflect'] as const).map((strategy) => walkOf({ strategy }));
-const paths = [...pathsOf(walk), ...savingPaths, ...strategies.flatMap((one) => pathsOf(one))];
+const before: ChatMessage[] = [
+  { role: 'assistant', text: '', toolCalls: [{ id: 'old', name: 'find', input: {} }] },
+  { role: 'tool', callId: 'old', text: 'found', ok: true },
+];
+const HANDOFFS = { to: ['billing', 'desk'].map((agent) => ({ agent, description: 'a clerk' })), pass: 'all' as const };
+/** Was given the task by one agent, and may hand it over to another. */
+const handingPaths = pathsOf(walkOf({ handoffs: HANDOFFS }, { handover: { by: ['desk'], reason: 'it is for you', messages: before } }));
+const paths = [...pathsOf(walk), ...savingPaths, ...strategies.flatMap((one) => pathsOf(one)), ...handingPaths];
 
 const modelStarts = (moment: Moment) =>
   moment.taken.flatMap(({ outputs }) => outputs).filter((output) => output.kind === 'start' && output.effect.src === 'model');
@@ -105,9 +119,9 @@ describe('the worker on every path', () => {
     expect(paths.length).toBeGreaterThan(100);
   });
 
-  it('ends every task with exactly one of task.completed and task.failed, and says neither before (W1)', () => {
+  it('ends every task with exactly one of task.completed, task.failed and task.handed_over, and says none before (W1)', () => {
     everyPath(paths, (moment) => {
-      expect(countSent(moment, 'task.completed', 'task.failed')).toBe(hasEnded(moment) && asked(moment) ? 1 : 0);
+      expect(countSent(moment, 'task.completed', 'task.failed', 'task.handed_over')).toBe(hasEnded(moment) && asked(moment) ? 1 : 0);
     });
   });
 
@@ -144,7 +158,7 @@ describe('the worker on every path', () => {
       const cancelled = moment.taken.findIndex(({ entry }) => entry.message.type === 'task.cancel');
       if (cancelled < 0) return;
       expect(hasEnded(moment)).toBe(true);
-      expect(countSent(moment, 'task.completed')).toBe(0);
+      expect(countSent(moment, 'task.completed', 'task.handed_over')).toBe(0);
     });
   });
 
@@ -163,6 +177,25 @@ describe('the worker on every path', () => {
       const calls = messages.flatMap((said) => (said.role === 'assistant' ? said.toolCalls.map(({ id }) => id) : []));
       expect(messages.flatMap((said) => (said.role === 'tool' ? [said.callId] : []))).toEqual(calls);
     });
+  });
+
+  it('hands over all that was said, each call with its result, and nothing of the handing over', () => {
+    let handed = 0;
+    everyPath(handingPaths, (moment) => {
+      for (const { type, data } of sentIn(moment)) {
+        if (type !== 'task.handed_over') continue;
+        handed++;
+        const { agent, messages } = data as PayloadOf<'task.handed_over'>;
+        expect(agent).toBe('billing');
+        expect(messages.slice(0, 2)).toEqual(before);
+        const calls = messages.flatMap((said) => (said.role === 'assistant' ? said.toolCalls : []));
+        expect(messages.flatMap((said) => (said.role === 'tool' ? [said.callId] : []))).toEqual(calls.map(({ id }) => id));
+        expect(calls.filter(({ name }) => name.startsWith('hand_over'))).toEqual([]);
+        const said = contextOf(moment).messages.filter(({ role }) => role === 'assistant' || role === 'tool');
+        expect(messages).toEqual(expect.arrayContaining(said));
+      }
+    });
+    expect(handed).toBeGreaterThan(3);
   });
 
   it('ends by its time-out wherever it waits, while the money is used up once it was raised (W5)', () => {
