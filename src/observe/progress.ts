@@ -2,9 +2,11 @@
 import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import type { Revised } from '../actors/supervisor/revision.ts';
+import { describeRoute, type Routing } from '../actors/supervisor/routing.ts';
 import { parseAddress, type Address } from '../protocols/ids.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { Failure } from '../protocols/failure.ts';
+import type { Route } from '../protocols/formats.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import type { State } from '../runtime/fold.ts';
 import type { Observed } from '../runtime/host.ts';
@@ -30,7 +32,7 @@ const SILENT = new Set(['budget', 'approver']);
 export class Progress {
   readonly #shown = new Map<Address, string>();
   readonly #spent = new Map<Address, bigint>();
-  readonly #revisions = new Map<Address, number>();
+  readonly #told = new Map<Address, number>();
   #money: { readonly spent: bigint; readonly limit: bigint } | undefined;
 
   /** The agent's line, if the step changed it. */
@@ -44,20 +46,20 @@ export class Progress {
       this.#spent.set(address, (this.#spent.get(address) ?? 0n) + BigInt(message.data.bill.spentNanos));
     }
     const doing = doingOf(state);
-    const revision = this.#newRevision(address, state.snapshot.context);
-    if (doing === 'idle' || (this.#shown.get(address) === doing && revision === '')) return undefined;
+    const news = this.#newsOf(address, state.snapshot.context as Leading);
+    if (doing === 'idle' || (this.#shown.get(address) === doing && news.length === 0)) return undefined;
     this.#shown.set(address, doing);
     // The convener of peers lives where other runs have their supervisor.
     const who = agent === undefined ? instance.definition.chart.name : [agent, ...(key === undefined ? [] : [key])].join(' ');
-    return { address, who, doing: `${doing}${revision}`, spentNanos: this.#spent.get(address) ?? 0n, ended: state.snapshot.status !== 'active' };
+    return { address, who, doing: [doing, ...news].join(', '), spentNanos: this.#spent.get(address) ?? 0n, ended: state.snapshot.status !== 'active' };
   }
 
-  /** Of a supervisor whose plan has changed, what the change was: said once. */
-  #newRevision(address: Address, context: unknown): string {
-    const last = (context as { readonly revisions?: readonly Revised[] }).revisions?.at(-1);
-    if (!last || last.revision === this.#revisions.get(address)) return '';
-    this.#revisions.set(address, last.revision);
-    return described(last);
+  /** What a supervisor decided of its plan since it was last seen: each decision is said once. */
+  #newsOf(address: Address, decided: Leading): string[] {
+    const decisions = decisionsOf(decided);
+    const told = this.#told.get(address) ?? 0;
+    this.#told.set(address, decisions.length);
+    return decisions.slice(told);
   }
 
   /** `$0.0012 of $0.0500`, for the whole run. */
@@ -66,12 +68,20 @@ export class Progress {
   }
 }
 
-const described = ({ revision, reason, steps, dropped }: Revised): string => {
+/** Of a supervisor: the others decide nothing of a plan. */
+type Leading = { readonly routing?: Routing; readonly route?: Route; readonly revisions?: readonly Revised[] };
+
+const decisionsOf = ({ routing, route, revisions = [] }: Leading): string[] => [
+  ...(routing && route ? [`the task is ${describeRoute(routing, route)}`] : []),
+  ...revisions.map(describeRevision),
+];
+
+const describeRevision = ({ revision, reason, steps, dropped }: Revised): string => {
   const changes = [
     ...(steps.length > 0 ? [`to do: ${steps.map(({ id }) => id).join(', ')}`] : []),
     ...(dropped.length > 0 ? [`dropped: ${dropped.join(', ')}`] : []),
   ];
-  return `, revision ${revision} of the plan${reason === '' ? '' : ` (${reason})`}: ${changes.join('; ')}`;
+  return `revision ${revision} of the plan${reason === '' ? '' : ` (${reason})`}: ${changes.join('; ')}`;
 };
 
 const moneyOf = ({ book }: Desk) => {

@@ -161,6 +161,7 @@ export const supervisorMachine = setup({
       adoptRoute: assign(({ context }) => ({ steps: openPlan(routed(context, chosen(context.routing!, context.route!)!)) })),
       adoptCandidate: assign(({ context }) => ({ steps: openPlan(routed(context, candidate(context.routing!, context.route!)!)) })),
       failUnrouted: assign(({ context }) => ({ failure: unrouted(context, context.route!) })),
+      failDenied: assign(({ context }, said: Received<typeof ApprovalDecided>) => ({ failure: unrouted(context, context.route!, said) })),
       askForRoute: emit(({ context: { approver, askMs, routing, route, goal, team } }) => ({
         type: 'approval.request' as const,
         to: approver,
@@ -308,7 +309,7 @@ export const supervisorMachine = setup({
             on: {
               'approval.decided': [
                 { guard: { type: 'isApproved', params: ({ event }) => event }, target: 'executing', actions: 'adoptCandidate' },
-                { target: '#supervisor.stopping', actions: 'failUnrouted' },
+                { target: '#supervisor.stopping', actions: { type: 'failDenied', params: ({ event }) => event } },
               ],
             },
           },

@@ -56,17 +56,26 @@ export const candidate = ({ onUnknown, fallback }: Routing, { agent }: Route): s
 /** All of the task is one step. */
 export const routed = ({ goal }: Router, agent: string): readonly PlannedStep[] => [{ id: 'answer', agent, task: goal, needs: [], onFailure: 'fail' }];
 
-export const routeQuestion = (agent: string, { confidence, reason }: Route): string =>
-  `No agent is sure to be the right one for this task. Give it to ${agent}? (confidence ${confidence.toFixed(2)}${reason === '' ? '' : `: ${reason}`})`;
+const confidenceOf = ({ confidence, reason }: Route): string => `confidence ${confidence.toFixed(2)}${reason === '' ? '' : `: ${reason}`}`;
 
-export const unrouted = ({ routing, profile }: Router, { agent, confidence, reason }: Route): Failure => {
+/** A choice as people are told of it. */
+export const describeRoute = ({ confidenceFrom }: Routing, route: Route): string => {
+  const { agent, confidence, reason } = route;
+  if (agent === null) return `for nobody of the routes${reason === '' ? '' : ` (${reason})`}`;
+  return `${confidence < confidenceFrom ? 'for nobody surely, best for' : 'for'} ${agent} (${confidenceOf(route)})`;
+};
+
+export const routeQuestion = (agent: string, route: Route): string =>
+  `No agent is sure to be the right one for this task. Give it to ${agent}? (${confidenceOf(route)})`;
+
+/** `denied`: what a person, or the default, said of the candidate. */
+export const unrouted = ({ routing, profile }: Router, route: Route, denied?: { readonly by: string; readonly note: string }): Failure => {
   const { confidenceFrom, routes } = routing!;
-  const best = agent === null ? 'it is for none of' : `${agent} fits with a confidence of ${confidence.toFixed(2)}, below ${confidenceFrom}, of`;
-  return failure(
-    'ROUTE_UNKNOWN',
-    `${profile.name} found nobody for the task: ${best} ${routes.map((route) => route.agent).join(', ')}${reason === '' ? '' : ` (${reason})`}`,
-    {
-      details: { agent, confidence },
-    },
-  );
+  const { agent, confidence, reason } = route;
+  const best =
+    agent === null
+      ? `it is for none of ${routes.map((one) => one.agent).join(', ')}${reason === '' ? '' : ` (${reason})`}`
+      : `it is best for ${agent}, but below confidence_from ${confidenceFrom} (${confidenceOf(route)})`;
+  const answer = denied ? `; asked whether ${candidate(routing!, route)} is to do it, ${denied.by} said no${denied.note === '' ? '' : `: ${denied.note}`}` : '';
+  return failure('ROUTE_UNKNOWN', `${profile.name} found nobody for the task: ${best}${answer}`, { details: { agent, confidence } });
 };

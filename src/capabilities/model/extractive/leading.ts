@@ -1,5 +1,5 @@
 /** Leading others: whom a question is for, and what is still to be done of a plan of which something has ended. */
-import type { PlannedStep, Revision, Route } from '../../../protocols/formats.ts';
+import type { Revision, Route } from '../../../protocols/formats.ts';
 import { contentTerms } from '../../tool/words.ts';
 import { NOT_FOUND, overlap } from './answer.ts';
 import type { Brief } from './sections.ts';
@@ -19,19 +19,26 @@ export const routeOf = ({ question, agents }: Brief): Route => {
   return { agent: best.name, confidence: round(lead), reason: `the question speaks of ${best.met.join(', ')}` };
 };
 
+const AGAIN = '-again';
+const retryOf = (id: string): string => `${id.slice(0, 40)}${AGAIN}`;
+
 /** What was not found is given to another agent, once; whatever waits for it waits for that instead. */
-export const revisionOf = ({ agents, plan, findings }: Brief): Revision => {
+export const revisionOf = ({ agents, plan, findings, maxSteps }: Brief): Revision => {
+  const isMissing = ({ id, status }: Brief['plan'][number]): boolean =>
+    status === 'failed' || findings.some(({ step, text }) => step === id && text.startsWith(NOT_FOUND));
+  const isTriedAgain = (id: string): boolean => id.endsWith(AGAIN) || plan.some((step) => step.id === retryOf(id));
+  const again = plan
+    .filter((step) => isMissing(step) && !isTriedAgain(step.id))
+    .flatMap(({ id, agent, task }) => {
+      const other = agents.find(({ name }) => name !== agent);
+      return other ? [{ of: id, step: { id: retryOf(id), agent: other.name, task, needs: [] } }] : [];
+    })
+    .slice(0, Math.max(0, maxSteps - plan.length));
+  const insteadOf = (need: string): string => again.find(({ of }) => of === need)?.step.id ?? need;
   const toDo = plan.filter(({ status }) => status === 'to do');
-  const missing = plan.filter(({ id, status }) => status === 'failed' || findings.some(({ step, text }) => step === id && text.startsWith(NOT_FOUND)));
-  const again = missing.flatMap(({ id, agent, task }): PlannedStep[] => {
-    const retry = `${id.slice(0, 40)}-again`;
-    const other = agents.find(({ name }) => name !== agent);
-    return !other || id.endsWith('-again') || plan.some((step) => step.id === retry) ? [] : [{ id: retry, agent: other.name, task, needs: [] }];
-  });
-  const insteadOf = (need: string): string => again.find(({ id }) => id === `${need.slice(0, 40)}-again`)?.id ?? need;
   return {
-    steps: [...again, ...toDo.map(({ id, agent, task, needs }) => ({ id, agent, task, needs: needs.map(insteadOf) }))],
+    steps: [...again.map(({ step }) => step), ...toDo.map(({ id, agent, task, needs }) => ({ id, agent, task, needs: needs.map(insteadOf) }))],
     cancel: [],
-    reason: again.length === 0 ? 'what was found changes nothing' : `nothing came of ${missing.map(({ id }) => id).join(', ')}`,
+    reason: again.length === 0 ? 'what was found changes nothing' : `nothing came of ${again.map(({ of }) => of).join(', ')}`,
   };
 };

@@ -96,10 +96,11 @@ const sectionsOf = (texts: readonly string[]): { title: Title; body: string }[] 
 const agentsOf = (body: string): Brief['agents'] =>
   [...body.matchAll(/^- ([A-Za-z][\w-]*):? *(.*)$/gm)].map(([, name, description]) => ({ name: name!, description: description! }));
 
-const PLAN_LINE = /^- ([\w-]+) \(([\w-]+), ([a-z ]+)(?:, needs ([\w, -]+))?\): (.*)$/gm;
+/** A task may have lines of its own. */
+const PLANNED = /^- ([\w-]+) \(([\w-]+), ([a-z ]+)(?:, needs ([\w, -]+))?\): (.*(?:\n(?!- [\w-]+ \().*)*)/gm;
 
 const planIn = (body: string): Brief['plan'] =>
-  [...body.matchAll(PLAN_LINE)].map(([, id, agent, status, needs, task]) => ({
+  [...body.matchAll(PLANNED)].map(([, id, agent, status, needs, task]) => ({
     id: id!,
     agent: agent!,
     status: status!,

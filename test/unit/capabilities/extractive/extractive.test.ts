@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findingLines } from '../../../../src/actors/conversation.ts';
 import { request } from '../../../../src/actors/conversation.ts';
 import * as supervisor from '../../../../src/actors/supervisor/policy.ts';
-import { draftProblems } from '../../../../src/actors/supervisor/plan.ts';
+import { draftProblems, fromDraft, openPlan } from '../../../../src/actors/supervisor/plan.ts';
+import { readRevision, revise, revisionPrompt, revisionRequest } from '../../../../src/actors/supervisor/revision.ts';
+import { readRoute, routePrompt, routeRequest } from '../../../../src/actors/supervisor/routing.ts';
 import { EXTRACTIVE_MODEL } from '../../../../src/capabilities/model/extractive/adapter.ts';
 import type { Toolbox } from '../../../../src/capabilities/tool/toolbox.ts';
 import { parseFormat, type Report } from '../../../../src/protocols/formats.ts';
@@ -255,6 +257,80 @@ describe('planning', () => {
 
   it('plans one step for one question and one agent', async () => {
     expect(await plan('Who built the ferry?', [reader])).toMatchObject([{ agent: 'reader', needs: [] }]);
+  });
+});
+
+describe('routing', () => {
+  const routing = {
+    routes: [
+      { agent: 'clerk', when: 'questions about tickets, prices and refunds' },
+      { agent: 'mate', when: 'questions about dogs, bicycles and boarding' },
+    ],
+    confidenceFrom: 0.6,
+    onUnknown: 'fail' as const,
+  };
+  const route = async (goal: string) => {
+    const router = { profile: { ...profile([]), name: 'desk' }, goal, routing };
+    const reply = await say(routeRequest({ ...router, messages: routePrompt(router) }));
+    const parsed = readRoute(router, reply);
+    if (!parsed.ok) throw new Error(parsed.problem);
+    return parsed.value;
+  };
+
+  it('names the agent whose route has the words of the question, and those words', async () => {
+    expect(await route('What are the prices of tickets?')).toEqual({ agent: 'clerk', confidence: 1, reason: 'the question speaks of ticket, price' });
+  });
+
+  it('is less sure of one the more the question has of another', async () => {
+    const { agent, confidence } = await route('What are the prices of tickets for dogs?');
+    expect([agent, confidence]).toEqual(['clerk', 0.67]);
+  });
+
+  it('names nobody where no word fits', async () => {
+    expect(await route('Good morning!')).toMatchObject({ agent: null, confidence: 1 });
+  });
+});
+
+describe('revising a plan', () => {
+  const planner = {
+    profile: { ...profile([]), name: 'lead' },
+    goal: 'Who built the ferry, and what does it cost?',
+    agents: ['reader', 'clerk'].map((name) => ({ name, description: 'finds things' })),
+    maxSteps: 4,
+    replans: 1,
+    revisions: [],
+    considered: 0,
+  };
+  const written = fromDraft({
+    steps: [
+      { id: 'find', agent: 'reader', task: 'Who built the ferry?\nSay the year too.', needs: [] },
+      { id: 'compare', agent: 'reader', task: 'Compare it.\nBriefly.', needs: ['find'] },
+    ],
+  });
+  const revisionAfter = async (text: string, maxSteps = planner.maxSteps) => {
+    const steps = openPlan(written).map((step) => (step.id === 'find' ? { ...step, status: 'completed' as const, attempt: 1, text } : step));
+    const team = { ...planner, steps, maxSteps };
+    const messages = revisionPrompt(team, [{ step: 'find', agent: 'reader', text, citations: [] }]);
+    const parsed = readRevision(team, await say(revisionRequest({ ...team, messages })));
+    if (!parsed.ok) throw new Error(parsed.problem);
+    return { ...parsed.value, revised: revise(team, parsed.value).revised };
+  };
+
+  it('leaves the plan as it is when something was found', async () => {
+    expect(await revisionAfter('Henrik Dahl built it in 1987.')).toMatchObject({ reason: 'what was found changes nothing', revised: undefined });
+  });
+
+  it('gives what was not found to another agent, for which the rest then waits', async () => {
+    const { steps, reason } = await revisionAfter('Not found in the documents: Who built the ferry?');
+    expect(steps).toEqual([
+      { id: 'find-again', agent: 'clerk', task: 'Who built the ferry?\nSay the year too.', needs: [] },
+      { id: 'compare', agent: 'reader', task: 'Compare it.\nBriefly.', needs: ['find-again'] },
+    ]);
+    expect(reason).toBe('nothing came of find');
+  });
+
+  it('adds no step beyond those that a plan may have', async () => {
+    expect(await revisionAfter('Not found in the documents: Who built the ferry?', 2)).toMatchObject({ revised: undefined });
   });
 });
 
