@@ -25,7 +25,8 @@ const issuesOf = (issue: z.core.$ZodIssue, root: unknown): Issue[] => {
     case 'invalid_key':
       return [{ code: 'NAME_INVALID', path, onKey: true, message: `${issue.issues[0]?.message ?? issue.message}, found ${show(path.at(-1))}` }];
     case 'invalid_union':
-      return 'discriminator' in issue && issue.discriminator !== undefined ? discriminated(issue, path, root) : [valueIssue(path, issue.message, value)];
+      if ('discriminator' in issue && issue.discriminator !== undefined) return discriminated(issue, path, root);
+      return withinMeant(issue, root) ?? [valueIssue(path, issue.message, value)];
     case 'invalid_type':
       if (value === undefined) return [missing(path, typeWords(issue.expected))];
       return [{ ...valueIssue(path, `expected ${typeWords(issue.expected)}`, value), code: 'VALUE_TYPE' }];
@@ -43,6 +44,13 @@ const issuesOf = (issue: z.core.$ZodIssue, root: unknown): Issue[] => {
     default:
       return [valueIssue(path, issue.message, value)];
   }
+};
+
+/** What is wrong inside of a map or a list, where no other of the shapes is one. */
+const withinMeant = ({ errors, path }: z.core.$ZodIssueInvalidUnion, root: unknown): Issue[] | undefined => {
+  const meant = errors.filter((issues) => issues.every((issue) => issue.path.length > 0 || issue.code === 'unrecognized_keys'));
+  if (meant.length !== 1) return undefined;
+  return meant[0]!.flatMap((issue) => issuesOf({ ...issue, path: [...path, ...issue.path] }, root));
 };
 
 /** Of several shapes it cannot be told which is meant: the key that tells is missing, or names none of them. */
@@ -101,7 +109,7 @@ const inside = (schema: z.core.$ZodType, value: unknown, key: string | number): 
 const objects = (schema: z.core.$ZodType, value: unknown): z.ZodObject[] => {
   const bare = unwrap(schema);
   if (bare instanceof z.ZodObject) return [bare];
-  if (!(bare instanceof z.ZodDiscriminatedUnion)) return [];
+  if (!(bare instanceof z.ZodDiscriminatedUnion)) return bare instanceof z.ZodUnion ? bare.options.flatMap((option) => objects(option, value)) : [];
   const options = bare.options as z.ZodObject[];
   const { discriminator } = bare.def;
   const said = options.filter(({ shape }) => shape[discriminator]!.safeParse(valueAt(value, [discriminator])).success);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { handoffProblem } from '../../../src/actors/supervisor/handoffs.ts';
 import { change, find, openPlan, type Plan, type Step } from '../../../src/actors/supervisor/plan.ts';
+import { recall, reviewed, taskCompleted, taskFailed, taskHandedOver, type Team } from '../../../src/actors/supervisor/policy.ts';
 import { settle } from '../../../src/actors/supervisor/settle.ts';
 import { outcomesOf } from '../../../src/actors/supervisor/outcome.ts';
 import { HANDED_TOKENS_MAX, handoffCalls, handoverIn, passedOn } from '../../../src/actors/worker/handoff.ts';
@@ -8,6 +9,8 @@ import { nextRequest, opening } from '../../../src/actors/worker/policy.ts';
 import { tokensIn } from '../../../src/actors/window.ts';
 import type { AgentProfile, Pass } from '../../../src/protocols/agent.ts';
 import { Name } from '../../../src/protocols/ids.ts';
+import { failure } from '../../../src/protocols/failure.ts';
+import type { Address, RunId } from '../../../src/protocols/ids.ts';
 import type { ChatMessage, ModelReply } from '../../../src/protocols/model.ts';
 import type { Handover } from '../../../src/protocols/task.ts';
 
@@ -178,5 +181,73 @@ describe('a step that is handed over', () => {
     const handover = { by: ['desk'], reason: '', messages: [said('So.')] };
     const ended = change(change(plan, 'again', { agent: 'billing', handover, status: 'completed' }), 'judge', { status: 'completed' });
     expect(find(settle(ended, {}), 'again')).toMatchObject({ status: 'pending', agent: 'desk', handover: undefined });
+  });
+});
+
+describe('a supervisor whose step is handed over', () => {
+  const team: Team = {
+    goal: 'why?',
+    endsAt: 9_000,
+    now: 1_000,
+    run: 'r-plan' as RunId,
+    profile: profileWith(),
+    agents: [],
+    teams: [],
+    maxDepth: 4,
+    reviewers: ['checker'],
+    merge: 'all',
+    handoffs: { desk: { to: ['billing'], max: 1 } },
+    plan: undefined,
+    inputs: {},
+    maxSteps: 3,
+    concurrency: 1,
+    reviewRounds: 1,
+    onRejected: 'take_over',
+    deadlineMs: 1,
+    askMs: 5_000,
+    account: 'r-plan.budget' as Address,
+    approver: 'r-plan.approver' as Address,
+    answersPartly: false,
+  };
+  const running = change(openPlan([{ id: 'a', agent: 'desk', task: 'look', needs: [], onFailure: 'fail', retry: { attempts: 2, backoffMs: 0 } }]), 'a', {
+    status: 'running',
+    attempt: 1,
+  });
+  const along = { reason: 'a refund', messages: [said('So far.')] };
+  const handOver = { step: 'a', attempt: 1, agent: 'billing', ...along, turns: 1 };
+  const { plan: handed, outbox } = taskHandedOver(team, running, handOver);
+  const done = { step: 'a', attempt: 2, text: 'It is so.', citations: [], turns: 1 };
+  const handover = { by: ['desk'], ...along };
+
+  it('assigns it to the next agent with the conversation, as an attempt of its own', () => {
+    expect(outbox).toMatchObject([{ type: 'task.assign', to: 'r-plan.worker.billing.a-2', step: 'a', attempt: 2, instructions: 'look', handover }]);
+    expect(recall(team, handed, 'enough')).toEqual([{ type: 'task.cancel', to: 'r-plan.worker.billing.a-2', reason: 'enough' }]);
+  });
+
+  it('passes over what the first agent says afterwards', () => {
+    expect(taskHandedOver(team, handed, handOver)).toEqual({ plan: handed, outbox: [] });
+    expect(taskCompleted(team, handed, { ...done, attempt: 1 })).toEqual({ plan: handed, outbox: [] });
+  });
+
+  it('has what failed tried again by whoever has it, with the conversation', () => {
+    const { outbox: again } = taskFailed(team, handed, { step: 'a', attempt: 2, failure: failure('TASK_TIMEOUT', 'too slow') });
+    expect(again).toMatchObject([{ type: 'task.assign', to: 'r-plan.worker.billing.a-3', handover }]);
+  });
+
+  it('has a revision made by whoever answered, and the conversation go no further than that', () => {
+    const from = 'r-plan.reviewer.checker.a-2' as Address;
+    const verdict = { from, step: 'a', attempt: 2, verdict: 'revise' as const, reasons: ['cite it'], confidence: 1 };
+    const { plan, outbox: revision } = reviewed(team, taskCompleted(team, handed, done).plan, verdict);
+    expect(revision).toMatchObject([{ to: 'r-plan.worker.billing.a-3', handover, feedback: { previous: 'It is so.', reasons: ['cite it'] } }]);
+    const { outbox: taken } = reviewed(team, taskCompleted(team, plan, { ...done, attempt: 3 }).plan, { ...verdict, attempt: 3 });
+    expect(taken).toMatchObject([{ to: 'r-plan.worker.desk.a-4', feedback: { previous: 'It is so.' } }]);
+    expect(taken[0]).not.toHaveProperty('handover');
+  });
+
+  it('does not try again what was handed over too often', () => {
+    const rules = { ...team, handoffs: { ...team.handoffs, billing: { to: ['desk'], max: 1 } } };
+    const { plan, outbox: nothing } = taskHandedOver(rules, handed, { ...handOver, attempt: 2, agent: 'desk' });
+    expect(nothing).toEqual([]);
+    expect(plan[0]).toMatchObject({ status: 'failed', failure: { code: 'STEP_HANDOFFS_MAX' } });
   });
 });
