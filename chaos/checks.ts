@@ -69,7 +69,7 @@ const resultTimes = (logs: Evidence['logs']): ReadonlyMap<string, number> => {
  * Nobody can take a call back between the last look at a lease and the write to the socket: a process that is stopped just then
  * sends it when it wakes. Of a thousand calls one may be such a call.
  */
-export const repeatedCalls = ({ logs, calls }: Evidence): string[] => {
+export const repeatedCalls = ({ logs, calls }: Pick<Evidence, 'logs' | 'calls'>): string[] => {
   const times = resultTimes(logs);
   const seen = new Set<string>();
   let stopped = Math.floor(calls.length / 1_000);
@@ -98,32 +98,34 @@ const billOf = (calls: readonly Call[], of: (run: string) => boolean): bigint =>
 
 export type Money = { readonly problems: readonly string[]; readonly billed: bigint; readonly booked: bigint; readonly lines: number };
 
-/** At every line of every ledger what is spent and held is within the limit; at the end nothing is held, and no bill is above its ledger. */
-export const auditMoney = async ({ bus, runs, calls }: Evidence): Promise<Money> => {
+/** At every line of its ledger what is spent and held is within the limit, and the bill is not above what is spent and held at its end. */
+export const auditAccount = async (bus: Bus, name: string, limitNanos: bigint, bill: bigint): Promise<Omit<Money, 'billed'>> => {
   const problems: string[] = [];
-  let booked = 0n;
-  let count = 0;
-  const own = runs.filter(({ question }) => question.kind !== 'shared');
+  const { desk, lines } = await booksOf(bus, name);
+  const broken = firstBreak(lines);
+  if (broken) problems.push(`the ledger of ${name}: ${broken.why}`);
+  const { broken: untrue } = await verifyLedger(bus, name);
+  if (untrue) problems.push(`the ledger of ${name}: ${untrue.why}`);
+  let limit = limitNanos;
+  for (const { kind, amounts, spentNanos, heldNanos, seq } of lines) {
+    if (kind === 'raise') limit += BigInt(amounts['money'] ?? '0');
+    const over = BigInt(spentNanos) + BigInt(heldNanos) - limit;
+    if (over > 0n) problems.push(`${name} overshot its limit by ${over} nano-dollars at line ${seq}`);
+  }
+  const { spent, held } = desk.book.tree[name]!;
+  const booked = spent.money + held.money;
+  if (booked < bill) problems.push(`the ledger of ${name} has ${booked}, the provider bills ${bill}`);
+  return { problems, booked, lines: lines.length };
+};
+
+/** Of every account; at the end nothing is held. */
+export const auditMoney = async ({ bus, runs, calls }: Evidence): Promise<Money> => {
   const shared = new Set<string>(runs.flatMap(({ run, question }) => (question.kind === 'shared' ? [run] : [])));
+  const own = runs.filter(({ run }) => !shared.has(run));
+  const audits: Omit<Money, 'billed'>[] = [];
   const audit = async (name: string, limitNanos: bigint, bill: bigint): Promise<void> => {
-    const { desk, lines } = await booksOf(bus, name);
-    count += lines.length;
-    const broken = firstBreak(lines);
-    if (broken) problems.push(`the ledger of ${name}: ${broken.why}`);
-    const { broken: untrue } = await verifyLedger(bus, name);
-    if (untrue) problems.push(`the ledger of ${name}: ${untrue.why}`);
-    let limit = limitNanos;
-    for (const { kind, amounts, spentNanos, heldNanos, seq } of lines) {
-      if (kind === 'raise') limit += BigInt(amounts['money'] ?? '0');
-      const over = BigInt(spentNanos) + BigInt(heldNanos) - limit;
-      if (over > 0n) problems.push(`${name} overshot its limit by ${over} nano-dollars at line ${seq}`);
-    }
-    const tree = desk.book.tree;
-    for (const { id, held } of Object.values(tree))
-      if (Object.values(held).some((amount) => amount !== 0n)) problems.push(`${id} still holds ${held.money} nano-dollars`);
-    const spent = tree[name]!.spent.money;
-    booked += spent;
-    if (spent < bill) problems.push(`the ledger of ${name} has ${spent}, the provider bills ${bill}`);
+    const found = await auditAccount(bus, name, limitNanos, bill);
+    audits.push({ ...found, problems: [...found.problems, ...(await heldIn(bus, name))] });
   };
   for (const { run, limitNanos } of own)
     await audit(
@@ -136,8 +138,18 @@ export const auditMoney = async ({ bus, runs, calls }: Evidence): Promise<Money>
     ACCOUNT_NANOS,
     billOf(calls, (of) => shared.has(of)),
   );
-  return { problems, billed: billOf(calls, () => true), booked, lines: count };
+  return {
+    problems: audits.flatMap(({ problems }) => problems),
+    billed: billOf(calls, () => true),
+    booked: audits.reduce((sum, { booked }) => sum + booked, 0n),
+    lines: audits.reduce((sum, { lines }) => sum + lines, 0),
+  };
 };
+
+const heldIn = async (bus: Bus, name: string): Promise<string[]> =>
+  Object.values((await booksOf(bus, name)).desk.book.tree).flatMap(({ id, held }) =>
+    Object.values(held).some((amount) => amount !== 0n) ? [`${id} still holds ${held.money} nano-dollars`] : [],
+  );
 
 /** What ended runs leave behind in the store. */
 export const leftovers = async (bus: Bus): Promise<string[]> => {

@@ -1,7 +1,7 @@
 /** The provider of a chaos run: slow, moody by the seed, and with a book of its own of what it was asked, when, and what that costs. */
 import { createHash } from 'node:crypto';
 import { setTimeout as timer } from 'node:timers/promises';
-import { startModelServer, type Behaviour, type ChatRequest, type ModelServer } from '../test/support/model-server.ts';
+import { startModelServer, type Behaviour, type ChatRequest, type LoggedRequest, type ModelServer } from '../test/support/model-server.ts';
 import { PRICE } from '../test/support/research-desk.ts';
 import { seeded } from '../test/support/simulation.ts';
 import { answerOf } from './teams.ts';
@@ -37,14 +37,12 @@ const moodOf = (random: () => number): Behaviour | undefined => {
 const nameOf = (mood: Behaviour): string => (typeof mood === 'object' && 'fault' in mood ? ('status' in mood ? String(mood.status) : mood.fault) : 'answer');
 
 export const startModels = async (seed: number): Promise<Models> => {
-  const arrivedAt: number[] = [];
   const asked = new Map<number, number>();
   const moods = new Map<string, number>();
   let moody = false;
   const server: ModelServer = await startModelServer({
     price: PRICE,
-    answer: async (request, index) => {
-      arrivedAt[index] = Date.now();
+    answer: async (request) => {
       const hash = hashOf(request);
       const nth = (asked.get(hash) ?? 0) + 1;
       asked.set(hash, nth);
@@ -60,11 +58,14 @@ export const startModels = async (seed: number): Promise<Models> => {
     url: server.url,
     moods,
     setMoody: (now) => void (moody = now),
-    calls: () => server.requests.map(({ attempt, index, billed }) => ({ grant: attempt ?? '', arrivedAt: arrivedAt[index]!, nanos: costOf(billed) })),
+    calls: () => callsOf(server.requests),
     idle: () => server.idle(),
     stop: () => server.stop(),
   };
 };
+
+export const callsOf = (requests: readonly LoggedRequest[]): readonly Call[] =>
+  requests.map(({ attempt, arrivedAt, billed }) => ({ grant: attempt ?? '', arrivedAt, nanos: costOf(billed) }));
 
 /** Rounded down: a ledger that rounds up is never below. */
 const costOf = ({ inputTokens, outputTokens }: { readonly inputTokens: number; readonly outputTokens: number }): bigint =>

@@ -9,14 +9,16 @@ export type Link = 'here' | 'away' | 'deaf' | 'slow';
 export class FaultyStore {
   readonly bus: Bus;
   link: Link = 'here';
+  /** How often something was asked in vain. */
+  failures = 0;
   /** Answers that are held back. */
   readonly #held: (() => void)[] = [];
 
   constructor(below: Bus = openEmbeddedBus({ path: ':memory:' })) {
     const through = async <T>(act: () => Promise<T>): Promise<T> => {
-      if (this.link === 'away') throw lost();
+      if (this.link === 'away') throw this.#lost();
       const done = await act();
-      if (this.link === 'deaf') throw lost();
+      if (this.link === 'deaf') throw this.#lost();
       if (this.link === 'slow') await new Promise<void>((resolve) => this.#held.push(resolve));
       return done;
     };
@@ -38,6 +40,9 @@ export class FaultyStore {
     this.link = 'here';
     for (const go of this.#held.splice(0)) go();
   }
-}
 
-const lost = (): TroupeError => new TroupeError('BUS_UNAVAILABLE', 'no connection', { retryable: true });
+  #lost(): TroupeError {
+    this.failures++;
+    return new TroupeError('BUS_UNAVAILABLE', 'no connection', { retryable: true });
+  }
+}

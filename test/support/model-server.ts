@@ -85,6 +85,8 @@ export type ModelServerOptions = {
 /** A request as it arrived, and what became of it. */
 export type LoggedRequest = {
   readonly index: number;
+  /** Milliseconds since 1970. */
+  readonly arrivedAt: number;
   /** `x-client-request-id`. */
   readonly attempt: string | undefined;
   readonly headers: IncomingHttpHeaders;
@@ -156,6 +158,7 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
       const body = JSON.parse(raw.toString()) as ChatRequest;
       mine = {
         index: requests.length,
+        arrivedAt: Date.now(),
         attempt: incoming.headers['x-client-request-id'] as string | undefined,
         headers: incoming.headers,
         hash: createHash('sha256').update(raw).digest('hex'),
