@@ -1,10 +1,7 @@
 /** Teams inside a team, from their file to their answer: who speaks with whom, what it costs whom, and what a bound that is reached comes to. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseAddress } from '../../src/protocols/ids.ts';
-import { play, type Said } from '../support/example.ts';
+import { play, teamFile, type Said } from '../support/example.ts';
 
 /** `supervisor.research.study-1` and so on, without the run. */
 const place = (at: Said['to']): string => at.slice(parseAddress(at).run.length + 1);
@@ -16,14 +13,6 @@ const payers = (said: readonly Said[]): Record<string, string[]> => {
   return Object.fromEntries(
     [...Map.groupBy(paid, ({ payer }) => payer)].map(([payer, all]) => [payer, [...new Set(all.map(({ from }) => parseAddress(from).role))].toSorted()]),
   );
-};
-
-const fileOf = (text: string): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-teams-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'team.yaml');
-  writeFileSync(path, text);
-  return path;
 };
 
 test('a step that is a team is done by its own supervisor and workers, who answer to it alone', async () => {
@@ -85,7 +74,7 @@ budget: { limit: 0.05 }
 ${more}`;
 
 test('work that nobody accepts is handed up through every team to the one that has another rule', async () => {
-  const { result, said } = await play(fileOf(nested('take_over')));
+  const { result, said } = await play(teamFile(nested('take_over')));
   expect(result).toMatchObject({ status: 'completed', answer: 'I say it myself.' });
   expect(talk(said, 'task.failed')).toEqual(['supervisor.inner.all-1-middle-1 > supervisor.outer.all-1', 'supervisor.outer.all-1 > supervisor']);
   expect(talk(said, 'task.assign').at(-1)).toBe('supervisor > worker.lead.all-2');
@@ -93,15 +82,15 @@ test('work that nobody accepts is handed up through every team to the one that h
 });
 
 test('where the rule is to take the work with a note, the work itself has come all the way up', async () => {
-  const { result } = await play(fileOf(nested('accept_with_note')));
+  const { result } = await play(teamFile(nested('accept_with_note')));
   expect(result.answer).toMatch(/^He said it\.\n\(The review still objects: .*not so/);
 });
 
 test('teams that work for each other, and teams that are too deep, are mistakes with their place', async () => {
   const cycle = nested('fail').replace('agent: reader, task: Say it here.', 'agent: outer, task: Say it here.');
-  await expect(play(fileOf(cycle))).rejects.toThrow('these teams work for each other: outer -> inner -> outer');
-  await expect(play(fileOf(nested('fail', 'limits: { depth: 2 }\n')))).rejects.toThrow(
+  await expect(play(teamFile(cycle))).rejects.toThrow('these teams work for each other: outer -> inner -> outer');
+  await expect(play(teamFile(nested('fail', 'limits: { depth: 2 }\n')))).rejects.toThrow(
     'the team -> outer -> inner is 3 teams inside each other; at most 2 are allowed; raise limits.depth',
   );
-  await expect(play(fileOf(nested('hand_up')))).rejects.toThrow('nobody is above this supervisor to hand work up to');
+  await expect(play(teamFile(nested('hand_up')))).rejects.toThrow('nobody is above this supervisor to hand work up to');
 });

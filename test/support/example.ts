@@ -1,4 +1,8 @@
 /** A team file run as a program would run it: in this process, on a bus in memory, with the models and tools that need no network. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { openBus } from '../../src/bus/open.ts';
 import { decode, type Decoded } from '../../src/protocols/catalogue.ts';
 import type { Address } from '../../src/protocols/ids.ts';
@@ -35,4 +39,13 @@ export const play = async (path: string, task?: string): Promise<Played> => {
     await troupe.close();
     await bus.close();
   }
+};
+
+/** A file with this text, for as long as the test runs. */
+export const teamFile = (text: string): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'troupe-team-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'team.yaml');
+  writeFileSync(path, text);
+  return path;
 };

@@ -39,12 +39,13 @@ const isOpen = ({ status, attempt }: Step): boolean => status === 'pending' && a
 
 const endedIn = (plan: Plan): Step[] => plan.filter(hasEnded);
 
-/** Something has ended since, a revision is left, and there is something to revise: a step that has not begun, or one that failed. */
+/** Something has ended since, a revision is left, and there is something to revise: a step that has not ended, or one that failed. */
 export const mayRevise = ({ replans = 0, revisions, steps, considered }: Planner): boolean => {
   if (revisions.length >= replans) return false;
   const ended = endedIn(steps);
-  if (ended.some((step) => step.status === 'failed' && isFatal(step))) return false;
-  return ended.length > considered && (steps.some(isOpen) || ended.some(({ status }) => status === 'failed'));
+  const failed = ended.filter(({ status }) => status === 'failed');
+  if (failed.some(isFatal)) return false;
+  return ended.length > considered && (ended.length < steps.length || failed.length > 0);
 };
 
 export const countConsidered = (plan: Plan): number => endedIn(plan).length;
