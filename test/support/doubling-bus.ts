@@ -1,4 +1,7 @@
-/** A bus that says things twice: what is appended arrives again under its id, and a follower is handed entries that it has had. */
+/**
+ * A bus that says things twice: what is appended arrives again under its id, and a follower is handed entries that it has had as
+ * if they stood once more behind the newest, as on a bus whose memory of ids has run out.
+ */
 import type { Bus, Entry } from '../../src/bus/port.ts';
 
 /** Entries of which one may be handed over again. */
@@ -27,7 +30,7 @@ export const doublingBus = (below: Bus, random: () => number, doubled: Doubled):
         if (had.length > KEPT) had.shift();
         if (random() >= 0.5) return;
         doubled.handedOver++;
-        onEntry(had[Math.floor(random() * had.length)]!);
+        onEntry({ ...had[Math.floor(random() * had.length)]!, position: entry.position + 0.5 });
       });
     },
   };
