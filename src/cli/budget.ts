@@ -38,10 +38,21 @@ const inUnits = (measure: string, amount: bigint): string => {
   return measure === 'seconds' ? `${Number(amount) / 1_000} s` : `${amount} ${measure.replace('_', ' ')}`;
 };
 
-export const open = (account: string, amount: string, { bus, per, json }: Shown & { readonly per?: 'hour' | 'day' | 'month' }): Promise<number> =>
+export const open = (
+  account: string,
+  amount: string,
+  { bus, per, cutAfter, json }: Shown & { readonly per?: 'hour' | 'day' | 'month'; readonly cutAfter?: number },
+): Promise<number> =>
   withBus(bus, async (opened) => {
     const limits = [{ measure: 'money' as const, amount: dollars(amount).toString(), window: per ?? ('total' as const) }];
-    await openSharedAccount(opened, { account: { id: account, limits }, onExhausted: 'pause', orphans: 'charge', grantMs: 180_000, waitMs: 60_000 });
+    await openSharedAccount(opened, {
+      account: { id: account, limits },
+      onExhausted: 'pause',
+      orphans: 'charge',
+      grantMs: 180_000,
+      waitMs: 60_000,
+      ...(cutAfter !== undefined && { cutAfter }),
+    });
     if (json) printJson({ account, limitNanos: dollars(amount), window: per ?? 'total' });
     else
       say(

@@ -23,6 +23,12 @@ const count = (given: string): number => {
   if (!/^[1-9]\d{0,5}$/.test(given)) throw new InvalidArgumentError('expected a whole number from 1.');
   return Number(given);
 };
+/** Behind a cut a log still has room for what comes while it is made. */
+const entries = (given: string): number => {
+  const parsed = count(given);
+  if (parsed < 100 || parsed > 90_000) throw new InvalidArgumentError('expected a whole number from 100 to 90000.');
+  return parsed;
+};
 const seconds = (given: string): number => {
   if (!/^\d{1,6}$/.test(given)) throw new InvalidArgumentError('expected whole seconds.');
   return Number(given);
@@ -148,6 +154,7 @@ budget
   .argument('<account>', 'its name')
   .argument('<dollars>', 'its limit')
   .addOption(new Option('--per <window>', 'how often the limit begins anew').choices(['hour', 'day', 'month']))
+  .addOption(new Option('--cut-after <entries>', 'of its log, which is then replaced by its state; 50000 without it').argParser(entries))
   .addOption(busOption())
   .addOption(jsonOption())
   .action(async (account: string, amount: string, options) => {

@@ -45,7 +45,9 @@ export const readUsageReport = async (file: string): Promise<readonly ReportLine
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new TroupeError('USAGE_REPORT_MISSING', `${file} cannot be read: ${(cause as Error).message}`, { cause });
   });
-  return file.toLowerCase().endsWith('.json') ? jsonRows(file, text).map((row, index) => lineOf(`${file}[${index}]`, row)) : csvLines(file, text);
+  const lines = file.toLowerCase().endsWith('.json') ? jsonRows(file, text).map((row, index) => lineOf(`${file}[${index}]`, row)) : csvLines(file, text);
+  // An export has a row for a span in which nothing was used, with nothing in it but the span.
+  return lines.filter(({ id, model, tokens, nanos }) => (id ?? model ?? tokens ?? nanos) !== undefined);
 };
 
 const invalid = (where: string, expected: string): TroupeError => new TroupeError('USAGE_REPORT_INVALID', `${where}: expected ${expected}`);

@@ -192,6 +192,14 @@ export class Host {
     if (unit) await settled(unit);
   }
 
+  /** Whether all that was said for a unit until now is durable, once that is known; `false` if it is not, or the unit is gone. */
+  async said(prefix: string): Promise<boolean> {
+    const unit = this.#units.get(prefix);
+    if (!unit) return false;
+    await Promise.all(unit.appends);
+    return !this.#stopped && this.#units.get(prefix) === unit;
+  }
+
   /** Stops taking part: releases every unit and waits for what is in flight. */
   async stop(): Promise<void> {
     await Promise.all([...this.#units.keys()].map((prefix) => this.release(prefix)));

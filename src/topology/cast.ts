@@ -29,7 +29,7 @@ const DRAIN_MS = 30_000;
 export const supervisorOf = (run: RunId): Address => address(run, 'supervisor');
 export const clientOf = (run: RunId): Address => address(run, 'client');
 /** Where a shared account lives: it is hosted by every process that hosts a run of it. */
-export const SHARED = 'acct-';
+const SHARED = 'acct-';
 export const sharedUnit = (account: string): string => `${SHARED}${account}`;
 export const sharedAccount = (account: string): Address => address(sharedUnit(account) as RunId, 'budget');
 

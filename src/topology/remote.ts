@@ -4,9 +4,7 @@
  */
 import type { ApproverContext } from '../actors/approver/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
-import { checkpointOf } from '../actors/budget/checkpoint.ts';
 import type { Desk } from '../actors/budget/desk.ts';
-import type { BudgetContext } from '../actors/budget/machine.ts';
 import { raise, type Book } from '../actors/budget/policy.ts';
 import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
@@ -14,8 +12,8 @@ import { TroupeError } from '../protocols/failure.ts';
 import { address, RunId, runOf, type Address } from '../protocols/ids.ts';
 import { BEGINNING, type Chain, type LedgerLine } from '../protocols/ledger.ts';
 import { formatDollars } from '../protocols/money.ts';
-import type { Definition } from '../runtime/fold.ts';
 import { Instance } from '../runtime/instance.ts';
+import { cutLog, deskOf, type AccountCut, type AccountLog } from './account-log.ts';
 import { accountOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit, supervisorOf } from './cast.ts';
 import { charts } from './charts.ts';
 import { readHead, readRecord, type RunRecord } from './run-record.ts';
@@ -158,7 +156,7 @@ export type Books = {
 };
 
 /** Whose books: where they are kept, and what they were begun with. */
-type Account = { readonly at: Address; readonly definition: Definition; readonly root: string; /** Who speaks for it. */ readonly from: Address };
+type Account = AccountLog & { readonly root: string };
 
 /** Of a run, or of a shared account by its name. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN. */
 const accountNamed = async (bus: Bus, name: string): Promise<Account> => {
@@ -192,8 +190,6 @@ export const booksOf = async (bus: Bus, name: string): Promise<Books> => {
   });
   return { desk: deskOf(account ?? begin(0)), lines, before };
 };
-
-const deskOf = ({ state }: Instance): Desk => (state.snapshot.context as BudgetContext).desk;
 
 export type AccountFigures = {
   readonly id: string;
@@ -269,48 +265,12 @@ const accountBelow = async (bus: Bus, name: string, below: string | undefined): 
   return { ...account, account: below ?? account.root, book };
 };
 
-/** The line of the ledger behind which it goes on, and how many entries of the log are gone. */
-export type AccountCut = { readonly after: Chain; readonly entries: number };
-
-/** Others may write between reading the log and appending to it. */
-const CUT_TRIES = 200;
-
 /**
  * Puts the account's whole state into its log and removes everything before it. What the account said until then is said again
  * first, under the same ids, because no host will do so any more. Errors: RUN_UNKNOWN, ACCOUNT_UNKNOWN, BUS_CONFLICT (others
  * kept writing), BUS_ENTRY_TOO_LARGE (the state does not fit an entry).
  */
-export const cutAccount = async (bus: Bus, name: string): Promise<AccountCut> => {
-  const { at, definition, from } = await accountNamed(bus, name);
-  let instance: Instance | undefined;
-  let entries = 0;
-  for (let tries = 1; ; tries++) {
-    const saying: Promise<unknown>[] = [];
-    for await (const { position, at: time, envelope } of bus.read(at, instance?.state.position)) {
-      entries++;
-      const decoded = decode(envelope);
-      if (!decoded.ok) continue;
-      instance ??= Instance.begin(at, definition, time)[0];
-      for (const output of instance.apply({ position, at: time, id: envelope.id, from: envelope.from, message: decoded.message })) {
-        if (output.kind !== 'send') continue;
-        const { id, to, type, data } = output;
-        saying.push(bus.append(to, { id, type, v: versionOf(type), from: at, causation: envelope.id, correlation: runOf(at), time, data }));
-      }
-    }
-    await Promise.all(saying);
-    if (!instance) return { after: BEGINNING, entries };
-    const upTo = instance.state.position;
-    const data = checkpointOf(deskOf(instance), upTo);
-    try {
-      const envelope = { id: `${at}/checkpoint/${upTo}`, type: 'budget.checkpoint', v: versionOf('budget.checkpoint'), from, correlation: runOf(at) };
-      const checkpoint = await bus.append(at, { ...envelope, time: Date.now(), data }, { expect: upTo });
-      await bus.cut(at, checkpoint);
-      return { after: data.ledger, entries };
-    } catch (thrown) {
-      if (tries === CUT_TRIES || !(thrown instanceof TroupeError && thrown.code === 'BUS_CONFLICT')) throw thrown;
-    }
-  }
-};
+export const cutAccount = async (bus: Bus, name: string): Promise<AccountCut> => (await cutLog(bus, await accountNamed(bus, name)))!;
 
 /** What is wrong with a ledger: the first line that cannot be trusted, and the last one that can. */
 export type LedgerBreak = { readonly why: string; readonly seq: number; readonly trustedUpTo: number };

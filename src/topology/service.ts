@@ -13,11 +13,12 @@ import { Host, type Observed } from '../runtime/host.ts';
 import { Pace } from '../runtime/pace.ts';
 import { Placement, type Part, type PlacementChange } from '../runtime/placement.ts';
 import { pause, Presence } from '../runtime/presence.ts';
-import { castTeam, clientOf, SHARED, type Models } from './cast.ts';
+import { AccountKeeper } from './account-log.ts';
+import { castTeam, clientOf, sharedAccount, sharedUnit, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
 import { readRecord } from './run-record.ts';
 import { resultOf } from './run-result.ts';
-import { sharedDefinition } from './shared-account.ts';
+import { servedAccount } from './shared-account.ts';
 import { externalAgents, leadOf, topologyOf, type Team } from './team.ts';
 import { Workshop, type WorkshopOptions } from './workshop.ts';
 
@@ -74,7 +75,7 @@ export class Service {
   readonly #known = new Map<RunId, Known>();
   /** Runs that are being forgotten. */
   readonly #leaving = new Map<RunId, Promise<void>>();
-  readonly #accounts = new Map<string, Definition>();
+  readonly #accounts = new Map<string, AccountKeeper>();
   #closing: Promise<void> | undefined;
   #shown: { stop(): void } | undefined;
   /** Calls whose end it has seen since it joined, and those of them that failed. */
@@ -95,7 +96,7 @@ export class Service {
       id: presence.id,
       clock,
       runners: workshop.runners((at) => this.#teamAt(at)),
-      resolve: (at) => this.#accounts.get(runOf(at)) ?? this.#known.get(runOf(at))?.definitionOf(at),
+      resolve: (at) => this.#accounts.get(runOf(at))?.definition ?? this.#known.get(runOf(at))?.definitionOf(at),
       unowned: (entry) => {
         if (isEnd(entry)) void this.#forget(runOf(entry.log as Address));
         else this.#placement.receive(entry);
@@ -104,6 +105,7 @@ export class Service {
       snapshotEvery,
       observe: (seen) => {
         this.#count(seen);
+        this.#accounts.get(runOf(seen.instance.address))?.see(seen);
         observe?.(seen);
       },
     });
@@ -189,8 +191,10 @@ export class Service {
     this.#placement.start();
     const account = team.budget.account;
     if (account !== undefined && plays.includes(BUDGET_PART)) {
-      this.#accounts.set(`${SHARED}${account}`, await sharedDefinition(bus, account));
-      await this.#host.adopt(`${SHARED}${account}`);
+      const keeper = new AccountKeeper({ bus, host: this.#host, at: sharedAccount(account), ...(await servedAccount(bus, account)) });
+      this.#accounts.set(sharedUnit(account), keeper);
+      await this.#host.adopt(sharedUnit(account));
+      keeper.mayCut();
     }
     await this.#findOpen();
     this.#placement.knowsAll();

@@ -17,8 +17,13 @@ const Rules = z.object({
   orphans: z.enum(['charge', 'release', 'ask']),
   grantMs: z.number().int().positive(),
   waitMs: z.number().int().positive(),
+  /** Entries that its log may hold before it is cut. */
+  cutAfter: z.number().int().positive().optional(),
 });
 export type SharedAccount = z.infer<typeof Rules>;
+
+/** Half of what a log can hold. */
+const CUT_AFTER = 50_000;
 
 const DRAIN_MS = 30_000;
 const THRESHOLDS = [50, 80, 95];
@@ -42,11 +47,16 @@ export const openSharedAccount = async (bus: Bus, account: SharedAccount): Promi
   }
 };
 
+export type ServedAccount = { readonly definition: Definition; readonly cutAfter: number };
+
 /** What a shared account is hosted with. Error: ACCOUNT_UNKNOWN. */
-export const sharedDefinition = async (bus: Bus, name: string): Promise<Definition> => {
+export const servedAccount = async (bus: Bus, name: string): Promise<ServedAccount> => {
   const stored = await bus.get(keyOf(name));
   if (!stored) throw new TroupeError('ACCOUNT_UNKNOWN', `no account "${name}" on ${bus.name}: open it with troupe budget open ${name} <dollars>`);
-  const { account, ...rules } = Rules.parse(JSON.parse(stored.value));
+  const { account, cutAfter = CUT_AFTER, ...rules } = Rules.parse(JSON.parse(stored.value));
   const input: BudgetInput = { accounts: [account], ...rules, drainMs: DRAIN_MS, keptBackNanos: '0', thresholds: THRESHOLDS };
-  return { chart: charts.budget, input };
+  return { definition: { chart: charts.budget, input }, cutAfter };
 };
+
+/** Error: ACCOUNT_UNKNOWN. */
+export const sharedDefinition = async (bus: Bus, name: string): Promise<Definition> => (await servedAccount(bus, name)).definition;

@@ -19,14 +19,15 @@ import { Host, type Observed } from '../runtime/host.ts';
 import { takeLease } from '../runtime/lease.ts';
 import { Pace } from '../runtime/pace.ts';
 import { Presence } from '../runtime/presence.ts';
-import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
+import { AccountKeeper } from './account-log.ts';
+import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
 import { chartVersions } from './charts.ts';
 import { checkedTask } from './resolve.ts';
 import { readRecord, type RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
 import { remember } from './session.ts';
-import { sharedDefinition } from './shared-account.ts';
+import { servedAccount } from './shared-account.ts';
 import { unknownRun } from './unknown-run.ts';
 import { externalAgents, type Team } from './team.ts';
 import { Workshop, type WorkshopOptions } from './workshop.ts';
@@ -82,7 +83,7 @@ export class Troupe {
   readonly #host: Host;
   readonly #hosted = new Map<RunId, Hosted>();
   /** Accounts that runs of this process share with others, by unit. */
-  readonly #shared = new Map<string, Definition>();
+  readonly #shared = new Map<string, AccountKeeper>();
   /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
   readonly #rejects = new Map<RunId, (why: unknown) => void>();
   readonly #waiters = new Map<RunId, () => void>();
@@ -99,7 +100,7 @@ export class Troupe {
       id: presence.id,
       clock,
       runners: this.#workshop.runners((at) => this.#teamAt(at)),
-      resolve: (at) => this.#shared.get(runOf(at)) ?? this.#hosted.get(runOf(at))?.definitionOf(at),
+      resolve: (at) => this.#shared.get(runOf(at))?.definition ?? this.#hosted.get(runOf(at))?.definitionOf(at),
       observe: (seen) => this.#observe(seen),
       snapshotEvery: options.snapshotEvery ?? 50,
     });
@@ -230,8 +231,11 @@ export class Troupe {
   async #serve(account: string): Promise<void> {
     const unit = sharedUnit(account);
     if (this.#shared.has(unit)) return;
-    this.#shared.set(unit, await sharedDefinition(this.#options.bus, account));
+    const { bus } = this.#options;
+    const keeper = new AccountKeeper({ bus, host: this.#host, at: sharedAccount(account), ...(await servedAccount(bus, account)) });
+    this.#shared.set(unit, keeper);
     await this.#host.adopt(unit);
+    keeper.mayCut();
   }
 
   /** The run's accounts, below the shared one. Error: BUDGET_NOT_COVERED. */
@@ -258,6 +262,7 @@ export class Troupe {
 
   #observe(seen: Observed): void {
     this.#options.observe?.(seen);
+    this.#shared.get(runOf(seen.instance.address))?.see(seen);
     if (this.#waiters.size === 0 || seen.replayed) return;
     const unit = runOf(seen.instance.address);
     for (const id of this.#shared.has(unit) ? this.#waiters.keys() : [unit]) {
