@@ -99,6 +99,9 @@ const words = (moment: Moment): Happening[] =>
                 }),
               ]
             : []),
+          ...Object.keys(contextOf(moment).handoffs ?? {}).map((name) =>
+            hears(`${id} is handed over to ${name}`, AGENT, 'task.handed_over', { ...said, agent: name, reason: 'it is for you', messages: [], turns: 1 }),
+          ),
           hears(`another attempt at ${id} is completed`, AGENT, 'task.completed', { ...stale, text: 'stale', citations: [], turns: 1 }),
           hears(`another attempt at ${id} is accepted`, CHECKER, 'review.verdict', { ...stale, verdict: 'accept', reasons: [], confidence: 1 }),
         ];
@@ -243,6 +246,11 @@ const teams = {
     routing: { ...ROUTING, fallback: 'reader', onUnknown: 'fallback' },
   }),
   'that routes, and asks where it is not sure': walkOf({ routing: { ...ROUTING, onUnknown: 'ask' } }),
+  'with agents that hand over to each other': walkOf({
+    plan: [planned('only', 'fail')],
+    handoffs: { reader: { to: ['other'], max: 2 }, other: { to: ['reader'], max: 2 } },
+    agents: ['reader', 'other'].map((name) => ({ name, description: 'reads' })),
+  }),
   'that answers with what it has': walkOf({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 } satisfies Record<string, Walk>;
 
@@ -265,6 +273,7 @@ const replanning = (profile: AgentProfile, ...ids: readonly ('first' | 'beside' 
       return [
         ...walk.messages(moment).filter(({ type }) => usual.test(type) || /^(budget\.paused|another attempt at beside is accepted)$/.test(type)),
         hears('another attempt at first is not reviewed', CHECKER, 'review.failed', { ...stale, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
+        hears('another attempt at first is handed over', AGENT, 'task.handed_over', { ...stale, agent: 'reader', reason: '', messages: [], turns: 1 }),
         hears('a person decides on something else', APPROVER, 'approval.decided', { approval: 'step-else-1', decision: 'approve', by: 'ann', note: '' }),
       ];
     },
@@ -344,10 +353,10 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     });
   });
 
-  it('assigns a step once and once more for each round of review (S3, P3)', () => {
+  it('assigns a step once and once more for each round of review, and for each time that it is handed over (S3, P3)', () => {
     everyPath(paths, (moment) => {
       const { steps, plan, reviewRounds, onRejected } = contextOf(moment);
-      for (const { id, attempt } of steps) {
+      for (const { id, attempt, handover } of steps) {
         const written = plan?.find((step) => step.id === id);
         const tries = (written?.retry?.attempts ?? 1) * (written?.fallback === undefined ? 1 : 2);
         const attempts = sentIn(moment)
@@ -355,7 +364,7 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
           .map(({ data }) => data['attempt']);
         expect(attempts).toEqual(Array.from({ length: attempt }, (_, index) => index + 1));
         const lastWord = onRejected === 'take_over' ? 1 : 0;
-        expect(attempt).toBeLessThanOrEqual(tries * (1 + reviewRounds) + lastWord);
+        expect(attempt).toBeLessThanOrEqual(tries * (1 + reviewRounds) + lastWord + (handover?.by.length ?? 0));
       }
     });
   });
@@ -672,5 +681,32 @@ describe('a router, on every path', () => {
         if (happening === 'a person says deny of the route' || (happening === 'route gives no route' && contextOf(moment).routing!.onUnknown === 'ask'))
           expect(contextOf(moment).failure?.code).toBe('ROUTE_UNKNOWN');
       });
+  });
+});
+
+describe('a supervisor whose agents hand over to each other, on every path', () => {
+  const { paths } = walked.find(({ team }) => team === 'with agents that hand over to each other')!;
+
+  it('gives the step to whom it is handed over, and calls back whoever has it', () => {
+    everyPath(paths, (moment) => {
+      const { happening, outputs } = moment.taken.at(-1)!;
+      const sent = outputs.filter((output) => output.kind === 'send');
+      const assigned = sentIn(moment).findLast(({ type }) => type === 'task.assign');
+      if (assigned) expect(assigned.to).toContain(`.worker.${contextOf(moment).steps[0]!.agent}.`);
+      if (happening === 'run.cancel' && sent.some(({ type }) => type === 'task.cancel')) expect(sent.map(({ to }) => to)).toContain(assigned!.to);
+    });
+  });
+
+  it('fails what is handed over once too often, with its bound', () => {
+    let failed = 0;
+    everyPath(paths, (moment) => {
+      const [step] = contextOf(moment).steps;
+      if (step) expect(step.handover?.by.length ?? 0).toBeLessThanOrEqual(2);
+      if (step?.failure?.code !== 'STEP_HANDOFFS_MAX') return;
+      failed++;
+      expect(step.handover!.by).toEqual(['reader', 'other']);
+      expect(step.failure.message).toContain('agents.reader.handoffs.max_handoffs allows 2');
+    });
+    expect(failed).toBeGreaterThan(0);
   });
 });
