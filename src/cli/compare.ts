@@ -88,6 +88,14 @@ const madeOf = ({ agents }: TeamFile, kind: string): unknown => {
         ...(reviewer !== undefined && { reviewer }),
         steps: workers.map((agent) => ({ id: agent, agent, task: 'Answer the question.' })),
       };
+    case 'router':
+      return {
+        kind,
+        supervisor,
+        ...(reviewer !== undefined && { reviewer }),
+        routes: workers.map((agent) => ({ agent, when: agents[agent]!.role })),
+        ...(workers[0] !== undefined && { fallback: workers[0] }),
+      };
     case 'peers':
       return { kind, peers: workers, protocol: 'debate' };
     default:
@@ -102,7 +110,7 @@ const blockIn = async (path: string): Promise<unknown> => {
   } catch (cause) {
     throw new TroupeError(
       'TOPOLOGY_UNUSABLE',
-      `topology ${path}: expected centralised, workflow, peers or a file with a topology; ${failureOf(cause).message}`,
+      `topology ${path}: expected centralised, workflow, router, peers or a file with a topology; ${failureOf(cause).message}`,
       { cause },
     );
   }

@@ -33,6 +33,16 @@ topology:
   workers: [research, reader]
   reviewer: checker
 `,
+  router: `# The supervisor says whom the question is for, and that agent's answer is the answer.
+topology:
+  kind: router
+  supervisor: lead
+  reviewer: checker
+  routes:
+    - { agent: searcher, when: "questions about refunds, returns and receipts" }
+    - { agent: reader, when: "questions about the desk itself: its hours and where it is" }
+  fallback: searcher
+`,
   peers: `# Nobody leads: the agents take positions, object to each other's, and vote.
 topology:
   kind: peers

@@ -104,7 +104,7 @@ program
   .command('init')
   .description('a folder with a team that runs as it stands, and a test of it')
   .argument('[folder]', 'where', '.')
-  .option('--topology <topology>', 'centralised, workflow, hierarchical or peers', 'centralised')
+  .option('--topology <topology>', 'centralised, workflow, hierarchical, router or peers', 'centralised')
   .action(async (folder: string, options) => {
     const { init } = await import('./init.ts');
     await endWith(() => init(folder, options));
@@ -115,7 +115,7 @@ program
   .description('run the same agents and task under several topologies, and put what each came to side by side')
   .argument('<file>', 'the team file')
   .argument('[task]', "in place of the file's task")
-  .requiredOption('--topologies <list>', 'centralised, workflow, peers, or files with a topology, separated by commas')
+  .requiredOption('--topologies <list>', 'centralised, workflow, router, peers, or files with a topology, separated by commas')
   .addOption(inputOption())
   .addOption(busOption())
   .option('--budget <dollars>', 'for each run')

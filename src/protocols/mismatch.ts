@@ -73,7 +73,7 @@ const SHOWN_CHARS_MAX = 60;
 /** A value in a few characters. What is no finite number is written as YAML has it: JSON has no word for it. */
 export const show = (value: unknown): string => {
   if (value === null || value === undefined) return 'nothing';
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`;
   if (typeof value === 'object') return 'a map';
   if (typeof value === 'number' && !Number.isFinite(value)) return Number.isNaN(value) ? '.nan' : value > 0 ? '.inf' : '-.inf';
   const shown = JSON.stringify(value) ?? typeof value;

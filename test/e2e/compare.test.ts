@@ -18,13 +18,14 @@ type Said = { runs: { topology: string; status: string; answer: string; spentNan
 
 test('each topology has its row, with what it really came to', { timeout: 90_000 }, async () => {
   const desk = bus.desk({ 'team.yaml': TEAM, 'one-step.yaml': ONE_STEP });
-  const args = ['compare', 'team.yaml', 'What does a grant reserve?', '--topologies', 'workflow,centralised,peers,one-step.yaml', ...input];
+  const args = ['compare', 'team.yaml', 'What does a grant reserve?', '--topologies', 'workflow,centralised,router,peers,one-step.yaml', ...input];
   const ended = await desk.run([...args, '--json']);
   expect(ended.exitCode, ended.stderr).toBe(0);
   const { runs } = JSON.parse(ended.stdout) as Said;
   expect(runs.map(({ topology, status }) => [topology, status])).toEqual([
     ['workflow', 'completed'],
     ['centralised', 'completed'],
+    ['router', 'completed'],
     ['peers', 'completed'],
     ['one-step.yaml', 'completed'],
   ]);
@@ -35,7 +36,7 @@ test('each topology has its row, with what it really came to', { timeout: 90_000
     expect(modelCalls).toBeGreaterThan(0);
   }
   // One step needs neither a plan nor an answer put together.
-  expect(runs[3]!.modelCalls).toBeLessThan(runs[1]!.modelCalls);
+  expect(runs[4]!.modelCalls).toBeLessThan(runs[1]!.modelCalls);
 
   const shown = await desk.run([...args.slice(0, 4), 'one-step.yaml', ...input]);
   expect(shown.stdout).toMatch(/^topology +status +cost +time +messages +model calls +answer\none-step\.yaml +completed +\$0\.0\d+ +\d/);
@@ -45,7 +46,7 @@ test('a topology that cannot be used is told before anything is run', async () =
   const desk = bus.desk({ 'team.yaml': TEAM, 'broken.yaml': ONE_STEP.replace('researcher', 'nobody') });
   for (const [topology, said] of [
     ['broken.yaml', 'topology broken.yaml: topology.steps[0].agent: unknown agent "nobody"'],
-    ['star', 'topology star: expected centralised, workflow, peers or a file with a topology'],
+    ['star', 'topology star: expected centralised, workflow, router, peers or a file with a topology'],
   ] as const) {
     const ended = await desk.run(['compare', 'team.yaml', '--topologies', `workflow,${topology}`, ...input]);
     expect(ended.exitCode).toBe(2);

@@ -25,7 +25,7 @@ test.each([
   [{ name: null }, 'name: expected text, found nothing'],
   [{ kind: 'c' }, 'kind: expected a | b, found "c"'],
   [{ list: [1.5] }, 'list.0: expected a whole number, found 1.5'],
-  [{ list: [1, 2] }, 'list: expected at most 1 entry, found a list'],
+  [{ list: [1, 2] }, 'list: expected at most 1 entry, found a list of 2'],
   [{ size: Number.NaN }, 'size: expected a number, found .nan'],
   [{ size: Number.POSITIVE_INFINITY }, 'size: expected a number, found .inf'],
   [{ either: { text: 1 } }, 'either.text: expected text, found 1'],

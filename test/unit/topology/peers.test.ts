@@ -82,7 +82,7 @@ describe('mistakes', () => {
       'team.yaml:14:14 topology.weights.benn: "benn" is none of the peers; known: anna, ben, cleo; did you mean "ben"?',
     ],
     ['a peer twice', edited(peers, '[anna, ben, cleo]', '[anna, ben, cleo, ben]'), 'team.yaml:11:28 topology.peers[3]: "ben" is in the list already'],
-    ['one peer alone', edited(peers, '[anna, ben, cleo]', '[ben]'), 'team.yaml:11:10 topology.peers: expected at least 2 entries, found a list'],
+    ['one peer alone', edited(peers, '[anna, ben, cleo]', '[ben]'), 'team.yaml:11:10 topology.peers: expected at least 2 entries, found a list of 1'],
     [
       'a peer that others play',
       edited(peers, 'cleo: { kind: worker,', 'cleo: { kind: worker, external: true,'),
