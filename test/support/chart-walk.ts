@@ -36,6 +36,8 @@ export type Walk = {
   readonly messages: (moment: Moment) => readonly Happening[];
   /** How an effect may come out: with these outputs, by name. */
   readonly results: (effect: Effect, moment: Moment) => Readonly<Record<string, unknown>>;
+  /** What of all that may happen does; everything, where it is left out. */
+  readonly happens?: (happening: string, moment: Moment) => boolean;
   /** Beside the chart's state, effects and timers: what tells one moment from another. */
   readonly counters: (moment: Moment) => unknown;
 };
@@ -88,7 +90,7 @@ const bill = (effect: Effect) => ({
 export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => {
   if (hasEnded(moment)) return [];
   const { effects, timers } = moment.state;
-  return [
+  const all = [
     ...walk.messages(moment),
     ...Object.values(effects).flatMap((effect) => effectHappenings(walk, effect, moment)),
     ...Object.keys(timers).map((sendId): Happening => ({
@@ -96,6 +98,7 @@ export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => 
       entry: ({ state }) => ({ from: walk.address, message: message('timer.fired', { timer: state.timers[sendId]!.key }), at: state.timers[sendId]!.due }),
     })),
   ];
+  return walk.happens ? all.filter(({ type }) => walk.happens!(type, moment)) : all;
 };
 
 const effectHappenings = (walk: Walk, { child, src, phase, attempt, input }: Effect, moment: Moment): Happening[] => {
