@@ -67,7 +67,7 @@ const syntax: Mistake[] = [
     'team.yaml:1:1 aliases stand for more than a file may hold; write the values out',
   ],
   ['a tag', edited(workflow, 'role: an editor', 'role: !!js/function an editor'), 'team.yaml:11:11 a tag stands here; only plain values are allowed'],
-  ['nesting without end', `name: ${'['.repeat(20_000)}`.slice(0, 20_000), 'team.yaml:1:800 nested too deeply'],
+  ['nesting without end', `name: ${'['.repeat(20_000)}`.slice(0, 20_000), 'team.yaml:1:1 nested too deeply'],
   ['a file too large', `${workflow}# ${'x'.repeat(1_000_000)}`, 'team.yaml:1:1 expected at most 1000000 bytes, found 1000653'],
   ['an empty file', '# nothing yet\n', 'team.yaml:1:1 expected a team, found nothing; begin with `name:`'],
   [
