@@ -75,7 +75,7 @@ const revisions = {
 
 const contextOf = (moment: Moment): SupervisorContext => moment.state.snapshot.context as SupervisorContext;
 
-const { chart, untaken } = watched(charts.supervisor);
+const { chart, untaken, trapped } = watched(charts.supervisor);
 
 /** What may be said about each step now, and about an attempt that is not the present one. */
 const words = (moment: Moment): Happening[] =>
@@ -298,6 +298,10 @@ const started = (moment: Moment): boolean => happened(moment, 'run.start');
 describe('the supervisor on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 });
 
