@@ -8,6 +8,7 @@ import type { Bus } from '../src/bus/port.ts';
 import { startNatsServer } from '../test/support/nats-server.ts';
 import { measureBus } from './bus.ts';
 import { measureColdStart } from './cold.ts';
+import { measureDag } from './dag.ts';
 import { heading } from './measure.ts';
 import { measureProcesses } from './processes.ts';
 import { measureMany, measureReact } from './runs.ts';
@@ -20,6 +21,7 @@ const onBus = async (bus: Bus, name: string, address: string): Promise<void> => 
   if (asked('bus')) await measureBus(name, bus);
   if (asked('react')) await measureReact(name, bus);
   if (asked('many')) await measureMany(name, address);
+  if (asked('dag')) await measureDag(name, bus);
 };
 
 console.log(`node ${process.version}, ${cpus().length} cores`);

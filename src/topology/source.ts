@@ -28,7 +28,7 @@ export const readSource = (text: string, name: string): Source => {
     throw new TeamFileError([problemAt(0, 'YAML_SIZE', `expected at most ${BYTES_MAX} bytes, found ${Buffer.byteLength(text)}`)]);
 
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', merge: true, stringKeys: true, resolveKnownTags: false });
-  const broken = [...doc.errors, ...doc.warnings].map((error) => problemAt(error.pos[0], codeOf(error), ...explain(error, text)));
+  const broken = [...doc.errors, ...doc.warnings].map((error) => problemAt(placeOf(error, text), codeOf(error), ...explain(error, text)));
   const unresolved = unresolvedAliases(doc).map(({ offset, alias }) => problemAt(offset, 'YAML_ALIAS', `no anchor &${alias} stands before *${alias}`));
   const problems = sortProblems([...firstSyntax(broken), ...unresolved]);
   if (problems.some(({ code }) => code !== 'YAML_DUPLICATE_KEY' && code !== 'YAML_TAG')) throw new TeamFileError(problems);
@@ -42,6 +42,9 @@ export const readSource = (text: string, name: string): Source => {
   });
   return { name, value, problems, locate };
 };
+
+/** How deep is too deep is the stack's to say: only the line can be told. */
+const placeOf = ({ code, pos: [at] }: YAMLError, text: string): number => (code === 'RESOURCE_EXHAUSTION' ? text.lastIndexOf('\n', at) + 1 : at);
 
 const codeOf = ({ code }: YAMLError): ProblemCode => {
   switch (code) {

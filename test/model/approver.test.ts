@@ -11,7 +11,7 @@ const TIMEOUT_MS = { slow: 3_000, quick: 1_000 };
 type QuestionName = keyof typeof ASKERS;
 const names = Object.keys(ASKERS) as QuestionName[];
 
-const { chart, untaken } = watched(charts.approver);
+const { chart, untaken, trapped } = watched(charts.approver);
 const contextOf = (moment: Moment): ApproverContext => moment.state.snapshot.context as ApproverContext;
 
 const walk: Walk = {
@@ -53,6 +53,10 @@ describe('the approver on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
     expect(paths.length).toBeGreaterThan(30);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 
   it('tells the asker once what was decided on its question (A1)', () => {

@@ -34,7 +34,7 @@ const SPENT = '150';
 const quote = { model: 'm', fixedNanos: '100', outputNanosPerMtok: '1000000', maxTokens: 400, minTokens: 200, inputTokens: 1, priceHash: 'p' };
 const usage = { inputTokens: 1, outputTokens: 50, cachedInputTokens: 0, reasoningTokens: 0 };
 
-const { chart, untaken } = watched(charts.budget);
+const { chart, untaken, trapped } = watched(charts.budget);
 const bookOf = (moment: Moment) => (moment.state.snapshot.context as BudgetContext).desk.book;
 const accountOf = (moment: Moment, id: string) => bookOf(moment).tree[id]!;
 const valueOf = (moment: Moment): unknown => moment.state.snapshot.value;
@@ -156,6 +156,10 @@ describe('the budget on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
     for (const { paths } of walked) expect(paths.length).toBeGreaterThan(500);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 });
 

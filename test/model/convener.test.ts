@@ -26,7 +26,7 @@ const APPROVER = address(run, 'approver');
 const PEERS = ['anna', 'ben'] as const;
 const at = (name: (typeof PEERS)[number]) => address(run, 'peer', name);
 
-const { chart, untaken } = watched(charts.convener);
+const { chart, untaken, trapped } = watched(charts.convener);
 const contextOf = (moment: Moment): ConvenerContext => moment.state.snapshot.context as ConvenerContext;
 
 const ended = { by: 'vote' as const, rounds: 2, note: 'anna 2 of 2' };
@@ -67,6 +67,10 @@ describe('the convener on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
     expect(paths.length).toBeGreaterThan(100);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 
   it('ends every run with exactly one of run.completed and run.failed, after the account was asked to close (N1)', () => {

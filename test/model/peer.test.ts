@@ -54,7 +54,7 @@ const contextOf = (moment: Moment): PeerContext => moment.state.snapshot.context
 const stateOf = (moment: Moment): string => JSON.stringify(moment.state.snapshot.value);
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 const isConvened = (moment: Moment): boolean => happened(moment, 'peer.convene');
-const { chart, untaken } = watched(charts.peer);
+const { chart, untaken, trapped } = watched(charts.peer);
 
 const refused = failure('BUDGET_EXHAUSTED', 'no money', { details: { pause: true } });
 const paused: Happening = hears('budget.paused', CONVENER, 'budget.paused', { account: run, failure: refused });
@@ -169,6 +169,10 @@ describe('the peer on every path', () => {
       for (const type of STATEMENTS) expect(node.config.on?.[type as never]).toBe(node.config.on?.[STATEMENTS[0] as never]);
     }
     expect(paths.length).toBeGreaterThan(200);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 
   it('concludes once, to the convener, and says nothing once it was dismissed (T1)', () => {

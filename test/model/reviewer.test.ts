@@ -48,7 +48,7 @@ const citation = { file: 'a.md', line: 1, quote: 'so it is' };
 
 const contextOf = (moment: Moment): ReviewerContext => moment.state.snapshot.context as ReviewerContext;
 
-const { chart, untaken } = watched(charts.reviewer);
+const { chart, untaken, trapped } = watched(charts.reviewer);
 
 const walkOf = (more: Partial<AgentProfile>): Walk => ({
   address: 'r-model.reviewer.checker.s1-1' as Address,
@@ -104,6 +104,10 @@ describe('the reviewer on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
     expect(paths.length).toBeGreaterThan(100);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 
   it('ends every request with exactly one of review.verdict and review.failed, and says neither before (V1)', () => {

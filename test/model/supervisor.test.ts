@@ -75,7 +75,7 @@ const revisions = {
 
 const contextOf = (moment: Moment): SupervisorContext => moment.state.snapshot.context as SupervisorContext;
 
-const { chart, untaken } = watched(charts.supervisor);
+const { chart, untaken, trapped } = watched(charts.supervisor);
 
 /** What may be said about each step now, and about an attempt that is not the present one. */
 const words = (moment: Moment): Happening[] =>
@@ -254,29 +254,30 @@ const teams = {
   'that answers with what it has': walkOf({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 } satisfies Record<string, Walk>;
 
+const USUAL = /^(run\.start|budget\.(closed|raised)|(first|beside|then|new) is completed|first fails|(plan|answer) (is granted|is claimed|gives .*))$/;
+const WHILE_REVISING = /^(revision .*|timer .*|budget\.paused|another attempt at (beside is accepted|first is .*)|a person decides .*)$/;
+
 /** Only what bears on the plan happens to it: the rest of a supervisor's life is that of the others. */
-const replanning = (profile: AgentProfile, ...ids: readonly ('first' | 'beside' | 'then')[]): Walk => {
+const replanning = (profile: AgentProfile, made: Partial<typeof revisions>, ...ids: readonly ('first' | 'beside' | 'then')[]): Walk => {
   const walk = walkOf({ profile, replans: 1, maxSteps: 4 });
   const written = { first: { task: 'look' }, beside: { task: 'look' }, then: { task: 'do then', needs: ['first'] } };
   const plan = reply({ steps: ids.map((id) => ({ id, agent: 'reader', ...written[id] })) });
   const said: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     plan: { 'a plan': plan },
-    revision: revisions,
+    revision: made,
     answer: { 'an answer': answers['an answer'] },
   };
+  const isRevising = (moment: Moment): boolean => JSON.stringify(moment.state.snapshot.value).includes('revising');
+  const stale = { step: 'first', attempt: 9 };
   return {
     ...walk,
-    messages: (moment) => {
-      const usual = /^(run\.start|budget\.(closed|raised)|(first|beside|then|new) is completed|first fails)$/;
-      if (!JSON.stringify(moment.state.snapshot.value).includes('revising')) return walk.messages(moment).filter(({ type }) => usual.test(type));
-      const stale = { step: 'first', attempt: 9 };
-      return [
-        ...walk.messages(moment).filter(({ type }) => usual.test(type) || /^(budget\.paused|another attempt at beside is accepted)$/.test(type)),
-        hears('another attempt at first is not reviewed', CHECKER, 'review.failed', { ...stale, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
-        hears('another attempt at first is handed over', AGENT, 'task.handed_over', { ...stale, agent: 'reader', reason: '', messages: [], turns: 1 }),
-        hears('a person decides on something else', APPROVER, 'approval.decided', { approval: 'step-else-1', decision: 'approve', by: 'ann', note: '' }),
-      ];
-    },
+    messages: (moment) => [
+      ...walk.messages(moment),
+      hears('another attempt at first is not reviewed', CHECKER, 'review.failed', { ...stale, failure: failure('REVIEW_TIMEOUT', 'too slow') }),
+      hears('another attempt at first is handed over', AGENT, 'task.handed_over', { ...stale, agent: 'reader', reason: '', messages: [], turns: 1 }),
+      hears('a person decides on something else', APPROVER, 'approval.decided', { approval: 'step-else-1', decision: 'approve', by: 'ann', note: '' }),
+    ],
+    happens: (happening, moment) => USUAL.test(happening) || (isRevising(moment) && WHILE_REVISING.test(happening)),
     results: ({ child }) => said[child]!,
   };
 };
@@ -285,8 +286,8 @@ const cheaply: AgentProfile = { ...lead, cheaper: { model: 'p/cheap', fromLeftNa
 
 const walked = Object.entries({
   ...teams,
-  'that changes its plan': replanning({ ...lead, limits: { ...lead.limits, attempts: 1 } }, 'first', 'beside', 'then'),
-  'that looks at its plan with a cheaper model': replanning(cheaply, 'first', 'then'),
+  'that changes its plan': replanning({ ...lead, limits: { ...lead.limits, attempts: 1 } }, revisions, 'first', 'beside', 'then'),
+  'that looks at its plan with a cheaper model': replanning(cheaply, { 'other work': revisions['other work'] }, 'first', 'then'),
 }).map(([team, walk]) => ({ team, walk, paths: pathsOf(walk) }));
 
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
@@ -297,6 +298,10 @@ const started = (moment: Moment): boolean => happened(moment, 'run.start');
 describe('the supervisor on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 });
 

@@ -54,7 +54,7 @@ const record: ToolRecord = { callId: 'left', tool: 'left', input: {}, ok: true, 
 
 const contextOf = (moment: Moment): WorkerContext => moment.state.snapshot.context as WorkerContext;
 
-const { chart, untaken } = watched(charts.worker);
+const { chart, untaken, trapped } = watched(charts.worker);
 
 const walkOf = (more: Partial<AgentProfile>, task: Partial<PayloadOf<'task.assign'>> = {}): Walk => ({
   address: 'r-model.worker.reader.s1-1' as Address,
@@ -117,6 +117,10 @@ describe('the worker on every path', () => {
   it('takes each of its transitions', () => {
     expect(untaken()).toEqual([]);
     expect(paths.length).toBeGreaterThan(100);
+  });
+
+  it('leaves every state in which it waits by an error, a cancel or a deadline too', () => {
+    expect(trapped()).toEqual([]);
   });
 
   it('ends every task with exactly one of task.completed, task.failed and task.handed_over, and says none before (W1)', () => {

@@ -13,6 +13,7 @@ import { grantId, type Address } from '../../src/protocols/ids.ts';
 import type { ModelRequest } from '../../src/protocols/model.ts';
 import { nodesOf, type Chart } from '../../src/runtime/chart.ts';
 import { begin, step, type Definition, type Effect, type FoldEntry, type Output, type State } from '../../src/runtime/fold.ts';
+import { watchWaysOut } from './ways-out.ts';
 
 export type Sent = Output & { readonly kind: 'send' };
 
@@ -36,6 +37,8 @@ export type Walk = {
   readonly messages: (moment: Moment) => readonly Happening[];
   /** How an effect may come out: with these outputs, by name. */
   readonly results: (effect: Effect, moment: Moment) => Readonly<Record<string, unknown>>;
+  /** What of all that may happen does; everything, where it is left out. */
+  readonly happens?: (happening: string, moment: Moment) => boolean;
   /** Beside the chart's state, effects and timers: what tells one moment from another. */
   readonly counters: (moment: Moment) => unknown;
 };
@@ -88,7 +91,7 @@ const bill = (effect: Effect) => ({
 export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => {
   if (hasEnded(moment)) return [];
   const { effects, timers } = moment.state;
-  return [
+  const all = [
     ...walk.messages(moment),
     ...Object.values(effects).flatMap((effect) => effectHappenings(walk, effect, moment)),
     ...Object.keys(timers).map((sendId): Happening => ({
@@ -96,6 +99,7 @@ export const happenings = (walk: Walk, moment: Moment): readonly Happening[] => 
       entry: ({ state }) => ({ from: walk.address, message: message('timer.fired', { timer: state.timers[sendId]!.key }), at: state.timers[sendId]!.due }),
     })),
   ];
+  return walk.happens ? all.filter(({ type }) => walk.happens!(type, moment)) : all;
 };
 
 const effectHappenings = (walk: Walk, { child, src, phase, attempt, input }: Effect, moment: Moment): Happening[] => {
@@ -229,8 +233,15 @@ const nameOf = (transition: AnyTransitionDefinition): string => {
   return `${source.id} on '${eventType}'${asked === undefined ? '' : ` if ${asked}`} to ${target?.map((node: AnyStateNode) => node.id).join() ?? 'itself'}`;
 };
 
-/** The chart, and the names of those of its transitions that no step has taken yet. */
-export const watched = (chart: Chart): { readonly chart: Chart; readonly untaken: () => string[] } => {
+export type Watched = {
+  readonly chart: Chart;
+  /** The names of those of its transitions that no step has taken yet. */
+  readonly untaken: () => string[];
+  readonly trapped: ReturnType<typeof watchWaysOut>['trapped'];
+};
+
+export const watched = (chart: Chart): Watched => {
+  const { chart: watchedChart, trapped } = watchWaysOut(chart);
   const taken = new Set<AnyTransitionDefinition>();
   const watcher = createActor(createMachine({}), {
     inspect: (seen) => {
@@ -251,12 +262,13 @@ export const watched = (chart: Chart): { readonly chart: Chart; readonly untaken
   } as unknown as AnyActorScope;
   return {
     chart: {
-      ...chart,
+      ...watchedChart,
       transition: (snapshot, event) => {
         chart.machine.transition(snapshot, event, scope);
-        return chart.transition(snapshot, event);
+        return watchedChart.transition(snapshot, event);
       },
     },
+    trapped,
     untaken: () =>
       [...nodesOf(chart.machine.root as AnyStateNode)]
         .flatMap((node) => [...[...node.transitions.values()].flat(), ...(node.always ?? [])])

@@ -12,6 +12,18 @@ budget:
   limit: 0.05
 `;
 
+const router = `${workflow.slice(0, workflow.indexOf('  kind: workflow'))}  kind: router
+  supervisor: lead
+  routes:
+    - { agent: reader, when: it is to be read }
+    - { agent: writer, when: it is to be written }
+budget:
+  limit: 0.05
+`
+  .replace('  checker:\n    kind: reviewer\n    role: a fact checker\n    tools: [check_quotes]\n', '  writer: { kind: worker, role: a writer }\n')
+  .replace('  topic: { text: budgets }\n', '')
+  .replace('about {topic}', 'about it');
+
 let folder: Awaited<ReturnType<typeof teamFolder>>;
 beforeAll(async () => void (folder = await teamFolder()));
 afterAll(() => folder.remove());
@@ -31,6 +43,7 @@ const problemsOf = async (text: string): Promise<string> => {
 test('the files that the mistakes are made in have none', async () => {
   expect(await problemsOf(workflow)).toBe('');
   expect(await problemsOf(centralised)).toBe('');
+  expect(await problemsOf(router)).toBe('');
 });
 
 type Mistake = readonly [what: string, text: string, said: string];
@@ -54,7 +67,7 @@ const syntax: Mistake[] = [
     'team.yaml:1:1 aliases stand for more than a file may hold; write the values out',
   ],
   ['a tag', edited(workflow, 'role: an editor', 'role: !!js/function an editor'), 'team.yaml:11:11 a tag stands here; only plain values are allowed'],
-  ['nesting without end', `name: ${'['.repeat(20_000)}`.slice(0, 20_000), 'team.yaml:1:800 nested too deeply'],
+  ['nesting without end', `name: ${'['.repeat(20_000)}`.slice(0, 20_000), 'team.yaml:1:1 nested too deeply'],
   ['a file too large', `${workflow}# ${'x'.repeat(1_000_000)}`, 'team.yaml:1:1 expected at most 1000000 bytes, found 1000653'],
   ['an empty file', '# nothing yet\n', 'team.yaml:1:1 expected a team, found nothing; begin with `name:`'],
   [
@@ -467,10 +480,54 @@ const meaning: Mistake[] = [
   ],
 ];
 
+const routing: Mistake[] = [
+  [
+    'no route at all',
+    edited(router, /routes:\n.*\n.*\n/.exec(router)![0], 'routes: []\n'),
+    'team.yaml:19:11 topology.routes: expected at least 1 entry, found an empty list',
+  ],
+  [
+    'a route to nobody',
+    edited(router, 'agent: writer', 'agent: wirter'),
+    'team.yaml:21:16 topology.routes[1].agent: unknown agent "wirter"; known: reader, writer; did you mean "writer"?',
+  ],
+  [
+    'two routes to one agent',
+    edited(router, 'agent: writer', 'agent: reader'),
+    'team.yaml:21:16 topology.routes[1].agent: "reader" has a route already; say all that is for it in one `when`',
+  ],
+  [
+    'a fallback that is not named',
+    edited(router, 'budget:', '  on_unknown: fallback\nbudget:'),
+    'team.yaml:22:15 topology.on_unknown: no fallback is named for what is for nobody; add fallback: with an agent, or write on_unknown: fail',
+  ],
+  [
+    'a fallback that is never asked',
+    edited(router, 'budget:', '  on_unknown: fail\n  fallback: reader\nbudget:'),
+    'team.yaml:23:3 warning: topology.fallback: the fallback is never asked with on_unknown: fail; remove one of them',
+  ],
+  [
+    'a fallback that is no worker',
+    edited(router, 'budget:', '  fallback: lead\nbudget:'),
+    'team.yaml:22:13 topology.fallback: expected an agent of kind worker or team, found "lead", a supervisor; of that kind: reader, writer',
+  ],
+  [
+    'a confidence that is none',
+    edited(router, 'budget:', '  confidence_from: 60\nbudget:'),
+    'team.yaml:22:20 topology.confidence_from: expected at most 1, found 60',
+  ],
+  [
+    'a plan that may be changed without end',
+    edited(centralised, 'budget:', '  replan: { max: 100 }\nbudget:'),
+    'team.yaml:25:18 topology.replan.max: expected at most 16, found 100',
+  ],
+];
+
 describe.each([
   ['syntax', syntax],
   ['shape', shape],
   ['meaning', meaning],
+  ['routing and replanning', routing],
 ])('%s', (_, mistakes) => {
   test.each(mistakes)('%s', async (_what, text, said) => {
     expect(await problemsOf(text)).toBe(said);
