@@ -36,7 +36,7 @@ export type HostOptions = {
   readonly unowned?: (entry: Entry) => void;
   /** Told when an actor that is hosted here has ended, also when history says so. */
   readonly ended?: (address: Address) => void;
-  /** Entries of one actor between two snapshots of it; 0: none are made. */
+  /** Entries of one actor between two snapshots of it, more where its state is large; 0: none are made. */
   readonly snapshotEvery?: number;
 };
 
@@ -47,6 +47,8 @@ type Adopting = { readonly fresh?: boolean; readonly history?: readonly Entry[];
 
 /** Between what was written and what is heard of it. */
 const HEARING_MS = 5;
+/** Of a snapshot, that are worth an entry of the log: all snapshots of an actor together are about as long as what it heard. */
+const CHARS_PER_ENTRY = 1_000;
 
 /** Before the address of the actor that a snapshot is of. */
 export const SNAPSHOT_PREFIX = 'snapshot.';
@@ -72,7 +74,8 @@ type Unit = {
   /** Calls that are being made, by grant or attempt. */
   readonly running: Map<string, { readonly abort: AbortController; readonly end: Promise<void> }>;
   readonly appends: Set<Promise<void>>;
-  readonly sinceSnapshot: Map<Address, number>;
+  /** Entries that an actor hears before its next snapshot. */
+  readonly untilSnapshot: Map<Address, number>;
   /** Messages that history gave, by id: said again at the end unless their addressee has them. */
   readonly unheard: Map<string, { readonly from: Address; readonly cause: FoldEntry | undefined; readonly output: Output & { kind: 'send' } }>;
 };
@@ -538,10 +541,11 @@ export class Host {
     const every = this.#options.snapshotEvery ?? 0;
     if (every === 0) return;
     const { address } = instance;
-    const count = (unit.sinceSnapshot.get(address) ?? 0) + 1;
-    unit.sinceSnapshot.set(address, count < every ? count : 0);
-    if (count < every) return;
+    const left = (unit.untilSnapshot.get(address) ?? every) - 1;
+    unit.untilSnapshot.set(address, left);
+    if (left > 0) return;
     const frozen = instance.freeze();
+    unit.untilSnapshot.set(address, Math.max(every, Math.ceil(frozen.length / CHARS_PER_ENTRY)));
     const said = Promise.all(unit.appends);
     this.#track(
       unit,
@@ -566,13 +570,13 @@ const newUnit = (prefix: string, lease: Lease): Unit => ({
   timers: new Map(),
   running: new Map(),
   appends: new Set(),
-  sinceSnapshot: new Map(),
+  untilSnapshot: new Map(),
 });
 
-const retire = (instance: Instance, { instances, retired, sinceSnapshot }: Unit): void => {
+const retire = (instance: Instance, { instances, retired, untilSnapshot }: Unit): void => {
   const { address } = instance;
   instances.delete(address);
-  sinceSnapshot.delete(address);
+  untilSnapshot.delete(address);
   retired.set(address, instance.retire());
 };
 

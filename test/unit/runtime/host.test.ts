@@ -103,6 +103,30 @@ describe('a host', () => {
     expect(second.instance(account)!.state.position).toBe(host.instance(account)!.state.position);
   });
 
+  it('writes snapshots of a large state less often: together they are no longer than its log', async () => {
+    const account = address(run, 'budget');
+    const quote = { model: 'm', fixedNanos: '1', outputNanosPerMtok: '0', maxTokens: 1, minTokens: 1, inputTokens: 1, priceHash: '' };
+    const written: number[] = [];
+    const counting: Bus = Object.create(bus, {
+      put: {
+        value: (key: string, value: string, ...more: []) => {
+          written.push(value.length);
+          return bus.put(key, value, ...more);
+        },
+      },
+    });
+    const host = hostOf('h1', { bus: counting, snapshotEvery: 5 });
+    await host.adopt(account, { fresh: true });
+    const asked = 200;
+    for (let grant = 0; grant < asked; grant++) await bus.append(account, said(`${grant}`, 'budget.reserve', { grant: `${grant}`, quote }, worker));
+    await eventually('all are answered', async () => (await typesIn(worker)).length === asked);
+    await host.settled(account);
+    expect(written.length).toBeGreaterThan(3);
+    const last = written.pop()!;
+    expect(last, 'the state is large').toBeGreaterThan(20_000);
+    expect(written.reduce((sum, length) => sum + length, 0)).toBeLessThanOrEqual(asked * 1_000);
+  });
+
   it.each([
     ['following each unit by itself', false],
     ['following all of them at once', true],
