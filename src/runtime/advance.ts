@@ -117,5 +117,5 @@ export const unused = (advance: Advance, grant: string): Advance =>
 const isDrawn = ({ draws }: Advance, grant: string): boolean => draws.some((one) => one.grant === grant);
 
 /** V6: what the account is told at the end. */
-export const accountOf = ({ draws }: Advance): NonNullable<PayloadOf<'budget.release'>['drawn']> =>
+export const drawnFrom = ({ draws }: Advance): NonNullable<PayloadOf<'budget.release'>['drawn']> =>
   draws.map(({ grant, nanos }) => ({ grant, nanos: nanos.toString() }));

@@ -254,7 +254,7 @@ class Draft {
     const advance = this.#advance;
     if (!advance || advance.phase === 'over') return;
     this.#advance = advances.ended(advance);
-    this.#pay('budget.release', { grant: advance.grant, reason, ...(advance.draws.length > 0 && { drawn: advances.accountOf(advance) }) });
+    this.#pay('budget.release', { grant: advance.grant, reason, ...(advance.draws.length > 0 && { drawn: advances.drawnFrom(advance) }) });
     for (const { grant, isLost } of advance.draws) if (isLost) this.#pay('budget.orphaned', { grant });
   }
 
