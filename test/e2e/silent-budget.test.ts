@@ -127,6 +127,7 @@ describe('the only budget server is killed with -9 in the middle of a run', { ti
         .split('\n')
         .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Record<string, unknown>]))
         .filter(({ kind }) => kind === 'settle');
-      expect(settled.map(({ grant }) => grant).toSorted()).toEqual(model.requests.map(({ attempt }) => attempt).toSorted());
+      expect(settled).toHaveLength(model.requests.length);
+      expect(new Set(settled.map(({ grant }) => grant))).toEqual(new Set(model.requests.map(({ attempt }) => attempt)));
     }));
 });
