@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { Failure } from './failure.ts';
 import { AccountSpec, Measure, Window } from './account.ts';
 import { message } from './message.ts';
-import { Nanos, Usage } from './money.ts';
+import { Nanos, tokensCost, Usage } from './money.ts';
 
 /** The line of the ledger up to which it stood when this was said. */
 export const Anchor = z.object({ seq: z.number().int().nonnegative(), hash: z.string() });
@@ -36,8 +36,17 @@ export const Quote = z.object({
   hasCheaper: z.boolean().optional(),
   /** Accounts below the run's that pay, the outermost first; one that is not there is left out. */
   payer: z.array(z.string()).optional(),
+  /**
+   * An advance: no call is made for it, but calls may be paid from it while nobody answers. It is of money alone, is granted at
+   * once or not at all, and holds until this deadline.
+   */
+  advance: z.object({ deadline: z.number() }).optional(),
 });
 export type Quote = z.infer<typeof Quote>;
+
+/** What a call may cost with so many tokens of output. */
+export const boundOf = ({ fixedNanos, outputNanosPerMtok }: Quote, maxTokens: number): bigint =>
+  BigInt(fixedNanos) + tokensCost(maxTokens, BigInt(outputNanosPerMtok));
 
 export const BudgetReserve = message('budget.reserve', { grant: z.string(), quote: Quote });
 
@@ -49,6 +58,8 @@ export const BudgetSettle = message('budget.settle', {
   kind: z.enum(['model', 'tool']).optional(),
   /** The provider's own id of its answer. */
   response: z.string().max(200).optional(),
+  /** The grant of the advance that the call was paid from; the account was never asked for the call's own. */
+  advance: z.string().optional(),
 });
 
 /** The call goes on longer than its grant was made for. */
@@ -78,7 +89,12 @@ export const BudgetPaused = message('budget.paused', { account: z.string(), fail
 /** To the client of the run: so many percent of the account's limit are spent. */
 export const BudgetThreshold = message('budget.threshold', { account: z.string(), percent: z.number().int(), spentNanos: Nanos, limitNanos: Nanos });
 
-export const BudgetRelease = message('budget.release', { grant: z.string(), reason: z.string() });
+export const BudgetRelease = message('budget.release', {
+  grant: z.string(),
+  reason: z.string(),
+  /** Of an advance: each call that was paid from it, with what it cost, or with its bound where that is not known yet. */
+  drawn: z.array(z.object({ grant: z.string(), nanos: Nanos })).optional(),
+});
 
 /** The host of the call is gone and nobody will say what became of it: its grant need not run to its deadline. */
 export const BudgetOrphaned = message('budget.orphaned', { grant: z.string() });

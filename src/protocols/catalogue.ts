@@ -28,6 +28,7 @@ import type { Envelope } from './envelope.ts';
 import {
   EffectClaimed,
   EffectCompleted,
+  EffectDrawn,
   EffectFailed,
   EffectLost,
   PlanRevised,
@@ -111,6 +112,7 @@ export const catalogue = [
   ApprovalDecided,
   EffectClaimed,
   EffectLost,
+  EffectDrawn,
   EffectCompleted,
   EffectFailed,
   TimerFired,

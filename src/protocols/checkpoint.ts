@@ -46,6 +46,8 @@ const GrantState = z.object({
   deadline: z.number(),
   state: z.enum(['held', 'charged', 'asked']),
   chargedAt: z.number().optional(),
+  /** Of an advance: the calls that were paid from it so far. */
+  drawn: z.array(z.string()).optional(),
 });
 
 /** Grants that ended: they are recognised when they are spoken of again. */

@@ -56,6 +56,7 @@ export const speakers: Readonly<Record<MessageName, readonly [from: string, to: 
   'approval.decided': ['approver', 'supervisor, reviewer'],
   'effect.claimed': ['host', 'log of the actor it hosts'],
   'effect.lost': ['host', 'log of the actor it hosts'],
+  'effect.drawn': ['host', 'log of the actor it hosts'],
   'effect.completed': ['host', 'log of the actor it hosts'],
   'effect.failed': ['host', 'log of the actor it hosts'],
   'timer.fired': ['host', 'log of the actor it hosts'],

@@ -88,6 +88,17 @@ export const EffectLost = message('effect.lost', {
   host: z.string(),
 });
 
+/**
+ * The account has not answered for attempt `attempt`: another one is made with money of the actor's advance, of which it needs
+ * `nanos` at most. It counts only while the first has no answer in the log and the advance has so much left.
+ */
+export const EffectDrawn = message('effect.drawn', {
+  effect: z.string(),
+  attempt: z.number().int().positive(),
+  nanos: Nanos,
+  maxTokens: z.number().int().nonnegative(),
+});
+
 /** What a paid attempt cost; absent for effects that cost nothing. */
 export const Bill = z.object({
   grant: z.string(),
@@ -97,6 +108,8 @@ export const Bill = z.object({
   kind: z.enum(['model', 'tool']).optional(),
   /** The provider's own id of its answer, as it stands in the provider's reports. */
   response: z.string().max(200).optional(),
+  /** The grant of the advance that it was paid from. */
+  advance: z.string().optional(),
 });
 export type Bill = z.infer<typeof Bill>;
 

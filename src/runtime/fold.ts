@@ -15,12 +15,17 @@
  *   after, raise(delay)    `arm`, and `disarm` when left or cancelled; the event comes back with `at`, the log's time
  *   emit, emitEach         `send`
  *
+ * Money that an actor may draw while nobody answers is advance.ts's, with invariants of its own (V1 to V7).
+ *
  * Duplicates are the instance's business (instance.ts), performing is the host's (host.ts).
  */
 import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
 import type { Decoded, MessageName, PayloadOf } from '../protocols/catalogue.ts';
 import { failure, type Failure } from '../protocols/failure.ts';
+import type { Permission } from '../protocols/grant.ts';
 import { effectOfGrant, grantId, type Address } from '../protocols/ids.ts';
+import * as advances from './advance.ts';
+import type { Advance, AdvanceTerms } from './advance.ts';
 import type { Chart, ChartAction } from './chart.ts';
 
 /** An entry whose payload has been decoded. */
@@ -38,6 +43,8 @@ export type Definition = {
   readonly input: unknown;
   /** The account that pays for its effects. */
   readonly account?: Address;
+  /** What it may hold for calls that nobody answers for; without it, nothing. */
+  readonly advance?: AdvanceTerms;
 };
 
 export type Effect = {
@@ -47,10 +54,12 @@ export type Effect = {
   readonly child: string;
   readonly src: string;
   readonly input: unknown;
-  /** From 1. Another attempt follows only on one whose host was lost. */
+  /** From 1. Another attempt follows only on one whose host was lost, or that nobody answered for. */
   readonly attempt: number;
+  /** The log's time at which this attempt began. */
+  readonly since: number;
   readonly phase: 'asked' | 'granted' | 'claimed';
-  readonly grant?: PayloadOf<'budget.granted'>;
+  readonly grant?: Permission;
   readonly claimedBy?: string;
 };
 
@@ -64,6 +73,7 @@ export type State = {
   readonly effects: Readonly<Record<string, Effect>>;
   /** Armed and not fired, by the chart's name. */
   readonly timers: Readonly<Record<string, Timer>>;
+  readonly advance: Advance | undefined;
 };
 
 export type Output =
@@ -80,7 +90,7 @@ const LOST_ATTEMPTS_MAX = 10;
 
 export const begin = (definition: Definition, address: Address, at: number): [State, Output[]] => {
   const [snapshot, actions] = definition.chart.initial(definition.input);
-  const draft = new Draft({ snapshot, position: 0, effects: {}, timers: {} }, definition, address, at);
+  const draft = new Draft({ snapshot, position: 0, effects: {}, timers: {}, advance: undefined }, definition, address, at);
   draft.interpret(actions);
   return draft.result();
 };
@@ -104,6 +114,7 @@ class Draft {
   readonly #position: number;
   #effects: Record<string, Effect>;
   #timers: Record<string, Timer>;
+  #advance: Advance | undefined;
   #owned = false;
   readonly #outputs: Output[] = [];
   readonly #definition: Definition;
@@ -116,33 +127,53 @@ class Draft {
     this.#position = state.position;
     this.#effects = state.effects;
     this.#timers = state.timers;
+    this.#advance = state.advance;
     this.#definition = definition;
     this.#address = address;
     this.#at = at;
   }
 
   result(): [State, Output[]] {
-    return [{ snapshot: this.#snapshot, position: this.#position, effects: this.#effects, timers: this.#timers }, this.#outputs];
+    return [{ snapshot: this.#snapshot, position: this.#position, effects: this.#effects, timers: this.#timers, advance: this.#advance }, this.#outputs];
   }
 
   receive(entry: FoldEntry): void {
     const { message } = entry;
+    if (this.#advance && entry.from === this.#definition.account) this.#advance = advances.heard(this.#advance);
     switch (message.type) {
       case 'budget.granted': {
+        if (this.#advance?.grant === message.data.grant) {
+          this.#advance = advances.opened(this.#advance, message.data);
+          return;
+        }
+        if (this.#advance) this.#advance = advances.heard(this.#advance, message.data.leftNanos);
         this.#granted(message.data);
         this.#tell(entry);
         return;
       }
       case 'budget.vetoed': {
+        this.#endAdvance('a veto was heard');
         const effect = this.#byKey(effectOfGrant(message.data.grant).effect);
         if (effect && grantId(effect.key, effect.attempt) === message.data.grant) this.#end(effect, errorEvent(effect, message.data.failure));
         return;
       }
       case 'budget.revoked': {
-        const effect = this.#byKey(effectOfGrant(message.data.grant).effect);
-        if (effect?.grant?.grant !== message.data.grant) return;
-        this.#abandon(effect);
-        this.#end(effect, errorEvent(effect, message.data.failure));
+        const { grant, failure: why } = message.data;
+        for (const effect of Object.values(this.#effects)) {
+          if (!effect.grant || ![effect.grant.grant, effect.grant.advance].includes(grant) || this.#byKey(effect.key) !== effect) continue;
+          this.#abandon(effect);
+          this.#end(effect, errorEvent(effect, why));
+        }
+        this.#endAdvance('the account was frozen');
+        return;
+      }
+      case 'budget.paused': {
+        this.#endAdvance('a pause was heard');
+        this.#tell(entry);
+        return;
+      }
+      case 'effect.drawn': {
+        this.#drawn(message.data);
         return;
       }
       case 'effect.claimed': {
@@ -186,9 +217,12 @@ class Draft {
   receiveMoney(message: Decoded): void {
     if (message.type === 'effect.completed' || message.type === 'effect.failed') {
       const { bill } = message.data;
-      if (bill) this.#pay('budget.settle', bill);
+      if (bill) {
+        if (this.#advance) this.#advance = advances.billed(this.#advance, bill);
+        this.#pay('budget.settle', bill);
+      }
       if (message.type === 'effect.failed' && message.data.unused !== undefined) this.#releaseGrant(message.data.unused, message.data.failure.code);
-    } else if (message.type === 'budget.granted') {
+    } else if (message.type === 'budget.granted' && !advances.isAdvance(message.data.grant)) {
       this.#releaseGrant(message.data.grant, 'the effect has ended');
     }
   }
@@ -200,7 +234,32 @@ class Draft {
     else if (effect?.grant?.grant !== granted.grant) this.receiveMoney({ type: 'budget.granted', data: granted });
   }
 
+  /** V2, V3. For the chart it is a grant like any other. */
+  #drawn({ effect: key, attempt, nanos, maxTokens }: PayloadOf<'effect.drawn'>): void {
+    const effect = this.#byKey(key);
+    if (!this.#advance || effect?.attempt !== attempt || effect.phase !== 'asked') return;
+    const grant = grantId(key, attempt + 1);
+    const advance = advances.draw(this.#advance, grant, BigInt(nanos), this.#at);
+    if (!advance) return;
+    this.#releaseGrant(grantId(key, attempt), 'nobody answered; it is paid from the advance');
+    this.#advance = advance;
+    const { leftNanos, deadline } = advance;
+    const granted = { grant, amountNanos: nanos, maxTokens, deadline, leftNanos };
+    this.#set({ ...effect, attempt: attempt + 1, since: this.#at, phase: 'granted', grant: { ...granted, advance: advance.grant } }, 'claim');
+    if (this.#definition.chart.hears.has('budget.granted')) this.#transition({ ...granted, type: 'budget.granted', from: this.#address, at: this.#at });
+  }
+
+  /** V5, V6. */
+  #endAdvance(reason: string): void {
+    const advance = this.#advance;
+    if (!advance || advance.phase === 'over') return;
+    this.#advance = advances.ended(advance);
+    this.#pay('budget.release', { grant: advance.grant, reason, ...(advance.draws.length > 0 && { drawn: advances.drawnFrom(advance) }) });
+    for (const { grant, isLost } of advance.draws) if (isLost) this.#pay('budget.orphaned', { grant });
+  }
+
   #again(effect: Effect): void {
+    if (this.#advance) this.#advance = advances.lost(this.#advance, grantId(effect.key, effect.attempt));
     this.#pay('budget.orphaned', { grant: grantId(effect.key, effect.attempt) });
     if (effect.attempt >= LOST_ATTEMPTS_MAX) {
       const said = failure('EFFECT_LOST', `${effect.src} was lost with its host ${effect.attempt} times; it may be what stops them`);
@@ -208,7 +267,7 @@ class Draft {
       return;
     }
     const { key, child, src, input } = effect;
-    this.#set({ key, child, src, input, attempt: effect.attempt + 1, phase: 'asked' }, 'start');
+    this.#set({ key, child, src, input, attempt: effect.attempt + 1, since: this.#at, phase: 'asked' }, 'start');
   }
 
   /** F2. `by`: the attempt that ended it; what another one holds is given back or stopped. */
@@ -240,6 +299,7 @@ class Draft {
   /** The chart has ended: nothing of it may go on. */
   #finish(): void {
     for (const effect of Object.values(this.#effects)) this.#abandon(effect);
+    this.#endAdvance('the actor has ended');
     for (const timer of Object.values(this.#timers)) this.#outputs.push({ kind: 'disarm', timer });
     this.#effects = {};
     this.#timers = {};
@@ -251,7 +311,9 @@ class Draft {
       switch (type) {
         case 'xstate.spawnChild': {
           const { id, src, input } = params as { id: string; src: string; input: unknown };
-          this.#set({ key: `${this.#address}/${this.#position}/${id}`, child: id, src, input, attempt: 1, phase: 'asked' }, 'start');
+          const key = `${this.#address}/${this.#position}/${id}`;
+          if (this.#definition.account && this.#definition.advance) this.#advance ??= advances.maybeAsked(this.#address, this.#position);
+          this.#set({ key, child: id, src, input, attempt: 1, since: this.#at, phase: 'asked' }, 'start');
           break;
         }
         case 'xstate.stopChild':
@@ -267,6 +329,7 @@ class Draft {
           break;
         case 'xstate.emit': {
           const { to, type: said, ...data } = (params as { event: AnyEventObject & { to: Address } }).event;
+          if (said === 'budget.close') this.#endAdvance('the account is closed');
           this.#send(to, said as MessageName, data);
           break;
         }
@@ -317,6 +380,7 @@ class Draft {
   }
 
   #releaseGrant(grant: string, reason: string): void {
+    if (this.#advance) this.#advance = advances.unused(this.#advance, grant);
     this.#pay('budget.release', { grant, reason });
   }
 

@@ -12,6 +12,7 @@
  * go when it loses it.
  */
 import type { Bus, Entry, Following, LogPattern } from '../bus/port.ts';
+import { boundOf, type Quote } from '../protocols/budget.ts';
 import { decode, versionOf, type MessageName } from '../protocols/catalogue.ts';
 import type { Envelope } from '../protocols/envelope.ts';
 import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
@@ -20,6 +21,7 @@ import { grantId, runOf, type Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
 import type { EffectResult, Runners } from './effects.ts';
 import type { Definition, Effect, FoldEntry, Output, Timer } from './fold.ts';
+import { draw, quoteOf, silenceOf } from './advance.ts';
 import { Instance, type Retired } from './instance.ts';
 import { SHARED_LEASE, type Lease } from './lease.ts';
 
@@ -377,10 +379,41 @@ export class Host {
       const { account } = instance.definition;
       if (!account) throw new TroupeError('BUDGET_NONE', `${instance.address} has no account to pay '${effect.src}' from`);
       const grant = grantId(effect.key, effect.attempt);
-      this.#append(unit, account, this.#envelope(`${grant}/reserve`, instance.address, 'budget.reserve', { grant, quote }, undefined));
+      this.#reserve(unit, instance, account, grant, quote);
+      this.#mayDraw(unit, instance, account, effect, quote);
     } catch (thrown) {
       this.#refuse(unit, instance, effect, thrown);
     }
+  }
+
+  #reserve(unit: Unit, { address }: Instance, account: Address, grant: string, quote: Quote): void {
+    this.#append(unit, account, this.#envelope(`${grant}/reserve`, address, 'budget.reserve', { grant, quote }, undefined));
+  }
+
+  /** Where the actor may have an advance it is asked for, and drawn on for this attempt when the account stays silent (advance.ts). */
+  #mayDraw(unit: Unit, instance: Instance, account: Address, effect: Effect, quote: Quote): void {
+    const { clock } = this.#options;
+    const terms = instance.definition.advance;
+    const { advance } = instance.state;
+    if (!terms || !advance || advance.phase === 'over') return;
+    if (advance.phase === 'asked') this.#reserve(unit, instance, account, advance.grant, quoteOf(terms, quote, clock.now()));
+    const { key, child, attempt, since } = effect;
+    const timer = `${grantId(key, attempt)}/silence`;
+    if (unit.timers.has(timer)) return;
+    const nanos = boundOf(quote, quote.maxTokens);
+    const cancel = clock.after(Math.max(0, since + silenceOf(terms, advance) - clock.now()), () => {
+      unit.timers.delete(timer);
+      const now = instance.state.effects[child];
+      const isUnanswered = now?.key === key && now.attempt === attempt && now.phase === 'asked';
+      if (unit.quiet || !isUnanswered || !instance.state.advance || !draw(instance.state.advance, grantId(key, attempt + 1), nanos, clock.now())) return;
+      this.#write(unit, instance.address, `${grantId(key, attempt)}/drawn`, 'effect.drawn', {
+        effect: key,
+        attempt,
+        nanos: nanos.toString(),
+        maxTokens: quote.maxTokens,
+      });
+    });
+    unit.timers.set(timer, { cancel });
   }
 
   #refuse(unit: Unit, instance: Instance, effect: Effect, thrown: unknown): void {
@@ -421,7 +454,7 @@ export class Host {
       await (looksOnly ? undefined : this.#options.bus.durable()); // H1
       if (signal.aborted || !(unit.lease.holds() || (await unit.lease.confirm())) || signal.aborted) return stopped(effect);
       if (!effect.grant) return await runner.run(effect.input as never, { address, signal }, undefined);
-      const stopExtending = this.#keepGranted(unit, address, effect.grant);
+      const stopExtending = effect.grant.advance === undefined ? this.#keepGranted(unit, address, effect.grant) : () => {};
       try {
         return await runner.run(
           effect.input as never,
@@ -459,7 +492,7 @@ export class Host {
   #finish(unit: Unit, address: Address, effect: Effect, result: EffectResult): void {
     const { key, attempt } = effect;
     const id = `${grantId(key, attempt)}/end`;
-    const bill = result.bill === undefined ? {} : { bill: result.bill };
+    const bill = result.bill === undefined ? {} : { bill: billOf(effect, result.bill) };
     if (result.ok) return this.#write(unit, address, id, 'effect.completed', { effect: key, attempt, output: result.output, ...bill });
     const unused = result.unused === true ? { unused: grantId(key, attempt) } : {};
     this.#write(unit, address, id, 'effect.failed', { effect: key, attempt, failure: result.failure, ...bill, ...unused });
@@ -471,7 +504,7 @@ export class Host {
     const grant = grantId(effect.key, effect.attempt);
     const say = (type: MessageName, data: Readonly<Record<string, unknown>>): void =>
       this.#append(unit, account, this.#envelope(`${grant}/stopped`, address, type, data, undefined));
-    if (result.bill) say('budget.settle', result.bill);
+    if (result.bill) say('budget.settle', billOf(effect, result.bill));
     else if (!result.ok && result.unused) say('budget.release', { grant, reason: result.failure.code });
   }
 
@@ -579,6 +612,10 @@ const retire = (instance: Instance, { instances, retired, untilSnapshot }: Unit)
   untilSnapshot.delete(address);
   retired.set(address, instance.retire());
 };
+
+/** V6: the account learns from the bill what paid the call. */
+const billOf = ({ grant }: Effect, bill: NonNullable<EffectResult['bill']>): NonNullable<EffectResult['bill']> =>
+  grant?.advance === undefined ? bill : { ...bill, advance: grant.advance };
 
 /** Whoever appended a checkpoint made sure that everything said before it was heard. */
 const forgetUnheard = ({ unheard }: Unit, from: Address): void => {

@@ -17,6 +17,7 @@ export type Frozen = {
   readonly position: number;
   readonly effects: State['effects'];
   readonly timers: State['timers'];
+  readonly advance?: State['advance'];
   readonly seen: readonly string[];
 };
 
@@ -43,8 +44,8 @@ export class Instance {
     try {
       const frozen = JSON.parse(json, reviveBigint) as Frozen;
       if (frozen.chart !== definition.chart.name || frozen.version !== definition.chart.version) return undefined;
-      const { position, effects, timers } = frozen;
-      return new Instance(address, definition, { snapshot: definition.chart.restore(frozen.snapshot), position, effects, timers }, frozen.seen);
+      const { position, effects, timers, advance } = frozen;
+      return new Instance(address, definition, { snapshot: definition.chart.restore(frozen.snapshot), position, effects, timers, advance }, frozen.seen);
     } catch {
       return undefined;
     }
@@ -52,8 +53,17 @@ export class Instance {
 
   freeze(): string {
     const { chart } = this.definition;
-    const { snapshot, position, effects, timers } = this.#state;
-    const frozen: Frozen = { chart: chart.name, version: chart.version, snapshot: chart.persist(snapshot), position, effects, timers, seen: [...this.#seen] };
+    const { snapshot, position, effects, timers, advance } = this.#state;
+    const frozen: Frozen = {
+      chart: chart.name,
+      version: chart.version,
+      snapshot: chart.persist(snapshot),
+      position,
+      effects,
+      timers,
+      advance,
+      seen: [...this.#seen],
+    };
     return JSON.stringify(frozen, replaceBigint);
   }
 

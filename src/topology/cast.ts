@@ -38,6 +38,15 @@ export const accountOf = (run: RunId, { budget }: Pick<Team, 'budget'>): Address
   budget.account === undefined ? address(run, 'budget') : sharedAccount(budget.account);
 export const approverOf = (run: RunId): Address => address(run, 'approver');
 
+/** The share of an agent's time that a call waits for an answer before it is paid from the advance. */
+const SILENCE = 1 / 2;
+
+/** What an actor with such limits may hold for calls while nobody answers. */
+const advanceFor = ({ budget, limits: { deadlineMs } }: Team, { limits }: Pick<AgentProfile, 'limits'>): Pick<Definition, 'advance'> =>
+  budget.openUpToNanos === undefined
+    ? {}
+    : { advance: { amountNanos: budget.openUpToNanos, lifeMs: deadlineMs, silenceMs: Math.ceil(limits.timeoutMs * SILENCE) } };
+
 /** Who lives at an address of the run; `undefined`: nobody. */
 export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address) => Definition | undefined) => {
   const account = accountOf(run, team);
@@ -70,7 +79,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
       case 'worker':
         // A supervisor that does a step itself is a worker by its own name.
         if (agent?.kind !== 'worker' && agent?.kind !== 'supervisor') return undefined;
-        return { chart: charts.worker, input: { profile: profile(agent) } satisfies WorkerInput, account };
+        return { chart: charts.worker, input: { profile: profile(agent) } satisfies WorkerInput, account, ...advanceFor(team, agent) };
       case 'reviewer':
         if (agent?.kind !== 'reviewer') return undefined;
         return {
@@ -83,6 +92,7 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
             approval: `review-${key}-${agent.name}`,
           } satisfies ReviewerInput,
           account,
+          ...advanceFor(team, agent),
         };
       case 'budget':
         return team.budget.account !== undefined ? undefined : { chart: charts.budget, input: budgetInput(run, team) };
@@ -161,7 +171,7 @@ const convened = (run: RunId, team: Team, { peers, patienceMs }: Peers): Definit
 
 const peerIn = (run: RunId, team: Team, { peers, rules, patienceMs }: Peers, profile: AgentProfile): Definition => {
   const input: PeerInput = { run, profile, peers, rules, patienceMs, convener: supervisorOf(run) };
-  return { chart: charts.peer, input, account: accountOf(run, team) };
+  return { chart: charts.peer, input, account: accountOf(run, team), ...advanceFor(team, profile) };
 };
 
 /** The supervisor of the run, or of the team `within` it. */
@@ -195,7 +205,7 @@ const supervised = (run: RunId, team: Team, profile: ProfileOf, within: Supervis
     // What is kept back is for the answer of the run.
     answersPartly: within === undefined && team.budget.onExhausted === 'answer',
   };
-  return { chart: charts.supervisor, input, account };
+  return { chart: charts.supervisor, input, account, ...advanceFor(team, lead) };
 };
 
 /** Where the plan comes from: the file, the supervisor's model, or a router's choice. */

@@ -596,7 +596,23 @@ const budgetIssues = (file: TeamFile, hosted: Hosted, catalogue: Catalogue): Iss
   ...orElse([...keepBackIssues(hosted, catalogue), ...sliceIssues(file)], () => poolIssues(file, hosted, catalogue)),
   ...Object.keys(file.agents).flatMap((name) => agentBudgetIssues(file, name, hosted, catalogue)),
   ...countIssues(file, hosted),
+  ...openIssues(file),
 ];
+
+/** What is set aside for silence must be there, and nothing is where more than money is limited. */
+const openIssues = ({ budget }: TeamFile): Issue[] => {
+  const { open_up_to: openUpTo, limit } = budget;
+  if (openUpTo === undefined) return [];
+  const path = ['budget', 'open_up_to'];
+  if (dollars(openUpTo) >= dollars(limit)) {
+    const message = `${formatDollars(dollars(openUpTo))} leaves nothing of the limit, ${formatDollars(dollars(limit))}, to ask for`;
+    return [{ code: 'BUDGET_NOT_COVERED', path, message, hint: 'set less aside for each agent' }];
+  }
+  const counted = (['tokens', 'calls', 'tool_calls', 'call_s'] as const).find((key) => budget[key] !== undefined);
+  if (counted === undefined) return [];
+  const message = `nothing is set aside beside budget.${counted}: while nobody answers, only money could be counted`;
+  return [{ code: 'BUDGET_UNUSED', severity: 'warning', path, message, hint: 'remove one of the two' }];
+};
 
 /** What agents without a slice share: the limit without the slices and without what is kept back. */
 const poolIssues = (file: TeamFile, hosted: Hosted, catalogue: Catalogue): Issue[] => {

@@ -146,6 +146,7 @@ const resolveBudget = (budget: TeamFile['budget']): Team['budget'] => ({
   thresholds: [...budget.thresholds].sort((a, b) => a - b),
   grantMs: budget.grant_timeout_s * 1_000,
   waitMs: budget.wait_timeout_s * 1_000,
+  ...(budget.open_up_to !== undefined && { openUpToNanos: dollars(budget.open_up_to).toString() }),
 });
 
 const resolveAgentBudget = ({ slice, limit, ...counted }: NonNullable<PersonFile['budget']>): NonNullable<HostedAgent['budget']> => ({

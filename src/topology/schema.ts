@@ -311,6 +311,9 @@ export const TeamFile = z
           .default('charge')
           .describe('What a permission counts as when nothing is heard of it until its deadline: spent, given back, or held until a person says.'),
         wait_timeout_s: seconds().default(60).describe('How long a call may wait for others to give back what they do not use, seconds.'),
+        open_up_to: Dollars.optional().describe(
+          'What each agent may spend on a task while nobody answers for the budget, in dollars: it is set aside beforehand. Without it, no answer is no permission.',
+        ),
         thresholds: z
           .array(z.number().int().min(1).max(100))
           .default([50, 80, 95])

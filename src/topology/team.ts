@@ -113,6 +113,8 @@ export const Team = z.object({
     thresholds: z.array(z.number()),
     grantMs: z.number().int().positive(),
     waitMs: z.number().int().positive(),
+    /** What each actor may hold for calls while nobody answers for the budget. */
+    openUpToNanos: Nanos.optional(),
   }),
   limits: z.object({
     deadlineMs: z.number().int().positive(),

@@ -33,6 +33,15 @@ type Call = {
   settled: boolean;
 };
 
+/** Money that lies ready for calls which nobody is asked for, and what was drawn from it; the account hears of it in any order. */
+type Advance = {
+  readonly grant: string;
+  readonly from: Address;
+  left: bigint;
+  state: 'asked' | 'open' | 'over' | 'told';
+  readonly draws: { readonly grant: string; readonly bound: bigint; billed: bigint | undefined; settled: boolean }[];
+};
+
 /** All that is said but for the ledger's lines, of which a checkpoint is one, and that a closed account is closed. */
 const decisionsOf = ({ outbox }: Desk): string =>
   JSON.stringify(
@@ -56,6 +65,7 @@ class Schedule {
   uncut: Desk;
   readonly #input: desk.BudgetInput;
   readonly calls: Call[] = [];
+  readonly advances: Advance[] = [];
   readonly lines: LedgerLine[] = [];
   #next = 0;
 
@@ -82,12 +92,14 @@ class Schedule {
 
   #accounts(): AccountSpec[] {
     const limit = 100_000 + this.#pick(400_000);
+    // Where more than money is limited there is no advance.
+    const counts = this.#random() < 0.5;
     return [
       {
         id: 'acme',
         limits: [
           { measure: 'money', amount: String(limit), window: 'total' },
-          { measure: 'calls', amount: '25', window: 'total' },
+          ...(counts ? [{ measure: 'calls' as const, amount: '25', window: 'total' as const }] : []),
           { measure: 'money', amount: String(Math.floor(limit / 2)), window: 'hour' },
         ],
       },
@@ -96,7 +108,7 @@ class Schedule {
         parent: 'acme',
         limits: [
           { measure: 'money', amount: String(Math.floor(limit / 2)), window: 'total' },
-          { measure: 'tokens', amount: '2000', window: 'total' },
+          ...(counts ? [{ measure: 'tokens' as const, amount: '2000', window: 'total' as const }] : []),
         ],
       },
       { id: 'acme/r-one/ann', parent: 'acme/r-one', limits: [], sliceNanos: String(Math.floor(limit / 8)) },
@@ -126,6 +138,8 @@ class Schedule {
   }
 
   #hear(said: Outgoing): void {
+    const advance = 'grant' in said ? this.advances.find(({ grant }) => grant === said.grant) : undefined;
+    if (advance) return this.#hearOfAdvance(advance, said);
     if (said.type !== 'budget.granted' && said.type !== 'budget.vetoed') return;
     const call = this.calls.find(({ grant }) => grant === said.grant)!;
     call.answers++;
@@ -137,8 +151,70 @@ class Schedule {
     call.granted = { nanos: BigInt(said.amountNanos), maxTokens: said.maxTokens };
   }
 
+  #hearOfAdvance(advance: Advance, said: Outgoing): void {
+    if (said.type === 'budget.granted') {
+      must(advance.state === 'asked', () => `${advance.grant} is granted although it is ${advance.state}`);
+      Object.assign(advance, { state: 'open', left: BigInt(said.amountNanos) });
+    } else if (advance.state === 'asked' || advance.state === 'open') advance.state = 'over';
+  }
+
+  #askForAdvance(): void {
+    const from = this.#somebody();
+    const deadline = this.now + this.#pick(120_000);
+    const quote: Quote = {
+      model: 'advance',
+      fixedNanos: String(this.#pick(40_000)),
+      outputNanosPerMtok: '0',
+      maxTokens: 0,
+      minTokens: 0,
+      inputTokens: 0,
+      priceHash: '',
+      advance: { deadline },
+    };
+    const advance: Advance = { grant: `${from}/${this.#next++}/~advance#1`, from, left: 0n, state: 'asked', draws: [] };
+    this.advances.push(advance);
+    this.#say((books) => desk.reserve(books, { type: 'budget.reserve', grant: advance.grant, quote, from, at: this.now }));
+    must(advance.state !== 'asked', () => `${advance.grant} waits`);
+  }
+
+  /** A call under the advance, of which the account does not hear. */
+  #draw(advance: Advance): void {
+    const bound = BigInt(this.#pick(15_000));
+    if (advance.state !== 'open' || bound > advance.left) return;
+    advance.left -= bound;
+    advance.draws.push({ grant: `${advance.from}/${this.#next++}/model#2`, bound, billed: undefined, settled: false });
+  }
+
+  #billDraw(advance: Advance): void {
+    const draw = advance.draws[this.#pick(advance.draws.length)];
+    if (!draw) return;
+    draw.billed ??= (draw.bound * BigInt(this.#pick(101))) / 100n;
+    if (!draw.settled && advance.state === 'open') advance.left += draw.bound - draw.billed;
+    // The actor knows the bill, and the account hears of it now, later, or again.
+    draw.settled = true;
+    if (this.#random() < 0.3) return;
+    this.#settleDraw(advance, draw.grant, draw.billed);
+  }
+
+  #settleDraw({ grant: advance, from }: Advance, grant: string, billed: bigint): void {
+    const usage = { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 };
+    const bill = { grant, advance, spentNanos: billed.toString(), usage, model: 'any/model' };
+    this.#say((books) => desk.settle(books, { type: 'budget.settle', ...bill, from, at: this.now }));
+  }
+
+  #giveBack(advance: Advance): void {
+    if (advance.state === 'asked') return;
+    advance.state = 'told';
+    const drawn = advance.draws.map(({ grant, bound, billed }) => ({ grant, nanos: (billed ?? bound).toString() }));
+    this.#say((books) => desk.release(books, { type: 'budget.release', grant: advance.grant, reason: 'test', drawn, from: advance.from, at: this.now }));
+  }
+
+  #somebody(): Address {
+    return ['r-one.worker.ann.s-1', 'r-one.worker.bob.s-2', 'r-one.worker.cyd.s-3', 'r-two.worker.dan.s-1', 'r-two.supervisor'][this.#pick(5)] as Address;
+  }
+
   #reserve(): void {
-    const from = ['r-one.worker.ann.s-1', 'r-one.worker.bob.s-2', 'r-one.worker.cyd.s-3', 'r-two.worker.dan.s-1', 'r-two.supervisor'][this.#pick(5)] as Address;
+    const from = this.#somebody();
     const { book } = this.books;
     const account = accountFor(book, from.split('.')[0]!, from.split('.')[2] ?? from.split('.')[1]!);
     // Now and then the call needs all that is left, to the last nano-dollar, or one more.
@@ -186,8 +262,9 @@ class Schedule {
     const open = this.calls.filter(({ granted, settled }) => granted && !settled);
     const some = <T>(list: readonly T[]): T | undefined => list[this.#pick(list.length)];
     const account = some(['acme', 'acme/r-one', 'acme/r-one/ann', 'acme/r-one/bob', 'acme/r-two'])!;
-    const chance = this.#pick(100);
-    if (chance < 40) this.#reserve();
+    const chance = this.#pick(125);
+    if (chance >= 100) this.#useAdvances(chance - 100);
+    else if (chance < 40) this.#reserve();
     else if (chance < 70) this.#each(some(open), (call) => this.#settle(call));
     else if (chance < 76) this.#each(some(open), (call) => this.#release(call));
     else if (chance < 80) this.#each(some(this.calls.filter(({ settled, billed }) => settled && billed !== undefined)), (call) => this.#settle(call));
@@ -200,6 +277,14 @@ class Schedule {
     else if (chance < 99) this.#cut();
     else this.#say((books) => desk.closeAccount(books, { type: 'budget.close', reason: 'test', from: 'r-two.supervisor' as Address, at: this.now }));
     this.check();
+  }
+
+  #useAdvances(chance: number): void {
+    const one = this.advances[this.#pick(this.advances.length)];
+    if (chance < 5 || !one) this.#askForAdvance();
+    else if (chance < 13) this.#draw(one);
+    else if (chance < 21) this.#billDraw(one);
+    else this.#giveBack(one);
   }
 
   #each<T>(one: T | undefined, act: (one: T) => void): void {
@@ -228,10 +313,16 @@ class Schedule {
     for (const account of Object.keys(this.books.book.tree)) this.#freeze(account, false);
     for (let round = 0; round < 200; round++) {
       for (const call of this.calls) if (call.granted && !call.settled) this.#settle(call);
+      for (const advance of this.advances) {
+        if (advance.state !== 'told') this.#giveBack(advance);
+        this.#billDraw(advance);
+      }
       this.#tick(30_000);
       this.check();
       if (this.books.book.queue.length === 0 && this.calls.every(({ granted, settled }) => !granted || settled)) break;
     }
+    for (const advance of this.advances) for (const draw of advance.draws) this.#settleDraw(advance, draw.grant, (draw.billed ??= draw.bound));
+    this.check();
   }
 
   check(): void {
@@ -241,9 +332,12 @@ class Schedule {
       .filter(([, { state }]) => state !== 'charged')
       .reduce((sum, [, { amounts }]) => sum + amounts.money, 0n);
     must(tree['acme']!.held.money === held, () => `the root holds ${tree['acme']!.held.money}, its grants ${held}`);
-    const billed = this.calls.reduce((sum, { billed: nanos }) => sum + (nanos ?? 0n), 0n);
+    const billed = this.#billed();
     must(tree['acme']!.spent.money + tree['acme']!.held.money >= billed, () => `the ledger is below the bill of ${billed}`);
-    must(this.books.book.queue.length === 0 || entriesOf(holds).some(([, { state }]) => state === 'held'), () => 'somebody waits although nothing is held');
+    must(
+      this.books.book.queue.length === 0 || entriesOf(holds).some(([, { state, drawn }]) => state === 'held' && !drawn),
+      () => 'somebody waits although nothing is held',
+    );
     for (const { answers, grant } of this.calls) must(answers <= 1, () => `${grant} is answered ${answers} times`);
     must(JSON.stringify(this.replica.outbox) === JSON.stringify(this.books.outbox), () => 'a replica says something else');
     must(
@@ -251,6 +345,11 @@ class Schedule {
       () => `a cut has changed what is said: ${decisionsOf(this.uncut)}, now ${decisionsOf(this.books)}`,
     );
     must(this.books.book.overrun === 0n, () => `${this.books.book.overrun} was billed above its hold`);
+  }
+
+  /** By the provider, of which the account need not have heard. */
+  #billed(): bigint {
+    return [...this.calls, ...this.advances.flatMap(({ draws }) => draws)].reduce((sum, { billed }) => sum + (billed ?? 0n), 0n);
   }
 
   #checkAccount({ id, limits, spent, held, sliced, slice, spells, parent }: Account): void {
@@ -271,7 +370,7 @@ class Schedule {
     const { tree, queue } = this.books.book;
     expect(queue, 'nobody waits').toEqual([]);
     expect(tree['acme']!.held.money, 'nothing is held').toBe(0n);
-    const billed = this.calls.reduce((sum, { billed: nanos }) => sum + (nanos ?? 0n), 0n);
+    const billed = this.#billed();
     expect(tree['acme']!.spent.money, 'after all is said, what is spent is what was billed').toBe(billed);
     for (const { answers, grant } of this.calls) expect(answers, `${grant} is answered`).toBe(1);
     expect(firstBreak(this.lines), 'the chain holds').toBeUndefined();

@@ -32,6 +32,8 @@ export type CompanyOptions = {
   readonly run: RunId;
   readonly limitNanos?: bigint;
   readonly grantMs?: number;
+  /** What each actor may hold for calls that nobody answers for; without it, nothing. */
+  readonly openUpToNanos?: bigint;
   readonly supervisor?: Partial<SupervisorInput>;
 };
 
@@ -40,9 +42,14 @@ export const company = ({
   run,
   limitNanos = 10_000_000n,
   grantMs = 1_000_000_000,
+  openUpToNanos,
   supervisor = {},
 }: CompanyOptions): ((at: Address) => Definition | undefined) => {
   const account = address(run, 'budget');
+  const pays: Pick<Definition, 'account' | 'advance'> = {
+    account,
+    ...(openUpToNanos !== undefined && { advance: { amountNanos: openUpToNanos.toString(), lifeMs: 20_000_000, silenceMs: 300_000 } }),
+  };
   return (at) => {
     const { run: of, role, agent, key } = parseAddress(at);
     if (of !== run) return undefined;
@@ -64,7 +71,7 @@ export const company = ({
       case 'approver':
         return { chart: charts.approver, input: undefined };
       case 'worker':
-        return { chart: charts.worker, input: { profile: profile(agent!, ['look_up']) }, account };
+        return { chart: charts.worker, input: { profile: profile(agent!, ['look_up']) }, ...pays };
       case 'reviewer':
         return {
           chart: charts.reviewer,
@@ -75,7 +82,7 @@ export const company = ({
             askMs: 1_000_000,
             approval: `review-${key}-${agent}`,
           },
-          account,
+          ...pays,
         };
       case 'supervisor': {
         const input: SupervisorInput = {
@@ -99,7 +106,7 @@ export const company = ({
           answersPartly: false,
           ...supervisor,
         };
-        return { chart: charts.supervisor, input, account };
+        return { chart: charts.supervisor, input, ...pays };
       }
       default:
         return undefined;
@@ -109,10 +116,17 @@ export const company = ({
 
 /** Every call that reached the provider, in order. */
 export class Provider {
-  readonly calls: { readonly grant: string; readonly address: Address; readonly nanos: bigint }[] = [];
+  readonly calls: {
+    readonly grant: string;
+    readonly address: Address;
+    readonly nanos: bigint;
+    /** The most that it might have cost. */
+    readonly bound: bigint;
+    readonly advance: string | undefined;
+  }[] = [];
 
   bill(grant: Grant, at: Address, nanos: bigint): void {
-    this.calls.push({ grant: grant.id, address: at, nanos });
+    this.calls.push({ grant: grant.id, address: at, nanos, bound: grant.amountNanos, advance: grant.advance });
   }
 
   get billed(): bigint {

@@ -37,7 +37,13 @@ export const checkpointOf = (state: State, upTo: number): Checkpoint => {
     upTo,
     ledger: chain,
     accounts: Object.values(tree).map(accountInText),
-    grants: entriesOf(holds).map(([grant, { amounts, at, ...hold }]) => ({ grant, ...hold, amounts: inText(amounts), grantedAt: at })),
+    grants: entriesOf(holds).map(([grant, { amounts, at, drawn, ...hold }]) => ({
+      grant,
+      ...hold,
+      amounts: inText(amounts),
+      grantedAt: at,
+      ...(drawn && { drawn: [...drawn] }),
+    })),
     waiting: [...queue],
     ended: { newest: endingsInText(ended[0]), older: endingsInText(ended[1]) },
     forgottenUpTo,
@@ -58,8 +64,14 @@ export const stateFrom = (checkpoint: Checkpoint, keptBack: bigint): Omit<State,
   const book: Book = {
     root: accounts[0]!.id,
     tree,
-    holds: grants.reduce((all, { grant, grantedAt, amounts, chargedAt, ...hold }) => {
-      const held: Hold = { ...hold, amounts: fromText(amounts), at: grantedAt, ...(chargedAt !== undefined && { chargedAt }) };
+    holds: grants.reduce((all, { grant, grantedAt, amounts, chargedAt, drawn, ...hold }) => {
+      const held: Hold = {
+        ...hold,
+        amounts: fromText(amounts),
+        at: grantedAt,
+        ...(chargedAt !== undefined && { chargedAt }),
+        ...(drawn && { drawn }),
+      };
       return put(all, grant, held);
     }, none as ById<Hold>),
     queue: waiting,

@@ -30,6 +30,7 @@ import type { Received, Sent } from '../../protocols/message.ts';
 import { append, BEGINNING, type Chain, type LedgerLine, type NewLine } from '../../protocols/ledger.ts';
 import { entriesOf, get, valuesOf } from './by-id.ts';
 import { sealOf, stateFrom, type Closing, type State } from './checkpoint.ts';
+import { split, splitAll } from './advance.ts';
 import * as policy from './policy.ts';
 import type { Book, Hold, Orphans } from './policy.ts';
 import { nextBeginOf, NOTHING, pathOf, type Account } from './tree.ts';
@@ -130,6 +131,13 @@ class Sitting {
     this.chain = { seq: written.seq, hash: written.hash };
   }
 
+  /** A call that was paid from an advance, and whose bill is not there yet. */
+  writeDrawn(grant: string, advance: string): void {
+    const { account, holder, model, amounts, state, deadline } = get(this.book.holds, grant)!;
+    if (state === 'held') this.watch(deadline);
+    this.write({ kind: state === 'held' ? 'hold' : state === 'charged' ? 'charge' : 'ask', account, grant, holder, model, amounts, note: `from ${advance}` });
+  }
+
   /** What became of a grant of which nothing was heard, if anything did. */
   writeOrphan(grant: string, note: string): void {
     const before = get(this.desk.book.holds, grant);
@@ -155,7 +163,8 @@ class Sitting {
   }
 
   veto(grant: string, account: string, holder: Address, quote: Quote, why: Failure): void {
-    const goesOn = quote.purpose === 'closing' || quote.kind === 'tool' || (quote.hasCheaper === true && why.code === 'BUDGET_EXHAUSTED');
+    const goesOn =
+      quote.purpose === 'closing' || quote.advance !== undefined || quote.kind === 'tool' || (quote.hasCheaper === true && why.code === 'BUDGET_EXHAUSTED');
     const pauses = this.desk.rules.onExhausted === 'pause' && !goesOn && canBeLifted(why);
     const said = pauses ? asPause(why) : why;
     this.write({ kind: 'veto', account, grant, holder, model: quote.model, amounts: NOTHING, note: why.code });
@@ -201,7 +210,7 @@ class Sitting {
   #answerClosers(): void {
     const left: Closing[] = [];
     for (const one of this.closing) {
-      if (policy.mayComeBack(this.book, one.account) && one.deadline > this.now) {
+      if (policy.holdersBelow(this.book, one.account).length > 0 && one.deadline > this.now) {
         left.push(one);
         continue;
       }
@@ -317,14 +326,15 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
   return sitting.end();
 };
 
-export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, response, from, at }: Received<typeof BudgetSettle>): Desk => {
+export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, response, advance, from, at }: Received<typeof BudgetSettle>): Desk => {
   const sitting = new Sitting(desk, at);
+  const covered = advance === undefined ? desk.book : split(desk.book, advance, { grant, nanos: spentNanos }, at);
   const asked = accountOf(desk, from);
-  const account = get(desk.book.holds, grant)?.account ?? (desk.book.tree[asked] ? asked : desk.book.root);
+  const account = get(covered.holds, grant)?.account ?? (desk.book.tree[asked] ? asked : desk.book.root);
   const tokens = BigInt(usage.inputTokens + usage.outputTokens);
   const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
-  sitting.book = policy.settle(desk.book, bill, at);
-  if (sitting.book !== desk.book) {
+  sitting.book = policy.settle(covered, bill, at);
+  if (sitting.book !== covered) {
     const over = sitting.book.overrun > desk.book.overrun;
     sitting.write({
       kind: 'settle',
@@ -341,10 +351,13 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, resp
   return sitting.end();
 };
 
-export const release = (desk: Desk, { grant, reason, from, at }: Received<typeof BudgetRelease>): Desk => {
+export const release = (desk: Desk, { grant, reason, drawn = [], from, at }: Received<typeof BudgetRelease>): Desk => {
   const sitting = new Sitting(desk, at);
-  const known = get(desk.book.holds, grant);
-  sitting.book = policy.release(desk.book, grant, at);
+  const covered = splitAll(desk.book, grant, drawn, at);
+  const known = get(covered.holds, grant);
+  sitting.book = covered;
+  for (const call of drawn) if (get(covered.holds, call.grant) !== get(desk.book.holds, call.grant)) sitting.writeDrawn(call.grant, grant);
+  sitting.book = policy.release(covered, grant, at);
   if (known) sitting.write({ kind: 'release', account: known.account, grant, holder: from, model: known.model, amounts: known.amounts, note: reason });
   return sitting.end();
 };
@@ -384,13 +397,18 @@ export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, b
   sitting.book = policy.freeze(desk.book, account, frozen);
   sitting.write({ kind: frozen ? 'freeze' : 'thaw', account, amounts: NOTHING, note: `${by}: ${why}` });
   if (!frozen) return tellPaused(sitting, account);
-  if (revoke) {
+  if (!revoke) {
+    const why = policy.refused(account, 'frozen');
+    for (const [grant, { holder, drawn }] of policy.holdersBelow(sitting.book, account)) {
+      if (drawn) sitting.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: why });
+    }
+  } else {
     const pauses = desk.rules.onExhausted === 'pause';
     const revoked = failure('BUDGET_REVOKED', `budget of ${account} was frozen by ${by}: ${why}`, { details: { account } });
     const said = pauses ? asPause(revoked) : revoked;
-    for (const [grant, { holder }] of policy.holdersBelow(sitting.book, account)) {
+    for (const [grant, { holder, drawn }] of policy.holdersBelow(sitting.book, account)) {
       sitting.outbox.push({ type: 'budget.revoked', to: holder, grant, failure: said });
-      if (pauses) sitting.pause(holder, account, said);
+      if (pauses && !drawn) sitting.pause(holder, account, said);
     }
   }
   return sitting.end();

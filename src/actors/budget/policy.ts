@@ -11,10 +11,10 @@
  *   M5  What was spent is booked, however late, also when the account is frozen or closed.
  */
 import type { AccountSpec, Amounts } from '../../protocols/account.ts';
-import type { Quote, VetoDetails } from '../../protocols/budget.ts';
+import { boundOf, type Quote, type VetoDetails } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import { positionOfGrant, runOf, type Address } from '../../protocols/ids.ts';
-import { formatDollars, tokensCost, tokensFor } from '../../protocols/money.ts';
+import { formatDollars, tokensFor } from '../../protocols/money.ts';
 import { entriesOf, get, none, put, valuesOf, without, type ById } from './by-id.ts';
 import {
   book,
@@ -50,6 +50,8 @@ export type Hold = {
   /** `charged`: counted as spent after its deadline. `asked`: someone has to say what became of it. */
   readonly state: 'held' | 'charged' | 'asked';
   readonly chargedAt?: number;
+  /** Of an advance: the calls that were paid from it so far. */
+  readonly drawn?: readonly string[];
 };
 
 /** A grant of which it was said that it cost nothing may still be billed; one that was billed is done with. */
@@ -109,8 +111,13 @@ const WAIT = { kind: 'wait' } as const;
 
 export type Request = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote };
 
-const needOf = ({ fixedNanos, outputNanosPerMtok, inputTokens, kind, timeoutMs }: Quote, maxTokens: number): Amounts => ({
-  money: BigInt(fixedNanos) + tokensCost(maxTokens, BigInt(outputNanosPerMtok)),
+const needOf = (quote: Quote, maxTokens: number): Amounts => ({
+  ...NOTHING,
+  money: boundOf(quote, maxTokens),
+  ...(!quote.advance && countedOf(quote, maxTokens)),
+});
+
+const countedOf = ({ inputTokens, kind, timeoutMs }: Quote, maxTokens: number): Omit<Amounts, 'money'> => ({
   tokens: BigInt(inputTokens + maxTokens),
   calls: kind === 'tool' ? 0n : 1n,
   tool_calls: kind === 'tool' ? 1n : 0n,
@@ -144,7 +151,7 @@ const largestCap = (current: Book, request: Request, now: number): number => {
   return cap;
 };
 
-const endingOf = ({ ended: [newest, older] }: Book, grant: string): Ending | undefined => get(newest, grant) ?? get(older, grant);
+export const endingOf = ({ ended: [newest, older] }: Book, grant: string): Ending | undefined => get(newest, grant) ?? get(older, grant);
 
 const isKnown = (current: Book, grant: string): boolean =>
   get(current.holds, grant) !== undefined || endingOf(current, grant) !== undefined || current.queue.some((waiter) => waiter.grant === grant);
@@ -163,14 +170,32 @@ const decideNew = (current: Book, request: Request, now: number, grantMs: number
   const refusal = refusalAt(current.tree, account) ?? (isForgottenRun(current, runOf(holder)) ? 'closed' : undefined);
   if (refusal) return { kind: 'veto', failure: refused(account, refusal) };
   const tight = lacking(current, request, needOf(quote, quote.maxTokens), now);
+  if (quote.advance) return decideAdvance(current, request, now, tight === undefined && !othersWait);
   if (tight ? mayComeBack(current, tight.account.id) : othersWait && mayOvertake(current, request)) return WAIT;
   return tight ? decideAtOnce(current, request, now, grantMs) : granted(request, quote.maxTokens, now, grantMs);
 };
 
 const granted = ({ account, holder, quote }: Request, maxTokens: number, now: number, grantMs: number): Extract<NewDecision, { kind: 'grant' }> => ({
   kind: 'grant',
-  hold: { account, holder, model: quote.model, amounts: needOf(quote, maxTokens), maxTokens, at: now, deadline: now + grantMs, state: 'held' },
+  hold: {
+    account,
+    holder,
+    model: quote.model,
+    amounts: needOf(quote, maxTokens),
+    maxTokens,
+    at: now,
+    ...(quote.advance ? { deadline: quote.advance.deadline, drawn: [] } : { deadline: now + grantMs }),
+    state: 'held',
+  },
 });
+
+/** How much is drawn from it is known when it is over, so that no limit on calls, tokens or seconds could be kept. */
+const decideAdvance = (current: Book, request: Request, now: number, isFree: boolean): NewDecision => {
+  const { account } = request;
+  const counting = [...limitsOn(current.tree, account, now)].find(({ limit }) => limit.measure !== 'money');
+  if (counting) return { kind: 'veto', failure: failure('BUDGET_EXHAUSTED', `no advance for ${account}: ${counting.account.id} limits more than money`) };
+  return isFree ? granted(request, request.quote.maxTokens, now, 0) : { kind: 'veto', failure: exhausted(current, request, now) };
+};
 
 /** In full, or with the largest cap that is worth the call, or not at all. */
 const decideAtOnce = (current: Book, request: Request, now: number, grantMs: number): Exclude<NewDecision, { kind: 'wait' }> => {
@@ -187,12 +212,12 @@ export const wouldFit = (current: Book, request: Request, now: number): boolean 
 /** Whether the whole account is closed: nothing is held or waited for any more. */
 export const isOver = ({ tree, root, queue }: Book): boolean => {
   const { closed, held } = tree[root]!;
-  return closed && held.calls === 0n && held.tool_calls === 0n && queue.length === 0;
+  return closed && held.money === 0n && held.calls === 0n && held.tool_calls === 0n && queue.length === 0;
 };
 
-/** Whether something that is held at or below the account that has not enough may be less when it is settled. */
-export const mayComeBack = ({ holds }: Book, tight: string): boolean => {
-  for (const held of valuesOf(holds)) if (isHeldBelow(held, tight)) return true;
+/** Whether something that is held at or below the account that has not enough may be less when it is settled; an advance lasts too long to be waited for. */
+const mayComeBack = ({ holds }: Book, tight: string): boolean => {
+  for (const held of valuesOf(holds)) if (!held.drawn && isHeldBelow(held, tight)) return true;
   return false;
 };
 
@@ -319,7 +344,7 @@ export const orphan = (current: Book, grant: string, now: number, orphans: Orpha
   const known = get(current.holds, grant);
   if (known?.state !== 'held') return current;
   const as = (state: 'charged' | 'asked'): Book['holds'] => put(current.holds, grant, { ...known, state, ...(state === 'charged' && { chargedAt: now }) });
-  switch (orphans) {
+  switch (known.drawn && orphans === 'release' ? 'charge' : orphans) {
     case 'release':
       return release(current, grant, now);
     case 'ask':
@@ -448,7 +473,7 @@ export const refusedToOpen = (account: string, { problem, tight }: Uncovered): F
   return failure('BUDGET_NOT_COVERED', `account ${account} cannot be opened: ${why}`);
 };
 
-const refused = (account: string, refusal: 'frozen' | 'closed'): Failure =>
+export const refused = (account: string, refusal: 'frozen' | 'closed'): Failure =>
   refusal === 'frozen'
     ? failure('BUDGET_FROZEN', `budget of ${account} is frozen: nothing is granted until it is thawed`, { details: { account } })
     : failure('BUDGET_CLOSED', `budget of ${account} is closed: the run is ending`, { details: { account } });

@@ -376,6 +376,16 @@ const meaning: Mistake[] = [
     'team.yaml:35:14 budget.keep_back: $0.0500 leaves nothing of the limit, $0.0500, to work with; keep less back',
   ],
   [
+    'more set aside for each agent than there is',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  open_up_to: 0.05'),
+    'team.yaml:34:15 budget.open_up_to: $0.0500 leaves nothing of the limit, $0.0500, to ask for; set less aside for each agent',
+  ],
+  [
+    'money set aside where calls are counted as well',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  calls: 90\n  open_up_to: 0.01'),
+    'team.yaml:35:15 warning: budget.open_up_to: nothing is set aside beside budget.calls: while nobody answers, only money could be counted; remove one of the two',
+  ],
+  [
     'nothing kept back for a closing answer',
     edited(workflow, 'limit: 0.05', 'limit: 0.05\n  on_exhausted: answer'),
     'team.yaml:32:1 budget.keep_back: $0.0000 is too little for a closing answer: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; keep more back',

@@ -65,6 +65,11 @@ test('inputs are filled into the texts, and defaults are written out', async () 
   expect(team.limits).toEqual({ deadlineMs: 900_000, askMs: 300_000, depth: 4 });
 });
 
+test('what agents may spend while nobody answers is nothing unless the file says so', async () => {
+  expect((await teamOf(workflow)).budget).not.toHaveProperty('openUpToNanos');
+  expect((await teamOf(edited(workflow, 'limit: 0.05', 'limit: 0.05\n  open_up_to: 0.01'))).budget).toMatchObject({ openUpToNanos: '10000000' });
+});
+
 test('what the file says goes before the defaults', async () => {
   const text = edited(
     edited(workflow, '    tools: [search_files, read_file]', '    limits: { turns: 3, max_tokens: 50, attempts: 1, timeout_s: 7 }'),

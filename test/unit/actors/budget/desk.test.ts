@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../../../src/actors/budget/desk.ts';
+import { entriesOf } from '../../../../src/actors/budget/by-id.ts';
 import { checkpointOf } from '../../../../src/actors/budget/checkpoint.ts';
 import type { BudgetInput, Desk } from '../../../../src/actors/budget/desk.ts';
 import type { AccountSpec } from '../../../../src/protocols/account.ts';
@@ -57,10 +58,21 @@ class Told {
 
   reserve = (grant: string, from: Address = ANN, change: Partial<Quote> = {}) =>
     this.#said(desk.reserve(this.desk, { type: 'budget.reserve', grant, quote: { ...quote, ...change }, from, at: this.now }));
-  settle = (grant: string, nanos: number, from: Address = ANN) =>
-    this.#said(desk.settle(this.desk, { type: 'budget.settle', grant, spentNanos: String(nanos), usage, model: 'm-2', from, at: this.now }));
-  release = (grant: string, from: Address = ANN) =>
-    this.#said(desk.release(this.desk, { type: 'budget.release', grant, reason: 'not made', from, at: this.now }));
+  settle = (grant: string, nanos: number, from: Address = ANN, advance?: string) =>
+    this.#said(
+      desk.settle(this.desk, {
+        type: 'budget.settle',
+        grant,
+        spentNanos: String(nanos),
+        usage,
+        model: 'm-2',
+        ...(advance !== undefined && { advance }),
+        from,
+        at: this.now,
+      }),
+    );
+  release = (grant: string, from: Address = ANN, drawn?: { grant: string; nanos: string }[]) =>
+    this.#said(desk.release(this.desk, { type: 'budget.release', grant, reason: 'not made', ...(drawn && { drawn }), from, at: this.now }));
   extend = (grant: string, deadline: number) => this.#said(desk.extend(this.desk, { type: 'budget.extend', grant, deadline, from: ANN, at: this.now }));
   orphan = (grant: string) => this.#said(desk.orphan(this.desk, { type: 'budget.orphaned', grant, from: ANN, at: this.now }));
   raise = (nanos: number, account?: string) =>
@@ -384,6 +396,128 @@ describe('a close', () => {
     told.release('two');
     told.reserve('three');
     expect(told.last).toMatchObject({ leftNanos: '1400' }); // 2,000 without the 100 that were spent and the 500 that are held
+  });
+});
+
+describe('advances', () => {
+  const LIFE = { advance: { deadline: NOON + 9_000 }, maxTokens: 0, minTokens: 0, inputTokens: 0, outputNanosPerMtok: '0' };
+  const ask = (told: Told, nanos = 300, grant = 'ready', from: Address = ANN) => told.reserve(grant, from, { ...LIFE, fixedNanos: String(nanos) });
+  const root = (told: Told) => told.desk.book.tree['org']!;
+  const money = (told: Told): [spent: bigint, held: bigint] => [root(told).spent.money, root(told).held.money];
+
+  it('are of money alone, and last until the deadline that was asked for', () => {
+    const told = new Told();
+    expect(ask(told)).toEqual([`granted ready > ${ANN}`]);
+    expect(told.last).toMatchObject({ amountNanos: '300', deadline: NOON + 9_000 });
+    expect(root(told).held).toMatchObject({ money: 300n, tokens: 0n, calls: 0n, seconds: 0n });
+    expect(told.tick(8_999)).toEqual([]);
+    expect(money(told)).toEqual([0n, 300n]);
+  });
+
+  it('wait for nobody, pause nobody, and nobody waits for them (A2)', () => {
+    const told = new Told({ onExhausted: 'pause' });
+    told.reserve('one');
+    expect(ask(told, 501)).toEqual([`vetoed ready > ${ANN}`]);
+    expect(ask(told, 500, 'other')).toEqual([`granted other > ${ANN}`]);
+    told.settle('one', 500);
+    expect(told.reserve('two')[0]).toBe(`vetoed two > ${ANN}`);
+    expect(told.desk.book.queue).toEqual([]);
+  });
+
+  it('are not granted while others wait, or where more than money is limited (A2)', () => {
+    const told = new Told();
+    for (const grant of ['one', 'two', 'three']) told.reserve(grant);
+    told.settle('one', 400);
+    expect(told.desk.book.queue.map(({ grant }) => grant)).toEqual(['three']);
+    expect(ask(told, 1)).toEqual([`vetoed ready > ${ANN}`]);
+    const limits = [
+      { measure: 'money', amount: '1000', window: 'total' },
+      { measure: 'calls', amount: '9', window: 'total' },
+    ] as const;
+    const counting = new Told({ accounts: [{ id: 'org', limits: [...limits] }] });
+    expect(ask(counting)).toEqual([`vetoed ready > ${ANN}`]);
+    expect(counting.last).toMatchObject({ failure: { message: 'no advance for org: org limits more than money' } });
+  });
+
+  it('pay a call out of what they hold, and give back the rest: the bills may come first (A1)', () => {
+    const told = new Told();
+    ask(told);
+    told.settle('call#2', 120, ANN, 'ready');
+    expect(money(told)).toEqual([120n, 180n]);
+    told.settle('call#2', 120, ANN, 'ready');
+    expect(money(told)).toEqual([120n, 180n]);
+    told.release('ready', ANN, [{ grant: 'call#2', nanos: '120' }]);
+    expect(money(told)).toEqual([120n, 0n]);
+    expect(told.lines.map(({ kind, grant, amounts }) => [kind, grant, amounts['money']])).toEqual([
+      ['hold', 'ready', '300'],
+      ['settle', 'call#2', '120'],
+      ['release', 'ready', '180'],
+    ]);
+    expect([told.desk.book.overrun, root(told).frozen, root(told).spent.calls]).toEqual([0n, false, 1n]);
+  });
+
+  it('pay a call whose bill comes last: until then it has a hold of its own (A1)', () => {
+    const told = new Told();
+    ask(told);
+    told.release('ready', ANN, [{ grant: 'call#2', nanos: '200' }]);
+    expect(money(told)).toEqual([0n, 200n]);
+    told.settle('call#2', 120, ANN, 'ready');
+    expect(money(told)).toEqual([120n, 0n]);
+    expect(told.desk.book.overrun).toBe(0n);
+  });
+
+  it('do not pay a call twice of which the account has forgotten that it was billed (A1)', () => {
+    const told = new Told();
+    ask(told);
+    told.settle('call#2', 120, ANN, 'ready');
+    for (let other = 0; other < 2_100; other++) told.release(`other-${other}`);
+    told.release('ready', ANN, [{ grant: 'call#2', nanos: '120' }]);
+    expect(money(told)).toEqual([120n, 0n]);
+  });
+
+  it('that nobody speaks of count as spent, whatever the rule for orphans; a late word corrects that (A3)', () => {
+    const told = new Told({ orphans: 'release' });
+    ask(told);
+    told.tick(9_000);
+    expect(money(told)).toEqual([300n, 0n]);
+    told.settle('call#2', 120, ANN, 'ready');
+    expect(money(told)).toEqual([300n, 0n]);
+    told.release('ready', ANN, [
+      { grant: 'call#2', nanos: '120' },
+      { grant: 'call#4', nanos: '50' },
+    ]);
+    expect(money(told)).toEqual([170n, 0n]);
+    told.settle('call#4', 10, ANN, 'ready');
+    expect(money(told)).toEqual([130n, 0n]);
+  });
+
+  it('whose bill is above all that they hold are booked in full, and the account is frozen', () => {
+    const told = new Told();
+    ask(told);
+    told.settle('call#2', 301, ANN, 'ready');
+    expect(money(told)).toEqual([301n, 0n]);
+    expect([told.desk.book.overrun, told.desk.book.tree['org/r-1/ann']!.frozen]).toEqual([1n, true]);
+  });
+
+  it.each([
+    [false, `vetoed ready > ${ANN}`],
+    [true, `revoked ready > ${ANN}`],
+  ])('are ended by a freeze, which pauses nobody for them (revoke: %s)', (revoke, expected) => {
+    const told = new Told({ onExhausted: 'pause' });
+    ask(told);
+    expect(told.freeze(true, undefined, revoke)).toEqual([expected]);
+  });
+
+  it('are waited for when the account is closed, and are the same from a checkpoint', () => {
+    const told = new Told();
+    ask(told);
+    told.settle('call#2', 120, ANN, 'ready');
+    expect(told.close()).toEqual([]);
+    const wire: unknown = JSON.parse(JSON.stringify(checkpointOf(told.desk, 1)));
+    const from = desk.goOnFrom(told.desk, { type: 'budget.checkpoint', from: CLIENT, at: told.now, ...BudgetCheckpoint.data.parse(wire) });
+    expect(entriesOf(from.book.holds)).toEqual(entriesOf(told.desk.book.holds));
+    expect(told.release('ready', ANN, [{ grant: 'call#2', nanos: '120' }])).toEqual([`closed  > ${LEAD}`]);
+    expect(told.last).toMatchObject({ spentNanos: '120', heldNanos: '0' });
   });
 });
 
