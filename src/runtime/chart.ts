@@ -70,7 +70,7 @@ const collect = (run: () => AnyMachineSnapshot): Transitioned => {
 const PERFORMABLE = new Set(['xstate.assign', 'xstate.raise', 'xstate.cancel', 'xstate.emit', 'xstate.spawnChild', 'xstate.stopChild']);
 
 /** An action in a machine's definition: a name, a name with params, or one of XState's own with its kind as `type`. */
-type ActionDefinition = string | ({ readonly type?: string; readonly [DURABLE]?: true } & ((...args: never[]) => unknown)) | { readonly type: string };
+type ActionDefinition = string | ({ readonly type?: string; readonly [DURABLE]?: unknown } & ((...args: never[]) => unknown)) | { readonly type: string };
 
 /** Everything in the machine that a host could not perform, in words. */
 function* notDurable(machine: AnyStateMachine): Generator<string> {

@@ -1,0 +1,216 @@
+/**
+ * The drawing of an actor's chart, from the machine that runs.
+ *
+ *   - The way in is a dot; where it ends is a box of its own.
+ *   - A transition that leads nowhere else is a line in its box: what a state does with a message while it lasts.
+ *   - All ways from one state to another are one arrow; events that lead to the same with the same actions are one line of it.
+ *   - What is not the way to success is marked as such, by the words of the chart: an error, a cancellation, what `fails`.
+ */
+import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate';
+import { performs } from '../protocols/chart.ts';
+import { phrase, type Accent, type Arrow, type Box, type BoxKind, type Drawing, type Line, type Phrase, type Sign } from './picture/drawing.ts';
+
+/** What a run made of an actor; the keys are ids of states and transitions of the same machine. */
+export type Trail = {
+  readonly title: string;
+  readonly notes: readonly Line[];
+  /** The states that it is in. */
+  readonly active: ReadonlySet<string>;
+  readonly entered: ReadonlySet<string>;
+  readonly taken: ReadonlySet<AnyTransitionDefinition>;
+};
+
+/** What the actor says to others, by name: a chart's messages are made while it runs. */
+export type Says = readonly string[];
+
+export const actorDrawing = (machine: AnyStateMachine, says: Says, trail?: Trail): Drawing => {
+  const { root } = machine;
+  const frame = boxOf(root, machine, trail);
+  return {
+    title: trail?.title ?? machine.id,
+    notes: [
+      { sign: 'message', phrases: [phrase('hears', 'name'), phrase(together(heardBy(machine)).join(', ') || 'nothing')] },
+      { sign: 'says', phrases: [phrase('says', 'name'), phrase(together([...says]).join(', ') || 'nothing')] },
+      ...(trail?.notes ?? []),
+    ],
+    boxes: root.transitions.size > 0 || root.type === 'parallel' ? [frame] : frame.children,
+    arrows: arrowsOf(machine, trail),
+  };
+};
+
+/** The messages that the machine listens to anywhere. */
+export const heardBy = (machine: AnyStateMachine): string[] => (machine.events as string[]).filter((event) => !event.startsWith('xstate.')).sort();
+
+const boxOf = (node: AnyStateNode, machine: AnyStateMachine, trail: Trail | undefined): Box => {
+  const children = statesOf(node);
+  const marks = [...(node.type === 'compound' ? [mark(initialId(node), 'initial')] : []), ...(leadsInside(node) ? [mark(withinId(node), 'within')] : [])];
+  const accents: Accent[] = [];
+  if (node.type === 'final' && isFailureWord(node.key)) accents.push('failure');
+  if (trail?.active.has(node.id)) accents.push('active');
+  else if (trail?.entered.has(node.id)) accents.push('taken');
+  return {
+    id: node.id,
+    kind: kindOf(node),
+    title: node === machine.root ? machine.id : node.key,
+    lines: node.type === 'history' ? [] : linesOf(node, machine),
+    children: [...marks, ...children.map((child) => boxOf(child, machine, trail))],
+    accents,
+  };
+};
+
+const statesOf = (node: AnyStateNode): AnyStateNode[] => Object.values(node.states) as AnyStateNode[];
+
+const kindOf = (node: AnyStateNode): BoxKind => {
+  if (!node.parent) return 'frame';
+  if (node.type === 'final' || node.type === 'history') return node.type;
+  return node.parent.type === 'parallel' ? 'region' : 'state';
+};
+
+const initialId = ({ id }: AnyStateNode): string => `${id}.(initial)`;
+const withinId = ({ id }: AnyStateNode): string => `${id}.(within)`;
+const mark = (id: string, kind: 'initial' | 'within'): Box => ({ id, kind, title: '', lines: [], children: [], accents: [] });
+
+/** Whether a transition leads from the state to one that stands in it. */
+const leadsInside = (node: AnyStateNode): boolean =>
+  transitionsOf(node).some((transition) => !staysIn(node, transition) && transition.target!.some((target) => contains(node, target as AnyStateNode)));
+
+/** What a state does on its own, and what it does without being left. */
+const linesOf = (node: AnyStateNode, machine: AnyStateMachine): Line[] => {
+  const always = (sign: Sign, word: string, actions: readonly unknown[]): Line[] => {
+    const said = actionPhrases(actions, machine);
+    return said.length === 0 ? [] : [{ sign, phrases: [phrase(word, 'muted'), ...said] }];
+  };
+  const stays = transitionsOf(node).filter((transition) => staysIn(node, transition));
+  return [
+    ...always('entry', 'entry', node.entry),
+    ...node.invoke.map(({ src, id }): Line => {
+      const effect = typeof src === 'string' ? src : 'effect';
+      return { sign: 'effect', phrases: [phrase('effect', 'muted'), phrase(id, 'name'), ...(effect === id ? [] : [phrase(`(${effect})`, 'muted')])] };
+    }),
+    ...always('exit', 'exit', node.exit),
+    ...reasons(stays, machine),
+  ];
+};
+
+/** Without a target, or to itself again. */
+const staysIn = (node: AnyStateNode, { target }: AnyTransitionDefinition): boolean => target === undefined || (target.length === 1 && target[0] === node);
+
+const transitionsOf = (node: AnyStateNode): AnyTransitionDefinition[] => [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
+
+const arrowsOf = (machine: AnyStateMachine, trail: Trail | undefined): Arrow[] => {
+  const bundles = new Map<string, { from: string; to: string; transitions: AnyTransitionDefinition[] }>();
+  const walk = (node: AnyStateNode): void => {
+    for (const transition of transitionsOf(node)) {
+      if (staysIn(node, transition)) continue;
+      for (const target of transition.target!) {
+        // Who enters a state from within begins it again.
+        const to = contains(target as AnyStateNode, node) && target.type === 'compound' ? initialId(target as AnyStateNode) : target.id;
+        const from = contains(node, target as AnyStateNode) ? withinId(node) : node.id;
+        const key = `${from} ${to}`;
+        const bundle = bundles.get(key) ?? { from, to, transitions: [] };
+        bundle.transitions.push(transition);
+        bundles.set(key, bundle);
+      }
+    }
+    for (const child of statesOf(node)) walk(child);
+  };
+  walk(machine.root);
+
+  const arrows = [...bundles].map(([id, { from, to, transitions }]): Arrow => {
+    const accents: Accent[] = [];
+    if (transitions.every(isFailure)) accents.push('failure');
+    if (transitions.some((transition) => trail?.taken.has(transition))) accents.push('taken');
+    return { id, from, to, lines: reasons(transitions, machine), accents };
+  });
+  return [...initialArrows(machine.root, trail), ...arrows];
+};
+
+const initialArrows = (node: AnyStateNode, trail: Trail | undefined): Arrow[] => [
+  ...(node.type === 'compound' ? [initialArrow(node, trail)] : []),
+  ...statesOf(node).flatMap((child) => initialArrows(child, trail)),
+];
+
+const initialArrow = (node: AnyStateNode, trail: Trail | undefined): Arrow => {
+  const to = node.initial.target![0]!.id;
+  return { id: `${initialId(node)} ${to}`, from: initialId(node), to, lines: [], accents: trail?.entered.has(to) ? ['taken'] : [] };
+};
+
+const contains = (outer: AnyStateNode, inner: AnyStateNode): boolean => {
+  for (let at = inner.parent as AnyStateNode | undefined; at; at = at.parent as AnyStateNode | undefined) if (at === outer) return true;
+  return false;
+};
+
+/** Why transitions are taken, and what is done: one line for all events that lead to the same. */
+const reasons = (transitions: readonly AnyTransitionDefinition[], machine: AnyStateMachine): Line[] => {
+  const groups = new Map<string, { sign: Sign; events: string[]; rest: readonly Phrase[] }>();
+  for (const transition of transitions) {
+    const [sign, event] = causeOf(transition);
+    const again = transition.reenter && transition.target?.[0] === transition.source ? [phrase('begins again', 'muted')] : [];
+    const guard = guardName(transition.guard);
+    const rest = [...(guard === undefined ? [] : [phrase(`[${guard}]`, 'guard')]), ...again, ...actionPhrases(transition.actions, machine)];
+    const key = JSON.stringify([sign, sign === 'message' ? '' : event, rest]);
+    const group = groups.get(key) ?? { sign, events: [], rest };
+    group.events.push(event);
+    groups.set(key, group);
+  }
+  return [...groups.values()].map(({ sign, events, rest }) => ({
+    sign,
+    phrases: [...(sign === 'always' && rest.length > 0 ? [] : [phrase(together([...new Set(events)]).join(', '), 'name')]), ...rest],
+  }));
+};
+
+/** What brings a transition about, from XState's names for it. */
+const causeOf = ({ eventType, source }: AnyTransitionDefinition): readonly [Sign, string] => {
+  if (eventType === '') return ['always', 'always'];
+  const [, kind, effect] = /^xstate\.(done|error)\.actor\.(.*)$/.exec(eventType) ?? [];
+  if (kind === 'done') return ['done', effect === '*' ? 'an effect' : effect!];
+  if (kind === 'error') return ['failed', effect === '*' ? 'an effect' : effect!];
+  const after = /^xstate\.after\.(.*)$/.exec(eventType)?.[1];
+  if (after !== undefined) return ['clock', delayOf(after.replace(`.${source.id}`, ''))];
+  if (eventType.startsWith('xstate.done.state.')) return ['done', 'its end'];
+  return ['message', eventType];
+};
+
+const delayOf = (delay: string): string => (/^\d+$/.test(delay) ? `${delay} ms` : delay);
+
+/** Names of one area together: `budget.open`, `budget.close` and `budget.raise` as `budget.{open, close, raise}`. */
+const together = (names: readonly string[]): string[] => {
+  const areas = new Map<string, string[]>();
+  for (const name of names) {
+    const dot = name.indexOf('.');
+    const area = dot < 0 ? name : name.slice(0, dot);
+    areas.set(area, [...(areas.get(area) ?? []), name.slice(dot + 1)]);
+  }
+  return [...areas].flatMap(([area, rest]) =>
+    rest.length < 3 ? names.filter((name) => name === area || name.startsWith(`${area}.`)) : [`${area}.{${rest.join(', ')}}`],
+  );
+};
+
+const guardName = (guard: unknown): string | undefined => {
+  if (guard === undefined) return undefined;
+  if (typeof guard === 'string') return guard;
+  return typeof guard === 'object' && guard !== null && 'type' in guard ? String(guard.type) : 'condition';
+};
+
+/** Actions by name, and what those that are sent or started do. */
+const actionPhrases = (actions: readonly unknown[], machine: AnyStateMachine): Phrase[] => {
+  const { actions: known } = machine.implementations as unknown as { readonly actions: Readonly<Record<string, unknown>> };
+  const done: string[] = [];
+  const said: Phrase[] = [];
+  for (const action of actions) {
+    const name = typeof action === 'string' ? action : typeof action === 'object' ? String((action as { readonly type: string }).type) : undefined;
+    const what = performs(name === undefined ? action : known[name]);
+    if (what.kind === 'send') said.push(phrase(name === undefined ? '↗ says' : `↗ ${name}`, 'says'));
+    else if (what.kind === 'start') said.push(phrase(`↻ ${what.effect}`, 'says'));
+    else if (name !== undefined) done.push(name);
+  }
+  return [...(done.length > 0 ? [phrase(`/ ${done.join(', ')}`, 'muted')] : []), ...said];
+};
+
+const isFailureWord = (word: string): boolean => /fail|error|cancel|dismiss|timeout|give-?up|cannot|too-?deep|^unanswered$|^pauses$/i.test(word);
+
+/** Whether a transition leaves the way to success. */
+const isFailure = ({ eventType, guard, actions }: AnyTransitionDefinition): boolean =>
+  [eventType, guardName(guard) ?? '', ...actions.map((action) => (typeof action === 'string' ? action : 'type' in action ? String(action.type) : ''))].some(
+    isFailureWord,
+  );

@@ -1,0 +1,21 @@
+/** What the signs of a drawing mean, in words: those that it has, in one order. */
+import { boxesIn, phrase, type Drawing, type Line, type Sign } from './drawing.ts';
+
+const MEANINGS: Readonly<Record<Sign, string>> = {
+  message: 'a message comes',
+  clock: 'time has passed',
+  done: 'an effect is done',
+  failed: 'an effect failed',
+  always: 'at once, where the guard holds',
+  effect: 'an effect runs while the state lasts',
+  entry: 'on entry',
+  exit: 'on leaving',
+  again: 'begins again',
+  says: 'a message goes out',
+};
+
+export const legendOf = ({ boxes, arrows, notes }: Drawing): Line[] => {
+  const lines = [...notes, ...[...boxesIn(boxes)].flatMap((box) => box.lines), ...arrows.flatMap((arrow) => arrow.lines)];
+  const used = new Set(lines.map(({ sign }) => sign));
+  return (Object.keys(MEANINGS) as Sign[]).filter((sign) => used.has(sign)).map((sign) => ({ sign, phrases: [phrase(MEANINGS[sign], 'muted')] }));
+};
