@@ -14,7 +14,7 @@ export type Tone = 'name' | 'plain' | 'muted' | 'guard' | 'says';
 export type Phrase = { readonly text: string; readonly tone: Tone };
 
 /** The small picture before a line: what brings something about. */
-export type Sign = 'message' | 'clock' | 'done' | 'failed' | 'effect' | 'always' | 'again' | 'entry' | 'exit' | 'says';
+export type Sign = 'message' | 'clock' | 'done' | 'failed' | 'effect' | 'always' | 'again' | 'entry' | 'exit' | 'says' | 'model' | 'tool' | 'money';
 
 export type Line = { readonly sign?: Sign; readonly phrases: readonly Phrase[] };
 
@@ -22,11 +22,14 @@ export type Line = { readonly sign?: Sign; readonly phrases: readonly Phrase[] }
  * What a box is. `frame`: what is drawn as a whole. `state`: a box with a title, with or without others inside. `region`: of
  * several that are active at once. `final`: where it ends. `initial`, `history` and
  * `within` are marks without words; the last stands for all that its holder holds, whichever it is at.
+ *
+ * `party`: somebody who sends and hears messages. `group`: of several who are alike to the others; they stand in rows, and arrows
+ * lead to the group, not into it. `step`: of a plan.
  */
-export type BoxKind = 'frame' | 'state' | 'region' | 'final' | 'initial' | 'history' | 'within';
+export type BoxKind = 'frame' | 'state' | 'region' | 'final' | 'initial' | 'history' | 'within' | 'party' | 'group' | 'step';
 
-/** `failure`: not the way to success. `active`: here and now. `taken`: the way that led here. */
-export type Accent = 'failure' | 'active' | 'taken';
+/** `failure`: not the way to success. `active`: here and now. `taken`: the way that led here. `done`: ended well. `skipped`: will not be done. */
+export type Accent = 'failure' | 'active' | 'taken' | 'done' | 'skipped';
 
 export type Box = {
   readonly id: string;
@@ -59,6 +62,13 @@ export const phrase = (text: string, tone: Tone = 'plain'): Phrase => ({ text, t
 
 /** A line as plain text, for formats that know no signs. */
 export const textOf = ({ phrases }: Line): string => phrases.map(({ text }) => text).join(' ');
+
+/** All that is written in it but for titles. */
+export const linesIn = ({ notes, boxes, arrows }: Drawing): Line[] => [
+  ...notes,
+  ...[...boxesIn(boxes)].flatMap((box) => box.lines),
+  ...arrows.flatMap((arrow) => arrow.lines),
+];
 
 /** The boxes and all that stand in them, from the outside in. */
 export function* boxesIn(boxes: readonly Box[]): Generator<Box> {

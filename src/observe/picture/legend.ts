@@ -1,5 +1,5 @@
 /** What the signs of a drawing mean, in words: those that it has, in one order. */
-import { boxesIn, phrase, type Drawing, type Line, type Sign } from './drawing.ts';
+import { phrase, type Line, type Sign } from './drawing.ts';
 
 const MEANINGS: Readonly<Record<Sign, string>> = {
   message: 'a message comes',
@@ -12,10 +12,12 @@ const MEANINGS: Readonly<Record<Sign, string>> = {
   exit: 'on leaving',
   again: 'begins again',
   says: 'a message goes out',
+  model: 'the model that is asked',
+  tool: 'tools',
+  money: 'money',
 };
 
-export const legendOf = ({ boxes, arrows, notes }: Drawing): Line[] => {
-  const lines = [...notes, ...[...boxesIn(boxes)].flatMap((box) => box.lines), ...arrows.flatMap((arrow) => arrow.lines)];
+export const legendOf = (lines: readonly Line[]): Line[] => {
   const used = new Set(lines.map(({ sign }) => sign));
   return (Object.keys(MEANINGS) as Sign[]).filter((sign) => used.has(sign)).map((sign) => ({ sign, phrases: [phrase(MEANINGS[sign], 'muted')] }));
 };
