@@ -4,6 +4,7 @@
  *   - The way in is a dot; where it ends is a box of its own.
  *   - A transition that leads nowhere else is a line in its box: what a state does with a message while it lasts.
  *   - All ways from one state to another are one arrow; events that lead to the same with the same actions are one line of it.
+ *   - States that are the same inside, as those of one model call, are drawn in full once: where the actor is, or the first.
  *   - What is not the way to success is marked as such, by the words of the chart: an error, a cancellation, what `fails`.
  */
 import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate';
@@ -25,7 +26,8 @@ export type Says = readonly string[];
 
 export const actorDrawing = (machine: AnyStateMachine, says: Says, trail?: Trail): Drawing => {
   const { root } = machine;
-  const frame = boxOf(root, machine, trail);
+  const view: View = { machine, trail, folded: foldedOf(root, trail) };
+  const frame = boxOf(root, view);
   return {
     title: trail?.title ?? machine.id,
     notes: [
@@ -34,16 +36,24 @@ export const actorDrawing = (machine: AnyStateMachine, says: Says, trail?: Trail
       ...(trail?.notes ?? []),
     ],
     boxes: root.transitions.size > 0 || root.type === 'parallel' ? [frame] : frame.children,
-    arrows: arrowsOf(machine, trail),
+    arrows: arrowsOf(view),
   };
 };
 
 /** The messages that the machine listens to anywhere. */
 export const heardBy = (machine: AnyStateMachine): string[] => (machine.events as string[]).filter((event) => !event.startsWith('xstate.')).sort();
 
-const boxOf = (node: AnyStateNode, machine: AnyStateMachine, trail: Trail | undefined): Box => {
-  const children = statesOf(node);
-  const marks = [...(node.type === 'compound' ? [mark(initialId(node), 'initial')] : []), ...(leadsInside(node) ? [mark(withinId(node), 'within')] : [])];
+type View = {
+  readonly machine: AnyStateMachine;
+  readonly trail: Trail | undefined;
+  /** States whose inside is not drawn, and the one where it is. */
+  readonly folded: ReadonlyMap<AnyStateNode, AnyStateNode>;
+};
+
+const boxOf = (node: AnyStateNode, view: View): Box => {
+  const { machine, trail } = view;
+  const twin = view.folded.get(node);
+  const inside = twin ? [] : [...marksOf(node), ...statesOf(node).map((child) => boxOf(child, view))];
   const accents: Accent[] = [];
   if (node.type === 'final' && isFailureWord(node.key)) accents.push('failure');
   if (trail?.active.has(node.id)) accents.push('active');
@@ -52,8 +62,8 @@ const boxOf = (node: AnyStateNode, machine: AnyStateMachine, trail: Trail | unde
     id: node.id,
     kind: kindOf(node),
     title: node === machine.root ? machine.id : node.key,
-    lines: node.type === 'history' ? [] : linesOf(node, machine),
-    children: [...marks, ...children.map((child) => boxOf(child, machine, trail))],
+    lines: [...(node.type === 'history' ? [] : linesOf(node, machine)), ...(twin ? [{ phrases: [phrase(`inside as ${twin.key}`, 'muted')] }] : [])],
+    children: inside,
     accents,
   };
 };
@@ -69,6 +79,11 @@ const kindOf = (node: AnyStateNode): BoxKind => {
 const initialId = ({ id }: AnyStateNode): string => `${id}.(initial)`;
 const withinId = ({ id }: AnyStateNode): string => `${id}.(within)`;
 const mark = (id: string, kind: 'initial' | 'within'): Box => ({ id, kind, title: '', lines: [], children: [], accents: [] });
+
+const marksOf = (node: AnyStateNode): Box[] => [
+  ...(node.type === 'compound' ? [mark(initialId(node), 'initial')] : []),
+  ...(leadsInside(node) ? [mark(withinId(node), 'within')] : []),
+];
 
 /** Whether a transition leads from the state to one that stands in it. */
 const leadsInside = (node: AnyStateNode): boolean =>
@@ -97,20 +112,23 @@ const staysIn = (node: AnyStateNode, { target }: AnyTransitionDefinition): boole
 
 const transitionsOf = (node: AnyStateNode): AnyTransitionDefinition[] => [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
 
-const arrowsOf = (machine: AnyStateMachine, trail: Trail | undefined): Arrow[] => {
+const arrowsOf = ({ machine, trail, folded }: View): Arrow[] => {
+  const shown = (node: AnyStateNode): AnyStateNode => [...ancestors(node), node].find((one) => folded.has(one)) ?? node;
   const bundles = new Map<string, { from: string; to: string; transitions: AnyTransitionDefinition[] }>();
+  const lead = (source: AnyStateNode, target: AnyStateNode, transition: AnyTransitionDefinition): void => {
+    if (source === target) return; // inside of what is drawn elsewhere
+    const from = contains(source, target) ? withinId(source) : source.id;
+    // Who enters a state from within begins it again.
+    const to = contains(target, source) && target.type === 'compound' ? initialId(target) : target.id;
+    const key = `${from} ${to}`;
+    const bundle = bundles.get(key) ?? { from, to, transitions: [] };
+    bundle.transitions.push(transition);
+    bundles.set(key, bundle);
+  };
   const walk = (node: AnyStateNode): void => {
     for (const transition of transitionsOf(node)) {
       if (staysIn(node, transition)) continue;
-      for (const target of transition.target!) {
-        // Who enters a state from within begins it again.
-        const to = contains(target as AnyStateNode, node) && target.type === 'compound' ? initialId(target as AnyStateNode) : target.id;
-        const from = contains(node, target as AnyStateNode) ? withinId(node) : node.id;
-        const key = `${from} ${to}`;
-        const bundle = bundles.get(key) ?? { from, to, transitions: [] };
-        bundle.transitions.push(transition);
-        bundles.set(key, bundle);
-      }
+      for (const target of transition.target!) lead(shown(node), shown(target as AnyStateNode), transition);
     }
     for (const child of statesOf(node)) walk(child);
   };
@@ -122,23 +140,61 @@ const arrowsOf = (machine: AnyStateMachine, trail: Trail | undefined): Arrow[] =
     if (transitions.some((transition) => trail?.taken.has(transition))) accents.push('taken');
     return { id, from, to, lines: reasons(transitions, machine), accents };
   });
-  return [...initialArrows(machine.root, trail), ...arrows];
+  return [...initialArrows(machine.root, trail, folded), ...arrows];
 };
 
-const initialArrows = (node: AnyStateNode, trail: Trail | undefined): Arrow[] => [
-  ...(node.type === 'compound' ? [initialArrow(node, trail)] : []),
-  ...statesOf(node).flatMap((child) => initialArrows(child, trail)),
-];
+const initialArrows = (node: AnyStateNode, trail: Trail | undefined, folded: View['folded']): Arrow[] =>
+  folded.has(node)
+    ? []
+    : [...(node.type === 'compound' ? [initialArrow(node, trail)] : []), ...statesOf(node).flatMap((child) => initialArrows(child, trail, folded))];
 
 const initialArrow = (node: AnyStateNode, trail: Trail | undefined): Arrow => {
-  const to = node.initial.target![0]!.id;
+  const to = node.initial.target!.at(0)!.id;
   return { id: `${initialId(node)} ${to}`, from: initialId(node), to, lines: [], accents: trail?.entered.has(to) ? ['taken'] : [] };
 };
 
-const contains = (outer: AnyStateNode, inner: AnyStateNode): boolean => {
-  for (let at = inner.parent as AnyStateNode | undefined; at; at = at.parent as AnyStateNode | undefined) if (at === outer) return true;
-  return false;
+/** Of states that are the same inside all but one: the one that the actor is in, or was in, or else the first. */
+const foldedOf = (root: AnyStateNode, trail: Trail | undefined): View['folded'] => {
+  const alike = new Map<string, AnyStateNode[]>();
+  const look = (node: AnyStateNode): void => {
+    const states = statesOf(node);
+    if (node.parent && states.length > 1) {
+      const inside = insideOf(node);
+      alike.set(inside, [...(alike.get(inside) ?? []), node]);
+    }
+    for (const child of states) look(child);
+  };
+  look(root);
+  const folded = new Map<AnyStateNode, AnyStateNode>();
+  for (const nodes of alike.values()) {
+    const shown = nodes.find(({ id }) => trail?.active.has(id)) ?? nodes.find(({ id }) => trail?.entered.has(id)) ?? nodes[0]!;
+    for (const node of nodes) if (node !== shown) folded.set(node, shown);
+  }
+  return folded;
 };
+
+/** What is in a state and how it goes on there, whatever the state is called and wherever it leads to. */
+const insideOf = (node: AnyStateNode): string => {
+  const place = ({ id }: AnyStateNode): string => (id.startsWith(node.id) ? id.slice(node.id.length) : 'elsewhere');
+  const describe = (state: AnyStateNode): unknown => [
+    place(state),
+    state.type,
+    state.entry.length,
+    state.exit.length,
+    transitionsOf(state).map((transition) => [
+      transition.eventType.replaceAll(node.id, ''),
+      guardName(transition.guard),
+      transition.target?.map((target) => place(target as AnyStateNode)),
+    ]),
+    statesOf(state).map(describe),
+  ];
+  return JSON.stringify(statesOf(node).map(describe));
+};
+
+const contains = (outer: AnyStateNode, inner: AnyStateNode): boolean => ancestors(inner).includes(outer);
+
+/** From the outside in. */
+const ancestors = ({ parent }: AnyStateNode): AnyStateNode[] => (parent ? [...ancestors(parent as AnyStateNode), parent as AnyStateNode] : []);
 
 /** Why transitions are taken, and what is done: one line for all events that lead to the same. */
 const reasons = (transitions: readonly AnyTransitionDefinition[], machine: AnyStateMachine): Line[] => {
@@ -198,7 +254,7 @@ const actionPhrases = (actions: readonly unknown[], machine: AnyStateMachine): P
   const done: string[] = [];
   const said: Phrase[] = [];
   for (const action of actions) {
-    const name = typeof action === 'string' ? action : typeof action === 'object' ? String((action as { readonly type: string }).type) : undefined;
+    const name = typeof action === 'string' ? action : typeof action === 'object' ? (action as { readonly type: string }).type : undefined;
     const what = performs(name === undefined ? action : known[name]);
     if (what.kind === 'send') said.push(phrase(name === undefined ? '↗ says' : `↗ ${name}`, 'says'));
     else if (what.kind === 'start') said.push(phrase(`↻ ${what.effect}`, 'says'));
@@ -211,6 +267,6 @@ const isFailureWord = (word: string): boolean => /fail|error|cancel|dismiss|time
 
 /** Whether a transition leaves the way to success. */
 const isFailure = ({ eventType, guard, actions }: AnyTransitionDefinition): boolean =>
-  [eventType, guardName(guard) ?? '', ...actions.map((action) => (typeof action === 'string' ? action : 'type' in action ? String(action.type) : ''))].some(
+  [eventType, guardName(guard) ?? '', ...actions.map((action) => (typeof action === 'string' ? action : 'type' in action ? action.type : ''))].some(
     isFailureWord,
   );

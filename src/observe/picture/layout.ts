@@ -22,7 +22,7 @@ export const PILL_PAD = { x: 8, y: 3 } as const;
 const MARK_SIZE = 14;
 const BOX_TEXT_MAX = 250;
 const PILL_TEXT_MAX = 210;
-const INSIDE = 22;
+const INSIDE = 16;
 
 const ON_THE_LINE: LayoutOptions = { 'elk.edgeLabels.inline': 'true', 'elk.edgeLabels.placement': 'CENTER' };
 
@@ -54,9 +54,9 @@ const common: LayoutOptions = {
   'elk.json.shapeCoords': 'ROOT',
   'elk.json.edgeCoords': 'ROOT',
   'elk.layered.nodePlacement.strategy': 'NETWORK_SIMPLEX',
-  'elk.layered.spacing.nodeNodeBetweenLayers': '22',
-  'elk.layered.spacing.edgeNodeBetweenLayers': '14',
-  'elk.layered.spacing.edgeEdgeBetweenLayers': '10',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '16',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '10',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '8',
   'elk.spacing.nodeNode': '22',
   'elk.spacing.edgeNode': '14',
   'elk.spacing.edgeEdge': '10',
@@ -64,11 +64,18 @@ const common: LayoutOptions = {
   'elk.spacing.labelNode': '8',
 };
 
-const ways: readonly LayoutOptions[] = [{ 'elk.direction': 'RIGHT' }, { 'elk.direction': 'DOWN' }];
+/** Across; down; down, with the part that is too long beside the rest. */
+const ways: readonly LayoutOptions[] = [
+  { 'elk.direction': 'RIGHT' },
+  { 'elk.direction': 'DOWN' },
+  { 'elk.direction': 'DOWN', 'elk.layered.wrapping.strategy': 'MULTI_EDGE', 'elk.aspectRatio': String(SLIDE) },
+];
 
 export const layOut = async (drawing: Drawing): Promise<Layout> => {
-  const layouts: Layout[] = [];
-  for (const way of ways) layouts.push(await arrange(drawing, { ...common, ...way }));
+  const tried = await Promise.allSettled(ways.map((way) => arrange(drawing, { ...common, ...way })));
+  // ELK gives up on some ways to arrange some charts: those are no candidates.
+  const layouts = tried.filter((one) => one.status === 'fulfilled').map(({ value }) => value);
+  if (layouts.length === 0) throw (tried[0] as PromiseRejectedResult).reason;
   return layouts.reduce((best, other) => (shrinkage(other) < shrinkage(best) ? other : best));
 };
 
