@@ -5,6 +5,7 @@
  *   - A transition that leads nowhere else is a line in its box: what a state does with a message while it lasts.
  *   - All ways from one state to another are one arrow; events that lead to the same with the same actions are one line of it.
  *   - States that are the same inside, as those of one model call, are drawn in full once: where the actor is, or the first.
+ *   - In a large chart a failure that leads out of more than one box is a line in its box as well, with where it leads.
  *   - What is not the way to success is marked as such, by the words of the chart: an error, a cancellation, what `fails`.
  */
 import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate';
@@ -26,7 +27,7 @@ export type Says = readonly string[];
 
 export const actorDrawing = (machine: AnyStateMachine, says: Says, trail?: Trail): Drawing => {
   const { root } = machine;
-  const view: View = { machine, trail, folded: foldedOf(root, trail) };
+  const view: View = { machine, trail, folded: foldedOf(root, trail), aside: isLarge(root) };
   const frame = boxOf(root, view);
   return {
     title: trail?.title ?? machine.id,
@@ -48,6 +49,22 @@ type View = {
   readonly trail: Trail | undefined;
   /** States whose inside is not drawn, and the one where it is. */
   readonly folded: ReadonlyMap<AnyStateNode, AnyStateNode>;
+  /** Whether failures that lead far are written, not drawn. */
+  readonly aside: boolean;
+};
+
+const LARGE = 32;
+const isLarge = (root: AnyStateNode): boolean => {
+  const ways = (node: AnyStateNode): number =>
+    transitionsOf(node).filter((transition) => !staysIn(node, transition)).length + statesOf(node).reduce((sum, child) => sum + ways(child), 0);
+  return ways(root) > LARGE;
+};
+
+/** Whether a way out is written in the box that it leaves. What was taken is always drawn. */
+const isAside = ({ aside, trail }: View, transition: AnyTransitionDefinition, target: AnyStateNode): boolean => {
+  if (!aside || trail?.taken.has(transition) || !isFailure(transition)) return false;
+  const around = ancestors(target);
+  return ancestors(transition.source).filter((one) => !around.includes(one)).length > 0;
 };
 
 const boxOf = (node: AnyStateNode, view: View): Box => {
@@ -62,7 +79,7 @@ const boxOf = (node: AnyStateNode, view: View): Box => {
     id: node.id,
     kind: kindOf(node),
     title: node === machine.root ? machine.id : node.key,
-    lines: [...(node.type === 'history' ? [] : linesOf(node, machine)), ...(twin ? [{ phrases: [phrase(`inside as ${twin.key}`, 'muted')] }] : [])],
+    lines: [...(node.type === 'history' ? [] : linesOf(node, view)), ...(twin ? [{ phrases: [phrase(`inside as ${twin.key}`, 'muted')] }] : [])],
     children: inside,
     accents,
   };
@@ -90,12 +107,15 @@ const leadsInside = (node: AnyStateNode): boolean =>
   transitionsOf(node).some((transition) => !staysIn(node, transition) && transition.target!.some((target) => contains(node, target as AnyStateNode)));
 
 /** What a state does on its own, and what it does without being left. */
-const linesOf = (node: AnyStateNode, machine: AnyStateMachine): Line[] => {
+const linesOf = (node: AnyStateNode, view: View): Line[] => {
+  const { machine } = view;
   const always = (sign: Sign, word: string, actions: readonly unknown[]): Line[] => {
     const said = actionPhrases(actions, machine);
     return said.length === 0 ? [] : [{ sign, phrases: [phrase(word, 'muted'), ...said] }];
   };
-  const stays = transitionsOf(node).filter((transition) => staysIn(node, transition));
+  const written = transitionsOf(node).filter(
+    (transition) => staysIn(node, transition) || transition.target!.every((target) => isAside(view, transition, target as AnyStateNode)),
+  );
   return [
     ...always('entry', 'entry', node.entry),
     ...node.invoke.map(({ src, id }): Line => {
@@ -103,7 +123,7 @@ const linesOf = (node: AnyStateNode, machine: AnyStateMachine): Line[] => {
       return { sign: 'effect', phrases: [phrase('effect', 'muted'), phrase(id, 'name'), ...(effect === id ? [] : [phrase(`(${effect})`, 'muted')])] };
     }),
     ...always('exit', 'exit', node.exit),
-    ...reasons(stays, machine),
+    ...reasons(written, machine, 'with targets'),
   ];
 };
 
@@ -112,7 +132,8 @@ const staysIn = (node: AnyStateNode, { target }: AnyTransitionDefinition): boole
 
 const transitionsOf = (node: AnyStateNode): AnyTransitionDefinition[] => [...[...node.transitions.values()].flat(), ...(node.always ?? [])];
 
-const arrowsOf = ({ machine, trail, folded }: View): Arrow[] => {
+const arrowsOf = (view: View): Arrow[] => {
+  const { machine, trail, folded } = view;
   const shown = (node: AnyStateNode): AnyStateNode => [...ancestors(node), node].find((one) => folded.has(one)) ?? node;
   const bundles = new Map<string, { from: string; to: string; transitions: AnyTransitionDefinition[] }>();
   const lead = (source: AnyStateNode, target: AnyStateNode, transition: AnyTransitionDefinition): void => {
@@ -128,7 +149,7 @@ const arrowsOf = ({ machine, trail, folded }: View): Arrow[] => {
   const walk = (node: AnyStateNode): void => {
     for (const transition of transitionsOf(node)) {
       if (staysIn(node, transition)) continue;
-      for (const target of transition.target!) lead(shown(node), shown(target as AnyStateNode), transition);
+      for (const target of transition.target as AnyStateNode[]) if (!isAside(view, transition, target)) lead(shown(node), shown(target), transition);
     }
     for (const child of statesOf(node)) walk(child);
   };
@@ -149,7 +170,7 @@ const initialArrows = (node: AnyStateNode, trail: Trail | undefined, folded: Vie
     : [...(node.type === 'compound' ? [initialArrow(node, trail)] : []), ...statesOf(node).flatMap((child) => initialArrows(child, trail, folded))];
 
 const initialArrow = (node: AnyStateNode, trail: Trail | undefined): Arrow => {
-  const to = node.initial.target!.at(0)!.id;
+  const to = node.initial.target!.map(({ id }) => id).join();
   return { id: `${initialId(node)} ${to}`, from: initialId(node), to, lines: [], accents: trail?.entered.has(to) ? ['taken'] : [] };
 };
 
@@ -197,13 +218,14 @@ const contains = (outer: AnyStateNode, inner: AnyStateNode): boolean => ancestor
 const ancestors = ({ parent }: AnyStateNode): AnyStateNode[] => (parent ? [...ancestors(parent as AnyStateNode), parent as AnyStateNode] : []);
 
 /** Why transitions are taken, and what is done: one line for all events that lead to the same. */
-const reasons = (transitions: readonly AnyTransitionDefinition[], machine: AnyStateMachine): Line[] => {
+const reasons = (transitions: readonly AnyTransitionDefinition[], machine: AnyStateMachine, targets?: 'with targets'): Line[] => {
   const groups = new Map<string, { sign: Sign; events: string[]; rest: readonly Phrase[] }>();
   for (const transition of transitions) {
     const [sign, event] = causeOf(transition);
     const again = transition.reenter && transition.target?.[0] === transition.source ? [phrase('begins again', 'muted')] : [];
     const guard = guardName(transition.guard);
     const rest = [...(guard === undefined ? [] : [phrase(`[${guard}]`, 'guard')]), ...again, ...actionPhrases(transition.actions, machine)];
+    if (targets && !staysIn(transition.source, transition)) rest.push(phrase(`→ ${transition.target!.map(({ key }) => key).join(', ')}`, 'failure'));
     const key = JSON.stringify([sign, sign === 'message' ? '' : event, rest]);
     const group = groups.get(key) ?? { sign, events: [], rest };
     group.events.push(event);

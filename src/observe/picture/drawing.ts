@@ -8,7 +8,7 @@
  */
 
 /** What stands out in a phrase. */
-export type Tone = 'name' | 'plain' | 'muted' | 'guard' | 'says';
+export type Tone = 'name' | 'plain' | 'muted' | 'guard' | 'says' | 'failure';
 
 /** Words that are not broken but at their spaces. */
 export type Phrase = { readonly text: string; readonly tone: Tone };
@@ -48,6 +48,8 @@ export type Arrow = {
   readonly to: string;
   readonly lines: readonly Line[];
   readonly accents: readonly Accent[];
+  /** It leads back as well. */
+  readonly both?: true;
 };
 
 export type Drawing = {

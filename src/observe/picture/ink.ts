@@ -20,6 +20,8 @@ const toneColour = (tone: Tone, theme: Theme): string => {
       return theme.guard;
     case 'says':
       return theme.says;
+    case 'failure':
+      return theme.failure;
   }
 };
 

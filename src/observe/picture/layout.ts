@@ -4,6 +4,7 @@
  */
 import Elk, { type ElkExtendedEdge, type ElkNode, type LayoutOptions } from 'elkjs/lib/elk.bundled.js';
 import type { Arrow, Box, BoxKind, Drawing } from './drawing.ts';
+import { gridOf, type Grid } from './grid.ts';
 import { setLines, widthOf, type TextBlock } from './text.ts';
 
 export type Point = { readonly x: number; readonly y: number };
@@ -27,7 +28,7 @@ const INSIDE = 16;
 const ON_THE_LINE: LayoutOptions = { 'elk.edgeLabels.inline': 'true', 'elk.edgeLabels.placement': 'CENTER' };
 
 /** A slide: so much wider than it is high. */
-const SLIDE = 16 / 9;
+export const SLIDE = 16 / 9;
 
 type Measures = { readonly text: TextBlock; readonly width: number; readonly height: number };
 
@@ -64,20 +65,37 @@ const common: LayoutOptions = {
   'elk.spacing.labelNode': '8',
 };
 
-/** Across; down; down, with the part that is too long beside the rest. */
-const ways: readonly LayoutOptions[] = [
-  { 'elk.direction': 'RIGHT' },
-  { 'elk.direction': 'DOWN' },
-  { 'elk.direction': 'DOWN', 'elk.layered.wrapping.strategy': 'MULTI_EDGE', 'elk.aspectRatio': String(SLIDE) },
+/** Across; down; down, with the part that is too long beside the rest, which is worth long detours only where it gains much. */
+const ways: readonly { readonly options: LayoutOptions; readonly worth: number }[] = [
+  { options: { 'elk.direction': 'RIGHT' }, worth: 1 },
+  { options: { 'elk.direction': 'DOWN' }, worth: 1 },
+  { options: { 'elk.direction': 'DOWN', 'elk.layered.wrapping.strategy': 'MULTI_EDGE', 'elk.aspectRatio': String(SLIDE) }, worth: 0.85 },
 ];
 
 export const layOut = async (drawing: Drawing): Promise<Layout> => {
-  const tried = await Promise.allSettled(ways.map((way) => arrange(drawing, { ...common, ...way })));
-  // ELK gives up on some ways to arrange some charts: those are no candidates.
-  const layouts = tried.filter((one) => one.status === 'fulfilled').map(({ value }) => value);
-  if (layouts.length === 0) throw (tried[0] as PromiseRejectedResult).reason;
-  return layouts.reduce((best, other) => (shrinkage(other) < shrinkage(best) ? other : best));
+  const tried = await Promise.allSettled(ways.map(async ({ options, worth }) => ({ worth, layout: await arrange(drawing, { ...common, ...options }) })));
+  // ELK gives up on some ways to arrange some charts, or loses a piece of an arrow: those are no candidates.
+  const candidates = tried.flatMap((one) => (one.status === 'fulfilled' && isWhole(one.value.layout) ? [one.value] : []));
+  if (candidates.length === 0) throw tried.find((one) => one.status === 'rejected')?.reason ?? new Error(`${drawing.title} cannot be laid out`);
+  const size = ({ layout, worth }: (typeof candidates)[number]): number => shrinkage(layout) / worth;
+  return candidates.reduce((best, other) => (size(other) < size(best) ? other : best)).layout;
 };
+
+/** Each arrow leads from one of its boxes to the other, straight or around corners. */
+const isWhole = ({ boxes, arrows }: Layout): boolean => {
+  const byId = new Map(boxes.map((placed) => [placed.box.id, placed]));
+  const touches = ({ x, y, width, height }: Rectangle, point: Point): boolean => {
+    const [across, down] = [point.x - x, point.y - y];
+    return across > -TOLERANCE && across < width + TOLERANCE && down > -TOLERANCE && down < height + TOLERANCE;
+  };
+  return arrows.every(({ arrow: { from, to }, points }) => {
+    const isStraight = points.every(
+      (point, at) => at === 0 || Math.min(Math.abs(point.x - points[at - 1]!.x), Math.abs(point.y - points[at - 1]!.y)) < TOLERANCE,
+    );
+    return isStraight && touches(byId.get(from)!, points[0]!) && touches(byId.get(to)!, points.at(-1)!);
+  });
+};
+const TOLERANCE = 1.5;
 
 /** How much smaller it becomes on a slide. */
 const shrinkage = ({ width, height }: Layout): number => Math.max(width, height * SLIDE);
@@ -85,12 +103,23 @@ const shrinkage = ({ width, height }: Layout): number => Math.max(width, height 
 const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout> => {
   const measures = new Map<string, Measures>();
   const labels = new Map<string, TextBlock>();
+  const grids = new Map<string, Grid>();
 
   const nodeOf = (box: Box): ElkNode => {
     const size = measure(box, BOX_TEXT_MAX);
     measures.set(box.id, size);
     const { width, height } = size;
     if (box.children.length === 0) return { id: box.id, width, height };
+    const children = box.children.map(nodeOf);
+    if (box.kind === 'group') {
+      const grid = gridOf(
+        children.map((child) => ({ width: child.width!, height: child.height! })),
+        INSIDE / 2,
+        SLIDE,
+      );
+      grids.set(box.id, grid);
+      return { id: box.id, width: Math.max(width, grid.width + 2 * INSIDE), height: height + grid.height + 2 * INSIDE };
+    }
     return {
       id: box.id,
       layoutOptions: {
@@ -99,7 +128,7 @@ const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout
         'elk.nodeSize.constraints': 'MINIMUM_SIZE',
         'elk.nodeSize.minimum': `(${width}, ${height})`,
       },
-      children: box.children.map(nodeOf),
+      children,
     };
   };
   const edgeOf = (arrow: Arrow): ElkExtendedEdge => {
@@ -139,7 +168,13 @@ const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout
   const place = (box: Box, depth: number): void => {
     const { x = 0, y = 0, width = 0, height = 0 } = found.get(box.id)!;
     boxes.push({ box, depth, holds: box.children.length > 0, text: measures.get(box.id)!.text, x, y, width, height });
-    for (const child of box.children) place(child, depth + 1);
+    const grid = grids.get(box.id);
+    if (!grid) for (const child of box.children) place(child, depth + 1);
+    grid?.cells.forEach((cell, index) => {
+      const child = box.children[index]!;
+      const at = { x: x + (width - grid.width) / 2 + cell.x, y: y + measures.get(box.id)!.height + INSIDE + cell.y };
+      boxes.push({ box: child, depth: depth + 1, holds: false, text: measures.get(child.id)!.text, ...at, width: cell.width, height: cell.height });
+    });
   };
   for (const box of drawing.boxes) place(box, 0);
 

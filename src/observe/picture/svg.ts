@@ -1,7 +1,7 @@
 /** A placed drawing as SVG. */
 import { linesIn, type Accent, type Drawing } from './drawing.ts';
 import { block, escaped, round, words } from './ink.ts';
-import { BAR_HEIGHT, BOX_PAD, PILL_PAD, TITLE_SIZE, type Layout, type PlacedArrow, type PlacedBox, type Point } from './layout.ts';
+import { BAR_HEIGHT, BOX_PAD, PILL_PAD, TITLE_SIZE, type Layout, type PlacedArrow, type PlacedBox, type Point, type Rectangle } from './layout.ts';
 import { sheetOf } from './sheet.ts';
 import { widthOf } from './text.ts';
 import { themes, type Theme, type ThemeName } from './theme.ts';
@@ -13,7 +13,8 @@ export const svgOf = (drawing: Drawing, layout: Layout, themeName: ThemeName = '
     [
       ...layout.boxes.filter(({ holds }) => holds).map((box) => boxOf(box, theme)),
       ...byWeight(layout.arrows).map((arrow) => lineOf(arrow, theme)),
-      ...layout.boxes.filter(({ holds }) => !holds).map((box) => boxOf(box, theme)),
+      ...layout.boxes.filter(({ holds }) => holds).map((box) => inscriptionOf(box, theme)),
+      ...layout.boxes.filter(({ holds }) => !holds).flatMap((box) => [boxOf(box, theme), inscriptionOf(box, theme)]),
       ...byWeight(layout.arrows).map((arrow) => pillOf(arrow, theme)),
     ],
     layout,
@@ -28,7 +29,7 @@ const byWeight = (arrows: readonly PlacedArrow[]): PlacedArrow[] => {
 };
 
 const boxOf = (placed: PlacedBox, theme: Theme): string => {
-  const { box, x, y, width, height, text, depth, holds } = placed;
+  const { box, x, y, width, height, text, holds } = placed;
   const look = looks(placed, theme);
   const at = `x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}"`;
   switch (box.kind) {
@@ -49,21 +50,38 @@ const boxOf = (placed: PlacedBox, theme: Theme): string => {
     case 'group':
     case 'step':
     case 'final': {
-      const fill = holds && !box.accents.includes('active') ? theme.holders[Math.min(depth, theme.holders.length - 1)]! : look.fill;
       const hasBar = holds || text.height > 0;
       return [
         `<g class="box ${box.kind}${holds ? ' holds' : ''}" data-id="${escaped(box.id)}">`,
-        `<rect ${at} rx="9" fill="${fill}" stroke="${look.border}" stroke-width="${look.stroke}"${box.kind === 'region' || box.accents.includes('skipped') ? ' stroke-dasharray="6 4"' : ''}/>`,
+        `<rect ${at} rx="9" fill="${look.fill}" stroke="${look.border}" stroke-width="${look.stroke}"${box.kind === 'region' || box.accents.includes('skipped') ? ' stroke-dasharray="6 4"' : ''}/>`,
         hasBar ? `<path d="${barPath(placed)}" fill="${look.bar}"/>` : '',
         box.kind === 'final'
           ? `<rect x="${round(x + 3.5)}" y="${round(y + 3.5)}" width="${round(width - 7)}" height="${round(height - 7)}" rx="6" fill="none" stroke="${look.border}"/>`
           : '',
-        words(box.title, x + (width - widthOf(box.title, TITLE_SIZE, 'semibold')) / 2, y + 17.5, TITLE_SIZE, 'semibold', look.ink),
-        block(text, x + BOX_PAD.x, y + BAR_HEIGHT + BOX_PAD.y, theme),
         '</g>',
       ].join('');
     }
   }
+};
+
+/** What is written in a box: on a ground of its own where arrows may lead behind it. */
+const inscriptionOf = (placed: PlacedBox, theme: Theme): string => {
+  const { box, x, y, width, text, holds } = placed;
+  if (box.title === '') return '';
+  const look = looks(placed, theme);
+  const titleWidth = widthOf(box.title, TITLE_SIZE, 'semibold');
+  const titleX = x + (width - titleWidth) / 2;
+  const ground = (at: Rectangle, fill: string): string =>
+    `<rect x="${round(at.x)}" y="${round(at.y)}" width="${round(at.width)}" height="${round(at.height)}" rx="3" fill="${fill}"/>`;
+  const [textX, textY] = [x + BOX_PAD.x, y + BAR_HEIGHT + BOX_PAD.y];
+  return [
+    `<g class="inscription" data-id="${escaped(box.id)}">`,
+    holds ? ground({ x: titleX - 4, y: y + 3, width: titleWidth + 8, height: BAR_HEIGHT - 4 }, look.bar) : '',
+    holds && text.height > 0 ? ground({ x: textX - 3, y: textY - 2, width: text.width + 6, height: text.height + 4 }, look.fill) : '',
+    words(box.title, titleX, y + 17.5, TITLE_SIZE, 'semibold', look.ink),
+    block(text, textX, textY, theme),
+    '</g>',
+  ].join('');
 };
 
 const barPath = ({ x, y, width }: PlacedBox): string => {
@@ -73,9 +91,10 @@ const barPath = ({ x, y, width }: PlacedBox): string => {
 
 type Look = { readonly border: string; readonly fill: string; readonly bar: string; readonly ink: string; readonly stroke: number };
 
-const looks = ({ box: { kind, accents }, holds }: PlacedBox, theme: Theme): Look => {
-  const plain = { border: theme.boxBorder, fill: theme.box, bar: holds ? theme.holderBar : theme.bar, ink: theme.ink, stroke: 1.25 };
-  if (accents.includes('active')) return { ...plain, border: theme.active, fill: theme.activeFill, bar: theme.activeFill, stroke: 2.5 };
+const looks = ({ box: { kind, accents }, depth, holds }: PlacedBox, theme: Theme): Look => {
+  const fill = holds ? theme.holders[Math.min(depth, theme.holders.length - 1)]! : theme.box;
+  const plain = { border: theme.boxBorder, fill, bar: holds ? theme.holderBar : theme.bar, ink: theme.ink, stroke: 1.25 };
+  if (accents.includes('active')) return { ...plain, border: theme.active, fill: holds ? fill : theme.activeFill, bar: theme.activeFill, stroke: 2.5 };
   if (accents.includes('failure')) return { ...plain, border: theme.failure, fill: theme.failureFill, bar: theme.failureFill, ink: theme.failure };
   if (accents.includes('skipped')) return { ...plain, bar: theme.box, ink: theme.muted };
   if (kind === 'final' || accents.includes('done'))
@@ -87,13 +106,14 @@ const looks = ({ box: { kind, accents }, holds }: PlacedBox, theme: Theme): Look
 const colourOf = (accents: readonly Accent[], theme: Theme): string =>
   accents.includes('taken') ? theme.taken : accents.includes('failure') ? theme.failure : theme.line;
 
-const lineOf = ({ arrow: { accents }, points }: PlacedArrow, theme: Theme): string => {
+const lineOf = ({ arrow: { accents, both }, points }: PlacedArrow, theme: Theme): string => {
   if (points.length < 2) return '';
   const colour = colourOf(accents, theme);
   const taken = accents.includes('taken');
   return [
     `<path d="${roundedPath(points)}" fill="none" stroke="${colour}" stroke-width="${taken ? 2.5 : 1.25}"${accents.includes('failure') && !taken ? ' stroke-opacity="0.75"' : ''}/>`,
     `<path d="${headPath(points, taken ? 9 : 7.5)}" fill="${colour}"/>`,
+    both ? `<path d="${headPath(points.toReversed(), taken ? 9 : 7.5)}" fill="${colour}"/>` : '',
   ].join('');
 };
 

@@ -63,3 +63,12 @@ export const setLines = (lines: readonly Line[], maxWidth: number): TextBlock =>
   }
   return { words, signs, width: Math.max(0, ...words.map(({ x, width }) => x + width)), height: row * ROW_HEIGHT };
 };
+
+/** The beginning of a text that is too long for a picture, up to a word's end. White space becomes single spaces. */
+export const clip = (text: string, maxChars: number): string => {
+  const plain = text.replaceAll(/\s+/g, ' ').trim();
+  if (plain.length <= maxChars) return plain;
+  const cut = plain.slice(0, maxChars);
+  const end = cut.lastIndexOf(' ');
+  return `${end > maxChars / 2 ? cut.slice(0, end) : cut} …`;
+};
