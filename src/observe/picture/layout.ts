@@ -66,14 +66,33 @@ const common: LayoutOptions = {
 };
 
 /** Across; down; down, with the part that is too long beside the rest, which is worth long detours only where it gains much. */
-const ways: readonly { readonly options: LayoutOptions; readonly worth: number }[] = [
+type Way = { readonly options: LayoutOptions; readonly worth: number };
+const ways: readonly Way[] = [
   { options: { 'elk.direction': 'RIGHT' }, worth: 1 },
   { options: { 'elk.direction': 'DOWN' }, worth: 1 },
   { options: { 'elk.direction': 'DOWN', 'elk.layered.wrapping.strategy': 'MULTI_EDGE', 'elk.aspectRatio': String(SLIDE) }, worth: 0.85 },
 ];
 
+/** Of arrows without words that lead one way only: on in a line; down, in rows of so many abreast; on, with what is too long below. */
+const waysOfPlan = (steps: number): readonly Way[] => {
+  const quick = { 'elk.layered.nodePlacement.strategy': 'BRANDES_KOEPF' };
+  const abreast = String(Math.max(2, Math.ceil(Math.sqrt(steps * STEPS_ABREAST))));
+  const inRows = { 'elk.layered.layering.strategy': 'COFFMAN_GRAHAM', 'elk.layered.layering.coffmanGraham.layerBound': abreast };
+  return [
+    { options: { ...quick, 'elk.direction': 'RIGHT' }, worth: 1 },
+    { options: { ...quick, 'elk.direction': 'DOWN', ...inRows }, worth: 1 },
+    { options: { ...quick, 'elk.direction': 'RIGHT', 'elk.layered.wrapping.strategy': 'MULTI_EDGE', 'elk.aspectRatio': String(SLIDE) }, worth: 0.85 },
+  ];
+};
+/** As many as make rows of a slide's form, of boxes that are about three times as wide as high. */
+const STEPS_ABREAST = SLIDE / 3;
+
+const waysOf = ({ boxes }: Drawing): readonly Way[] => (boxes.every(({ kind }) => kind === 'step' || kind === 'group') ? waysOfPlan(boxes.length) : ways);
+
 export const layOut = async (drawing: Drawing): Promise<Layout> => {
-  const tried = await Promise.allSettled(ways.map(async ({ options, worth }) => ({ worth, layout: await arrange(drawing, { ...common, ...options }) })));
+  const tried = await Promise.allSettled(
+    waysOf(drawing).map(async ({ options, worth }) => ({ worth, layout: await arrange(drawing, { ...common, ...options }) })),
+  );
   // ELK gives up on some ways to arrange some charts, or loses a piece of an arrow: those are no candidates.
   const candidates = tried.flatMap((one) => (one.status === 'fulfilled' && isWhole(one.value.layout) ? [one.value] : []));
   if (candidates.length === 0) throw tried.find((one) => one.status === 'rejected')?.reason ?? new Error(`${drawing.title} cannot be laid out`);
