@@ -13,7 +13,7 @@ const file = fileURLToPath(new URL('../src/observe/picture/font-widths.ts', impo
 const shown = relative(process.cwd(), file);
 
 const range = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => String.fromCodePoint(from + index));
-const CHARACTERS = [...range(0x20, 0x7e), ...range(0xa1, 0x17f), ...'–—‘’“”•…€→↗↻×✓≤≥'];
+const CHARACTERS = [...range(0x20, 0x7e), ...range(0xa0, 0x17f), ...'–—‘’“”•…€→↗↻×✓≤≥'];
 
 const widthsOf = (path: string): string => {
   const font = opentype.parse(new Uint8Array(readFileSync(path)).buffer);

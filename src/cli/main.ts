@@ -273,8 +273,14 @@ program
 
 program
   .command('chart')
-  .description('print the state chart of an actor as Mermaid')
-  .argument('[actor]', 'supervisor, worker, reviewer, budget or approver; without one, their names')
+  .description('draw the state chart of an actor; with a run, where it is and how it came there')
+  .argument('[actor]', 'as troupe chart without one lists them; of a run also one of several, as in worker.writer')
+  .addOption(new Option('--format <format>', "without it, by the file's name, or mermaid").choices(['svg', 'png', 'mermaid', 'dot', 'json']))
+  .addOption(new Option('--theme <theme>', 'the colours of svg and png').choices(['light', 'dark']).default('light'))
+  .option('--run <run>', 'a run, or a file that troupe replay --save wrote')
+  .option('--at <position>', 'as of this entry of the run')
+  .option('-o, --out <file>', 'to a file')
+  .addOption(busOption())
   .addOption(jsonOption())
   .action(async (actor: string | undefined, options) => {
     const { chart } = await import('./chart.ts');

@@ -8,38 +8,52 @@
  *   - In a large chart a failure that leads out of more than one box is a line in its box as well, with where it leads.
  *   - What is not the way to success is marked as such, by the words of the chart: an error, a cancellation, what `fails`.
  */
-import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate';
+import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition, StateValue } from 'xstate';
 import { performs } from '../protocols/chart.ts';
+import type { Trail } from './trail.ts';
 import { phrase, type Accent, type Arrow, type Box, type BoxKind, type Drawing, type Line, type Phrase, type Sign } from './picture/drawing.ts';
 
-/** What a run made of an actor; the keys are ids of states and transitions of the same machine. */
-export type Trail = {
-  readonly title: string;
-  readonly notes: readonly Line[];
-  /** The states that it is in. */
-  readonly active: ReadonlySet<string>;
-  readonly entered: ReadonlySet<string>;
-  readonly taken: ReadonlySet<AnyTransitionDefinition>;
+export type ActorDrawn = {
+  readonly machine: AnyStateMachine;
+  /** What it says to others, by name: a chart's messages are made while it runs. */
+  readonly says: readonly string[];
+  /** What became of it in a run. */
+  readonly trail?: Trail;
+  readonly run?: string;
 };
 
-/** What the actor says to others, by name: a chart's messages are made while it runs. */
-export type Says = readonly string[];
-
-export const actorDrawing = (machine: AnyStateMachine, says: Says, trail?: Trail): Drawing => {
+export const actorDrawing = ({ machine, says, trail, run }: ActorDrawn): Drawing => {
   const { root } = machine;
   const view: View = { machine, trail, folded: foldedOf(root, trail), aside: isLarge(root) };
   const frame = boxOf(root, view);
   return {
-    title: trail?.title ?? machine.id,
+    title: run === undefined ? machine.id : `${machine.id} in ${run}`,
     notes: [
       { sign: 'message', phrases: [phrase('hears', 'name'), phrase(together(heardBy(machine)).join(', ') || 'nothing')] },
-      { sign: 'says', phrases: [phrase('says', 'name'), phrase(together([...says]).join(', ') || 'nothing')] },
-      ...(trail?.notes ?? []),
+      { sign: 'says', phrases: [phrase('says', 'name'), phrase(together(says).join(', ') || 'nothing')] },
+      ...(trail ? whereabouts(trail) : []),
     ],
     boxes: root.transitions.size > 0 || root.type === 'parallel' ? [frame] : frame.children,
     arrows: arrowsOf(view),
   };
 };
+
+const NAMED_MAX = 6;
+const whereabouts = ({ actors }: Trail): Line[] => {
+  const lines = [...actors].map(([address, { value }]): Line => ({ phrases: [phrase(partOf(address), 'name'), phrase(placeIn(value), 'muted')] }));
+  return lines.length <= NAMED_MAX ? lines : [...lines.slice(0, NAMED_MAX), { phrases: [phrase(`and ${lines.length - NAMED_MAX} more`, 'muted')] }];
+};
+
+/** `working.thinking.calling`; of regions that are active at once, each. */
+const placeIn = (value: StateValue): string =>
+  typeof value === 'string'
+    ? value
+    : Object.entries(value)
+        .map(([state, within]) => (within === undefined ? state : `${state}.${placeIn(within)}`))
+        .join(', ');
+
+/** An address without its run. */
+const partOf = (address: string): string => address.slice(address.indexOf('.') + 1);
 
 /** The messages that the machine listens to anywhere. */
 export const heardBy = (machine: AnyStateMachine): string[] => (machine.events as string[]).filter((event) => !event.startsWith('xstate.')).sort();
@@ -78,7 +92,7 @@ const boxOf = (node: AnyStateNode, view: View): Box => {
   return {
     id: node.id,
     kind: kindOf(node),
-    title: node === machine.root ? machine.id : node.key,
+    title: node.type === 'history' ? '' : node === machine.root ? machine.id : node.key,
     lines: [...(node.type === 'history' ? [] : linesOf(node, view)), ...(twin ? [{ phrases: [phrase(`inside as ${twin.key}`, 'muted')] }] : [])],
     children: inside,
     accents,
@@ -170,8 +184,18 @@ const initialArrows = (node: AnyStateNode, trail: Trail | undefined, folded: Vie
     : [...(node.type === 'compound' ? [initialArrow(node, trail)] : []), ...statesOf(node).flatMap((child) => initialArrows(child, trail, folded))];
 
 const initialArrow = (node: AnyStateNode, trail: Trail | undefined): Arrow => {
-  const to = node.initial.target!.map(({ id }) => id).join();
-  return { id: `${initialId(node)} ${to}`, from: initialId(node), to, lines: [], accents: trail?.entered.has(to) ? ['taken'] : [] };
+  const to = node.initial.target[0]!.id;
+  return { id: `${initialId(node)} ${to}`, from: initialId(node), to, lines: [], accents: trail && wasBegun(node, trail) ? ['taken'] : [] };
+};
+
+/** Whether a state was entered without saying where. */
+const wasBegun = (node: AnyStateNode, trail: Trail): boolean => {
+  const { parent } = node as { readonly parent?: AnyStateNode };
+  if (!parent) return true;
+  return (
+    [...trail.taken].some(({ target }) => target?.includes(node)) ||
+    (parent.type === 'compound' && parent.initial.target.includes(node) && wasBegun(parent, trail))
+  );
 };
 
 /** Of states that are the same inside all but one: the one that the actor is in, or was in, or else the first. */
@@ -225,7 +249,7 @@ const reasons = (transitions: readonly AnyTransitionDefinition[], machine: AnySt
     const again = transition.reenter && transition.target?.[0] === transition.source ? [phrase('begins again', 'muted')] : [];
     const guard = guardName(transition.guard);
     const rest = [...(guard === undefined ? [] : [phrase(`[${guard}]`, 'guard')]), ...again, ...actionPhrases(transition.actions, machine)];
-    if (targets && !staysIn(transition.source, transition)) rest.push(phrase(`→ ${transition.target!.map(({ key }) => key).join(', ')}`, 'failure'));
+    if (targets && !staysIn(transition.source, transition)) rest.push(phrase(`→\u00a0${transition.target!.map(({ key }) => key).join(', ')}`, 'failure'));
     const key = JSON.stringify([sign, sign === 'message' ? '' : event, rest]);
     const group = groups.get(key) ?? { sign, events: [], rest };
     group.events.push(event);
@@ -278,8 +302,8 @@ const actionPhrases = (actions: readonly unknown[], machine: AnyStateMachine): P
   for (const action of actions) {
     const name = typeof action === 'string' ? action : typeof action === 'object' ? (action as { readonly type: string }).type : undefined;
     const what = performs(name === undefined ? action : known[name]);
-    if (what.kind === 'send') said.push(phrase(name === undefined ? '↗ says' : `↗ ${name}`, 'says'));
-    else if (what.kind === 'start') said.push(phrase(`↻ ${what.effect}`, 'says'));
+    if (what.kind === 'send') said.push(phrase(name === undefined ? '↗\u00a0says' : `↗\u00a0${name}`, 'says'));
+    else if (what.kind === 'start') said.push(phrase(`↻\u00a0${what.effect}`, 'says'));
     else if (name !== undefined) done.push(name);
   }
   return [...(done.length > 0 ? [phrase(`/ ${done.join(', ')}`, 'muted')] : []), ...said];

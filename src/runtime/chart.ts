@@ -4,7 +4,16 @@
  * XState's exported `transition` builds a whole actor on each call; one inert scope for all machines gives the same result in
  * a third of the time. The scope collects the actions and executes none of them.
  */
-import { createActor, createMachine, type AnyActorScope, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine, type AnyStateNode } from 'xstate';
+import {
+  createActor,
+  createMachine,
+  type AnyActorScope,
+  type AnyEventObject,
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type AnyStateNode,
+  type AnyTransitionDefinition,
+} from 'xstate';
 import { DURABLE } from '../protocols/chart.ts';
 import { TroupeError } from '../protocols/failure.ts';
 
@@ -60,6 +69,16 @@ const inert = {
   emit: nothing,
   actionExecutor: (action: ChartAction) => void collected.push(action),
 } as unknown as AnyActorScope;
+
+/** Tells of every transition that any chart takes from now on, in order. Gives the way to stop. */
+export const watchTransitions = (see: (transition: AnyTransitionDefinition) => void): (() => void) => {
+  const subscription = nobody.system.inspect((event) => {
+    if (event.type !== '@xstate.microstep') return;
+    const { _transitions: transitions } = event;
+    for (const transition of transitions) see(transition);
+  });
+  return () => subscription.unsubscribe();
+};
 
 const collect = (run: () => AnyMachineSnapshot): Transitioned => {
   collected = [];

@@ -63,7 +63,23 @@ export type Drawing = {
 export const phrase = (text: string, tone: Tone = 'plain'): Phrase => ({ text, tone });
 
 /** A line as plain text, for formats that know no signs. */
-export const textOf = ({ phrases }: Line): string => phrases.map(({ text }) => text).join(' ');
+export const textOf = ({ sign, phrases }: Line): string => {
+  const [first = '', ...rest] = phrases.map(({ text }) => text.replaceAll('\u00a0', ' '));
+  return [inWords(sign, first), ...rest].join(' ');
+};
+
+const inWords = (sign: Sign | undefined, cause: string): string => {
+  switch (sign) {
+    case 'done':
+      return `${cause} is done`;
+    case 'failed':
+      return `${cause} failed`;
+    case 'clock':
+      return `after ${cause}`;
+    default:
+      return cause;
+  }
+};
 
 /** All that is written in it but for titles. */
 export const linesIn = ({ notes, boxes, arrows }: Drawing): Line[] => [
