@@ -1,5 +1,5 @@
-/** `troupe chart`: the chart that runs, as a picture; with a run, what became of it there. */
-import { writeFileSync } from 'node:fs';
+/** `troupe chart`: an actor's chart as it runs, or a team, as a picture; with a run, what became of it there. */
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { actorDrawing } from '../observe/actor-drawing.ts';
 import { chartJson } from '../observe/chart-json.ts';
@@ -7,23 +7,21 @@ import { pictureOf, type Picture } from '../observe/picture/picture.ts';
 import type { ThemeName } from '../observe/picture/theme.ts';
 import { followTrail } from '../observe/trail.ts';
 import { TroupeError } from '../protocols/failure.ts';
-import { parseAddress, type Address } from '../protocols/ids.ts';
+import { parseAddress, RunId, type Address } from '../protocols/ids.ts';
 import { saidBy } from '../protocols/json-schema.ts';
 import { charts } from '../topology/charts.ts';
 import { replay } from '../topology/replay.ts';
 import { EXIT, print, printJson } from './exit.ts';
 import { loadRecording, position } from './replay.ts';
+import { runPicture, teamPicture, type TeamPictureOptions } from './team-picture.ts';
 
 const FORMATS = ['svg', 'png', 'mermaid', 'dot', 'json'] as const;
 type Format = (typeof FORMATS)[number];
 
-export type ChartOptions = {
+export type ChartOptions = TeamPictureOptions & {
   readonly format?: Format;
   readonly theme: ThemeName;
-  readonly run?: string;
-  readonly at?: string;
   readonly out?: string;
-  readonly bus: string;
   readonly json: boolean;
 };
 
@@ -34,17 +32,28 @@ export const chart = async (what: string | undefined, options: ChartOptions): Pr
     else print(names.join('\n'));
     return EXIT.done;
   }
-  const picture = await actorPicture(what, options);
+  const picture = await pictureFor(what, options);
   if (options.json) printJson({ chart: what, mermaid: picture.mermaid() });
   else await write(picture, options);
   return EXIT.done;
+};
+
+/** `what`: a team file, a run or a recording of one, or an actor. */
+const pictureFor = (what: string, options: ChartOptions): Promise<Picture> => {
+  if (RunId.safeParse(what).success || what.endsWith('.jsonl')) {
+    if (options.run !== undefined) throw new TroupeError('USAGE', `${what} is a run already: leave out --run`);
+    return runPicture(what, options);
+  }
+  if (existsSync(what) && statSync(what).isFile()) return teamPicture(what, options);
+  if (options.as !== undefined) throw new TroupeError('USAGE', `--as ${options.as}: expected a team file or a run, found "${what}"`);
+  return actorPicture(what, options);
 };
 
 /** `what`: an actor, or one that a run has, as `ps --run` lists it: `worker`, `worker.writer`, `worker.writer.draft`. */
 const actorPicture = async (what: string, { run, at, bus }: ChartOptions): Promise<Picture> => {
   const name = what.split('.')[0]!;
   if (!Object.hasOwn(charts, name)) {
-    throw new TroupeError('CHART_UNKNOWN', `no actor is called "${what}"; there are ${Object.keys(charts).join(', ')}`);
+    throw new TroupeError('CHART_UNKNOWN', `no actor, team file or run is called "${what}"; the actors are ${Object.keys(charts).join(', ')}`);
   }
   const { machine } = charts[name as keyof typeof charts];
   const actor = { machine, says: saidBy(name) };
@@ -93,7 +102,8 @@ const inFormat = async (picture: Picture, format: Format, theme: ThemeName): Pro
     case 'mermaid':
       return picture.mermaid();
     case 'dot':
-      return picture.dot();
+      if (picture.dot) return picture.dot();
+      throw new TroupeError('USAGE', '--format dot: a conversation is no graph; expected svg, png, mermaid or json');
     case 'json':
       return `${JSON.stringify(picture.json(), null, 2)}\n`;
   }
