@@ -6,6 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+// Node takes its CommonJS build, whose one export is the default.
+// oxlint-disable-next-line import/default
 import opentype from 'opentype.js';
 import { FONT_FILES } from '../src/observe/picture/png.ts';
 

@@ -106,14 +106,16 @@ const looks = ({ box: { kind, accents }, depth, holds }: PlacedBox, theme: Theme
 const colourOf = (accents: readonly Accent[], theme: Theme): string =>
   accents.includes('taken') ? theme.taken : accents.includes('failure') ? theme.failure : theme.line;
 
-const lineOf = ({ arrow: { accents, both }, points }: PlacedArrow, theme: Theme): string => {
+const lineOf = ({ arrow: { id, accents, both }, points }: PlacedArrow, theme: Theme): string => {
   if (points.length < 2) return '';
   const colour = colourOf(accents, theme);
   const taken = accents.includes('taken');
   return [
+    `<g class="arrow" data-id="${escaped(id)}">`,
     `<path d="${roundedPath(points)}" fill="none" stroke="${colour}" stroke-width="${taken ? 2.5 : 1.25}"${accents.includes('failure') && !taken ? ' stroke-opacity="0.75"' : ''}/>`,
     `<path d="${headPath(points, taken ? 9 : 7.5)}" fill="${colour}"/>`,
     both ? `<path d="${headPath(points.toReversed(), taken ? 9 : 7.5)}" fill="${colour}"/>` : '',
+    '</g>',
   ].join('');
 };
 

@@ -1,0 +1,63 @@
+/** Other tools take what is written for them: Mermaid, Graphviz, and XState for what Stately's editor imports. */
+import { Graphviz } from '@hpcc-js/wasm-graphviz';
+import { JSDOM } from 'jsdom';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createMachine, type AnyStateMachine } from 'xstate';
+import { actorDrawing } from '../../../src/observe/actor-drawing.ts';
+import { chartJson } from '../../../src/observe/chart-json.ts';
+import { dotOf } from '../../../src/observe/picture/dot.ts';
+import { boxesIn } from '../../../src/observe/picture/drawing.ts';
+import { mermaidOf } from '../../../src/observe/picture/mermaid.ts';
+import { charts } from '../../../src/topology/charts.ts';
+
+let mermaid: (typeof import('mermaid'))['default'];
+let graphviz: Graphviz;
+
+beforeAll(async () => {
+  const { window } = new JSDOM('<body></body>', { pretendToBeVisual: true });
+  // Mermaid asks a browser how large things are; where nothing is shown, any size will do.
+  const box = () => ({ x: 0, y: 0, width: 80, height: 20 });
+  Object.assign(window.SVGElement.prototype, { getBBox: box, getComputedTextLength: () => 80 });
+  Object.assign(globalThis, { window, document: window.document, CSSStyleSheet: window.CSSStyleSheet });
+  ({ default: mermaid } = await import('mermaid'));
+  mermaid.initialize({ startOnLoad: false, securityLevel: 'loose' });
+  graphviz = await Graphviz.load();
+});
+
+describe.each(Object.values(charts))('the chart of the $name', ({ machine }) => {
+  const drawing = actorDrawing({ machine, says: [] });
+  const titles = [...boxesIn(drawing.boxes)].map(({ title }) => title).filter((title) => title !== '');
+
+  it('is drawn by Mermaid, with every state', async () => {
+    const text = mermaidOf(drawing);
+    expect(await mermaid.parse(text)).toMatchObject({ diagramType: 'stateDiagram' });
+    const { svg } = await mermaid.render('drawn', text);
+    for (const title of titles) expect(svg).toContain(title);
+  });
+
+  it('is drawn by Graphviz, with every state', () => {
+    const svg = graphviz.dot(dotOf(drawing));
+    for (const title of titles) expect(svg).toContain(`>${title}<`);
+    expect(svg.match(/class="edge"/g)).toHaveLength(drawing.arrows.length);
+  });
+
+  it('is the same chart when XState reads it back from JSON', () => {
+    const read = createMachine(JSON.parse(JSON.stringify(chartJson(machine))) as never);
+    expect(shapeOf(read)).toEqual(shapeOf(machine));
+    expect(new Set(read.events)).toEqual(new Set(machine.events));
+  });
+});
+
+/** Everything that a picture shows but for what actions do. */
+const shapeOf = (machine: AnyStateMachine) => {
+  const { boxes, arrows } = actorDrawing({ machine, says: [] });
+  const causes = (lines: readonly { readonly sign?: string; readonly phrases: readonly { readonly text: string; readonly tone: string }[] }[]) =>
+    lines.map(({ sign, phrases }) => [
+      sign,
+      ...phrases.filter(({ tone }) => tone === 'name' || tone === 'guard' || tone === 'failure').map(({ text }) => text),
+    ]);
+  return {
+    boxes: [...boxesIn(boxes)].map(({ id, kind, accents }) => ({ id, kind, accents })),
+    arrows: arrows.map(({ id, accents, lines }) => ({ id, accents, causes: causes(lines) })),
+  };
+};
