@@ -118,6 +118,11 @@ export const faultsOf = (svg: string): string[] => {
     for (const text of inside.map(textArea)) if (box && !within(text, box.area)) faults.push(`${text.what} sticks out of ${box.area.what}`);
     for (const text of inside.map(textArea)) for (const { area } of labels) if (overlap(text, area)) faults.push(`${area.what} lies on ${text.what}`);
   }
+  const bars = all('rect.activation').map((bar, index) => rectangle(bar, `bar ${index}`));
+  for (const bar of bars) {
+    if (!within(bar, sheet)) faults.push(`${bar.what} sticks out of the sheet`);
+    for (const { area } of labels) if (overlap(bar, area)) faults.push(`${area.what} lies on ${bar.what}`);
+  }
   for (const [{ area: a }, { area: b }] of pairs(labels)) if (overlap(a, b)) faults.push(`${a.what} and ${b.what} overlap`);
   for (const [{ area: a }, { area: b }] of pairs(boxes)) if (overlap(a, b) && !within(a, b) && !within(b, a)) faults.push(`${a.what} and ${b.what} overlap`);
   for (const { area: box, holds } of boxes) {

@@ -7,8 +7,8 @@ import type { Activation, Lifeline, Moment, Sequence } from './sequence.ts';
 import { setLines, widthOf, type TextBlock } from './text.ts';
 
 type Placed<T> = Rectangle & { readonly of: T; readonly text: TextBlock };
-/** `x` of the line, from `top` to `bottom`. */
-type PlacedLine = { readonly head: Placed<Lifeline>; readonly x: number; readonly top: number; readonly bottom: number };
+/** In a column: `x` of the line, from `top` to `bottom`. */
+type PlacedLine = { readonly column: number; readonly head: Placed<Lifeline>; readonly x: number; readonly top: number; readonly bottom: number };
 /** A message has an arrow; the text of a note or of a message stands in `label`. */
 type PlacedMoment = { readonly moment: Moment; readonly label: Placed<Moment>; readonly number: Point; readonly arrow?: readonly Point[] };
 type PlacedActivation = Rectangle & { readonly activation: Activation };
@@ -130,7 +130,7 @@ const place = (
       const { text, width: headWidth, height: ownHeight } = heads[at]!;
       const x = left + xs[at]!;
       const head = { of: lifeline, text, x: x - headWidth / 2, y: headHeight - ownHeight, width: headWidth, height: ownHeight };
-      lines.push({ head, x, top: headHeight, bottom: y + 4 });
+      lines.push({ column, head, x, top: headHeight, bottom: y + 4 });
     });
     first += part.length;
     height = Math.max(height, y + 4);

@@ -18,7 +18,7 @@ export const sequenceSvgOf = (sequence: Sequence, layout: SequenceLayout, themeN
     [
       ...layout.lines.map(({ x, top, bottom }) => lineAt(x, top, bottom, theme)),
       ...layout.activations.map((placed) => activationAt(placed, theme)),
-      ...layout.lines.map(({ head }) => headAt(head, theme)),
+      ...layout.lines.map((line) => headAt(line, theme)),
       ...layout.moments.map((placed, index) => momentAt(placed, index, theme)),
     ],
     layout,
@@ -34,16 +34,19 @@ const activationAt = ({ activation, x, y, width, height }: SequenceLayout['activ
   return `<rect class="activation" x="${round(x)}" y="${round(y)}" width="${width}" height="${round(height)}" rx="3" fill="${fill}" stroke="${line}"/>`;
 };
 
-const headAt = ({ of, text, x, y, width, height }: SequenceLayout['lines'][number]['head'], theme: Theme): string => {
+const headAt = ({ column, head: { of, text, x, y, width, height } }: SequenceLayout['lines'][number], theme: Theme): string => {
+  const id = escaped(column === 0 ? of.id : `${of.id}, column ${column + 1}`);
   const { line } = paint(of.accents, theme);
   const radius = 9;
   const bottom = text.height > 0 ? y + BAR_HEIGHT : y + height;
   return [
-    `<g class="box lifeline" data-id="${escaped(of.id)}">`,
+    `<g class="box lifeline" data-id="${id}">`,
     `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" rx="${radius}" fill="${text.height > 0 ? theme.box : theme.bar}" stroke="${line}" stroke-width="1.25"/>`,
     text.height > 0
       ? `<path d="M${round(x + 0.75)} ${round(bottom)}V${round(y + radius)}Q${round(x + 0.75)} ${round(y + 0.75)} ${round(x + radius)} ${round(y + 0.75)}H${round(x + width - radius)}Q${round(x + width - 0.75)} ${round(y + 0.75)} ${round(x + width - 0.75)} ${round(y + radius)}V${round(bottom)}Z" fill="${theme.bar}"/>`
       : '',
+    '</g>',
+    `<g class="inscription" data-id="${id}">`,
     words(of.title, x + (width - widthOf(of.title, TITLE_SIZE, 'semibold')) / 2, y + 17.5, TITLE_SIZE, 'semibold', theme.ink),
     block(text, x + BOX_PAD.x, y + BAR_HEIGHT + BOX_PAD.y, theme),
     '</g>',
@@ -57,7 +60,7 @@ const momentAt = ({ moment, label, number, arrow }: SequenceLayout['moments'][nu
   return [
     words(String(moment.position), number.x, number.y + 3.5, NUMBER_SIZE, 'regular', theme.muted),
     arrow
-      ? `<path d="M${round(arrow[0]!.x)} ${round(arrow[0]!.y)}H${round(arrow[1]!.x)}" fill="none" stroke="${line}" stroke-width="1.5"/><path d="${headPath(arrow, 8)}" fill="${line}"/>`
+      ? `<g class="arrow" data-id="${index}"><path d="M${round(arrow[0]!.x)} ${round(arrow[0]!.y)}L${round(arrow[1]!.x)} ${round(arrow[1]!.y)}" fill="none" stroke="${line}" stroke-width="1.5"/><path d="${headPath(arrow, 8)}" fill="${line}"/></g>`
       : '',
     `<g class="label ${moment.kind}" data-id="${index}">`,
     `<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" rx="${isNote ? 4 : round(Math.min(height / 2, 9))}" fill="${isNote && moment.accents.length === 0 ? theme.holders[0] : fill}" stroke="${isNote ? theme.holderBar : border}"/>`,
