@@ -85,10 +85,18 @@ const partOf = (address: Address): string => {
 
 const write = async (picture: Picture, { format, theme, out }: ChartOptions): Promise<void> => {
   const content = await inFormat(picture, format ?? formatOf(out), theme);
-  if (out !== undefined) writeFileSync(out, content);
+  if (out !== undefined) save(out, content);
   else if (typeof content === 'string') print(content.trimEnd());
   else if (process.stdout.isTTY) throw new TroupeError('USAGE', '--format png: expected a file, add -o <file>');
   else process.stdout.write(content);
+};
+
+const save = (file: string, content: string | Buffer): void => {
+  try {
+    writeFileSync(file, content);
+  } catch (cause) {
+    throw new TroupeError('CHART_UNWRITABLE', `--out ${file}: ${(cause as Error).message}`, { cause });
+  }
 };
 
 const inFormat = async (picture: Picture, format: Format, theme: ThemeName): Promise<string | Buffer> => {

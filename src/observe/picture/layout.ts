@@ -145,7 +145,8 @@ const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout
         ...options,
         'elk.padding': `[top=${height + INSIDE},left=${INSIDE},bottom=${INSIDE},right=${INSIDE}]`,
         'elk.nodeSize.constraints': 'MINIMUM_SIZE',
-        'elk.nodeSize.minimum': `(${width}, ${height})`,
+        // Of a box that holds others ELK turns the graph, but not this.
+        'elk.nodeSize.minimum': options['elk.direction'] === 'DOWN' ? `(${height}, ${width})` : `(${width}, ${height})`,
       },
       children,
     };

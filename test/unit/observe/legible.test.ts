@@ -46,6 +46,15 @@ test('regions that are active at once are legible', async () => {
   expect(svg.match(/class="box region/g)).toHaveLength(2);
 });
 
+test('a state is as wide as what is written in it, however little stands in it', async () => {
+  const machine = createMachine({
+    id: 'a',
+    initial: 'b',
+    states: { b: { initial: 'c', on: { 'a message with a long name': { actions: 'doSomething' } }, states: { c: { on: { go: 'd' } }, d: {} } } },
+  });
+  expect(faultsOf(await drawn(actorDrawing({ machine, says: [] })))).toEqual([]);
+});
+
 test('what is marked < or & is written as it is', async () => {
   const svg = await drawn(actorDrawing({ machine: createMachine({ id: 'a<b', initial: 'x&y', states: { 'x&y': {} } }), says: [] }));
   expect(faultsOf(svg)).toEqual([]);
