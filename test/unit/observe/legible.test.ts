@@ -47,10 +47,15 @@ test('regions that are active at once are legible', async () => {
 });
 
 test('a state is as wide as what is written in it, however little stands in it', async () => {
+  const holder = { initial: 'c', on: { 'a message with a long name': { actions: 'doSomething' } }, states: { c: { on: { go: 'd' } }, d: {} } };
+  const names = ['one', 'two', 'three', 'four', 'five', 'six'];
   const machine = createMachine({
     id: 'a',
-    initial: 'b',
-    states: { b: { initial: 'c', on: { 'a message with a long name': { actions: 'doSomething' } }, states: { c: { on: { go: 'd' } }, d: {} } } },
+    initial: 'idle',
+    states: {
+      idle: { on: Object.fromEntries(names.map((name) => [name, name])) },
+      ...Object.fromEntries(names.map((name) => [name, { ...holder, on: { ...holder.on, [`back from ${name}`]: 'idle' } }])),
+    },
   });
   expect(faultsOf(await drawn(actorDrawing({ machine, says: [] })))).toEqual([]);
 });
