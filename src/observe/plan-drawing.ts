@@ -10,7 +10,7 @@ const TASK_CHARS = 150;
 /** A plan that nobody has begun. */
 export const planDrawing = (team: string, steps: readonly PlannedStep[]): Drawing => ({
   title: `plan of ${team}`,
-  notes: [{ phrases: [phrase(`${steps.length} steps`, 'muted')] }],
+  notes: [{ phrases: [phrase(steps.length === 1 ? '1 step' : `${steps.length} steps`, 'muted')] }],
   ...arranged(
     steps,
     (step) => stepBox(step, [], []),

@@ -47,16 +47,16 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
       case 'asked': {
         const { who, bill, failure, position } = happening;
         calls.set(who, moments.length);
-        moments.push({ kind: 'note', of: lineOf(who), position, lines: callLines(bill, failure?.code), accents: failure ? ['failure'] : [] });
+        moments.push({ kind: 'note', of: lineOf(who), position, lines: callLines(bill, stepOf(who), failure?.code), accents: failure ? ['failure'] : [] });
         break;
       }
       case 'used': {
-        const { who, tool, ok, position } = happening;
+        const { who, tool, ok, nanos, position } = happening;
         const at = calls.get(who);
         if (at === undefined) {
           calls.set(who, moments.length);
-          moments.push({ kind: 'note', of: lineOf(who), position, lines: withTool([], tool, ok), accents: [] });
-        } else moments[at] = { ...moments[at]!, lines: withTool(moments[at]!.lines, tool, ok) };
+          moments.push({ kind: 'note', of: lineOf(who), position, lines: withTool([], tool, ok, nanos), accents: [] });
+        } else moments[at] = { ...moments[at]!, lines: withTool(moments[at]!.lines, tool, ok, nanos) };
         break;
       }
       case 'ended': {
@@ -73,7 +73,15 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
   const asked = story.happenings.filter(({ kind }) => kind === 'asked').length;
   return {
     title: `conversation of ${team}, ${run}`,
-    notes: [{ sign: 'money', phrases: [phrase(formatDollars(spent), 'name'), phrase(`for ${asked} paid calls, after ${story.entries} entries`, 'muted')] }],
+    notes: [
+      {
+        sign: 'money',
+        phrases: [
+          phrase(formatDollars(spent), 'name'),
+          phrase(`for ${asked} ${asked === 1 ? 'call' : 'calls'} of models, after ${story.entries} entries`, 'muted'),
+        ],
+      },
+    ],
     lifelines: lifelinesOf(moments, story),
     moments,
     activations,
@@ -140,8 +148,12 @@ const saidAccents = (type: string): readonly Accent[] => {
   return type === 'run.completed' ? ['done'] : [];
 };
 
-const callLines = ({ model, spentNanos, usage, kind }: Extract<Happening, { kind: 'asked' }>['bill'], failure: string | undefined): Line[] => [
-  { sign: kind === 'tool' ? 'tool' : 'model', phrases: [phrase(model)] },
+const callLines = (
+  { model, spentNanos, usage, kind }: Extract<Happening, { kind: 'asked' }>['bill'],
+  step: string | undefined,
+  failure: string | undefined,
+): Line[] => [
+  { sign: kind === 'tool' ? 'tool' : 'model', phrases: [phrase(model), ...(step === undefined ? [] : [phrase(step, 'guard')])] },
   {
     sign: 'money',
     phrases: [
@@ -152,10 +164,11 @@ const callLines = ({ model, spentNanos, usage, kind }: Extract<Happening, { kind
   ...(failure === undefined ? [] : [{ sign: 'failed', phrases: [phrase(failure)] } satisfies Line]),
 ];
 
-/** One line for each tool, however often it was used. */
-const withTool = (lines: readonly Line[], tool: string, ok: boolean): Line[] => {
+/** One line for each tool, however often it was used; one that costs something has a line for each time. */
+const withTool = (lines: readonly Line[], tool: string, ok: boolean, nanos: bigint): Line[] => {
   const sign = ok ? 'tool' : 'failed';
-  const found = lines.findIndex((line) => line.sign === sign && line.phrases[0]!.text === tool);
+  if (nanos > 0n) return [...lines, { sign, phrases: [phrase(tool), phrase(formatDollars(nanos), 'name')] }];
+  const found = lines.findIndex((line) => line.sign === sign && line.phrases[0]!.text === tool && line.phrases[1]?.tone !== 'name');
   if (found < 0) return [...lines, { sign, phrases: [phrase(tool)] }];
   const times = Number(lines[found]!.phrases[1]?.text.slice(1) ?? '1') + 1;
   return lines.with(found, { sign, phrases: [phrase(tool), phrase(`×${times}`, 'muted')] });

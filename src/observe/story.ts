@@ -16,7 +16,7 @@ type Bill = NonNullable<PayloadOf<'effect.completed'>['bill']>;
 export type Happening = { readonly position: number } & (
   | { readonly kind: 'said'; readonly from: Address; readonly to: Address; readonly type: string; readonly data: Readonly<Record<string, unknown>> }
   | { readonly kind: 'asked'; readonly who: Address; readonly bill: Bill; readonly failure?: Failure }
-  | { readonly kind: 'used'; readonly who: Address; readonly tool: string; readonly ok: boolean }
+  | { readonly kind: 'used'; readonly who: Address; readonly tool: string; readonly ok: boolean; readonly nanos: bigint }
   | { readonly kind: 'ended'; readonly who: Address }
 );
 
@@ -65,12 +65,11 @@ export class Story {
   #seeEffect(who: Address, position: number, message: Observed['entry']['message'] & { type: 'effect.completed' | 'effect.failed' }): void {
     const { bill } = message.data;
     const failure = message.type === 'effect.failed' ? message.data.failure : undefined;
-    if (bill) {
-      this.spent.set(who, (this.spent.get(who) ?? 0n) + BigInt(bill.spentNanos));
-      this.happenings.push({ kind: 'asked', position, who, bill, ...(failure && { failure }) });
-    }
+    const nanos = BigInt(bill?.spentNanos ?? '0');
+    this.spent.set(who, (this.spent.get(who) ?? 0n) + nanos);
     const record = message.type === 'effect.completed' ? ToolRecord.safeParse(message.data.output).data : undefined;
-    if (record) this.happenings.push({ kind: 'used', position, who, tool: record.tool, ok: record.ok });
+    if (record) this.happenings.push({ kind: 'used', position, who, tool: record.tool, ok: record.ok, nanos });
+    else if (bill) this.happenings.push({ kind: 'asked', position, who, bill, ...(failure && { failure }) });
   }
 }
 

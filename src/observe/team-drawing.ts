@@ -162,7 +162,8 @@ const UNITS: Readonly<Record<Exclude<Measure, 'money'>, string>> = { tokens: 'to
 
 const limitInWords = ({ measure, amount }: LimitSpec): string => {
   if (measure === 'money') return `at most ${formatDollars(BigInt(amount))}`;
-  return `${measure === 'seconds' ? BigInt(amount) / 1_000n : amount} ${UNITS[measure]}`;
+  const count = measure === 'seconds' ? BigInt(amount) / 1_000n : BigInt(amount);
+  return `${count.toLocaleString('en')} ${UNITS[measure]}`;
 };
 
 const accountLines = ({ budget }: Team): Line[] => [
@@ -235,6 +236,6 @@ const arrowOf = ({ from, to, says, hears }: Channel, { topology }: Team, story: 
 
 const saidLine = ({ title }: Seat, messages: readonly { readonly type: string; readonly times: number }[]): Line => {
   const area = messages[0]!.type.split('.')[0]!;
-  const names = messages.map(({ type, times }) => `${type.startsWith(`${area}.`) ? type.slice(area.length) : ` ${type}`}${times > 0 ? ` ×${times}` : ''}`);
+  const names = messages.map(({ type, times }) => `${type.startsWith(`${area}.`) ? type.slice(area.length) : type}${times > 0 ? ` ×${times}` : ''}`);
   return { phrases: [phrase(`${title}:`, 'muted'), phrase(`${area}${names.join(', ')}`, 'name')] };
 };
