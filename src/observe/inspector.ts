@@ -8,6 +8,7 @@
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { createInspector, type StatelyInspectionEvent } from '@statelyai/inspect';
 import type { ActorRefLike, AnyEventObject, AnyStateMachine } from 'xstate';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -34,6 +35,8 @@ const LOOPBACK = '127.0.0.1';
 const ACTORS_MAX = 1_000;
 /** Bytes that one who watches may be behind. */
 const BEHIND_MAX = 32 * 1024 * 1024;
+/** For what is still on its way when it closes. */
+const FAREWELL_MS = 1_000;
 /** Charts are deeper than the inspector expects. */
 const DEPTH = { serializationDepthLimit: 100 };
 
@@ -98,8 +101,13 @@ export class Inspector {
     this.#inspector.snapshot(ref, snapshot, { event });
   }
 
+  /** What was said reaches those who listen. */
   async close(): Promise<void> {
-    for (const socket of this.#sockets.clients) socket.terminate();
+    const { clients } = this.#sockets;
+    const left = [...clients].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    for (const socket of clients) socket.close(1001, 'the run is not hosted here any more');
+    await Promise.race([Promise.all(left), setTimeout(FAREWELL_MS, undefined, { ref: false })]);
+    for (const socket of clients) socket.terminate();
     this.#sockets.close();
     this.#http.closeAllConnections();
     await new Promise<void>((resolve) => this.#http.close(() => resolve()));
