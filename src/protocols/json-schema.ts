@@ -61,6 +61,9 @@ export const speakers: Readonly<Record<MessageName, readonly [from: string, to: 
   'timer.fired': ['host', 'log of the actor it hosts'],
 };
 
+/** The messages that an actor of this role says. */
+export const saidBy = (role: string): MessageName[] => (Object.keys(speakers) as MessageName[]).filter((name) => speakers[name][0].split(', ').includes(role));
+
 const jsonSchema = (title: string, schema: z.ZodType): string => `${JSON.stringify({ title, ...z.toJSONSchema(schema, { io: 'input' }) }, null, 2)}\n`;
 
 const index = (): string => `# The protocol

@@ -1,0 +1,121 @@
+/** Pictures of teams, plans and conversations are legible, however large they are. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, test } from 'vitest';
+import type { PlannedStep } from '../../../src/actors/supervisor/plan.ts';
+import { pictureOf, pictureOfSequence, type Picture } from '../../../src/observe/picture/picture.ts';
+import { phrase } from '../../../src/observe/picture/drawing.ts';
+import type { Activation, Moment, Sequence } from '../../../src/observe/picture/sequence.ts';
+import { planDrawing, planOfRun } from '../../../src/observe/plan-drawing.ts';
+import { sequenceDrawing } from '../../../src/observe/sequence-drawing.ts';
+import { Story } from '../../../src/observe/story.ts';
+import { teamDrawing } from '../../../src/observe/team-drawing.ts';
+import { readRecording, replay } from '../../../src/topology/replay.ts';
+import { generatedTeam } from '../../support/generated-team.ts';
+import { seeded } from '../../support/simulation.ts';
+import { faultsOf } from '../../support/svg-overlaps.ts';
+
+const faults = async (picture: Picture, theme: 'light' | 'dark' = 'light') => faultsOf(await picture.svg(theme));
+
+describe.each(['centralised', 'workflow'] as const)('a team that is %s', (kind) => {
+  it.each([3, 12, 100])('is legible with %i agents', async (agents) => {
+    expect(await faults(pictureOf(teamDrawing(generatedTeam(kind, agents))))).toEqual([]);
+  });
+});
+
+const steps = (count: number, needsOf: (at: number) => readonly number[]): PlannedStep[] =>
+  Array.from({ length: count }, (_, at) => ({
+    id: `step-${at}`,
+    agent: `worker-${at % 7}`,
+    task: 'Find what answers the question, and report it with its source. '.repeat(1 + (at % 4)),
+    needs: [...new Set(needsOf(at))].filter((need) => need < at && need >= 0).map((need) => `step-${need}`),
+    onFailure: (['fail', 'skip', 'continue'] as const)[at % 3]!,
+  }));
+
+const random = seeded(7);
+const shapes: Readonly<Record<string, (count: number) => PlannedStep[]>> = {
+  'one after the other': (count) => steps(count, (at) => [at - 1]),
+  'side by side, then together': (count) => steps(count, (at) => (at === count - 1 ? Array.from({ length: at }, (_, need) => need) : [])),
+  'a tree': (count) => steps(count, (at) => [Math.floor((at - 1) / 2)]),
+  'a thicket': (count) => steps(count, (at) => [Math.floor(random() * at), at - 3]),
+};
+
+describe.each(Object.entries(shapes))('a plan whose steps stand %s', (_, shaped) => {
+  it.each([1, 2, 5, 12, 30, 60])('is legible with %i', async (count) => {
+    expect(await faults(pictureOf(planDrawing('generated', shaped(count))))).toEqual([]);
+  });
+});
+
+/** Some talk to each other, some work alone, several tasks at once. */
+const conversation = (messages: number, lifelines: number): Sequence => {
+  const random = seeded(messages);
+  const any = (): string => `agent-${Math.floor(random() * lifelines)}`;
+  const moments = Array.from({ length: messages }, (_, at): Moment => {
+    const moment = {
+      position: at * 7,
+      lines: [{ phrases: [phrase('task.assigned', 'name'), phrase(`step-${at} and more `.repeat(1 + (at % 4)).trim())] }],
+      accents: [],
+    };
+    const [from, to] = [any(), any()];
+    return from === to ? { ...moment, kind: 'note', of: from } : { ...moment, kind: 'message', from, to };
+  });
+  const activations = Array.from({ length: Math.ceil(messages / 4) }, (): Activation => {
+    const from = Math.floor(random() * messages);
+    return { lifeline: any(), from, to: Math.min(messages - 1, from + Math.floor(random() * 20)), accents: [] };
+  });
+  const lines = Array.from({ length: lifelines }, (_, at) => ({
+    id: `agent-${at}`,
+    title: `agent-${at}`,
+    lines: [{ phrases: [phrase('worker')] }],
+    accents: [],
+  }));
+  return { title: 'generated', notes: [], lifelines: lines, moments, activations };
+};
+
+describe.each([2, 4, 12])('a conversation of %i', (lifelines) => {
+  it.each([5, 20, 60, 200])('is legible with %i messages', async (messages) => {
+    const sequence = conversation(messages, lifelines);
+    const svg = await pictureOfSequence(sequence).svg('light');
+    expect(faultsOf(svg)).toEqual([]);
+    expect(svg.match(/class="label /g)).toHaveLength(messages);
+  });
+});
+
+describe.each(['brief', 'paused-and-raised', 'workflow'])('the recorded run %s', (name) => {
+  const recording = readRecording(readFileSync(join(import.meta.dirname, `../../fixtures/recordings/${name}.jsonl`), 'utf8'));
+  const { run, record, entries } = recording;
+  const storyUpTo = (position?: number): Story => {
+    const story = new Story();
+    replay(recording, position, (seen) => story.see(seen));
+    return story;
+  };
+  const middle = entries[Math.floor(entries.length / 2)]!.position;
+
+  it.each(['light', 'dark'] as const)('is legible as a team, as a plan and as a conversation, in the middle and at its end, in the %s theme', async (theme) => {
+    for (const position of [middle, undefined]) {
+      const story = storyUpTo(position);
+      expect(await faults(pictureOf(teamDrawing(record.team, story)), theme)).toEqual([]);
+      expect(await faults(pictureOf(planOfRun(run, record.team.name, story)!), theme)).toEqual([]);
+      expect(await faults(pictureOfSequence(sequenceDrawing(run, record.team.name, story)), theme)).toEqual([]);
+    }
+  });
+
+  test('every message of it may be sent, by the picture of its team', () => {
+    const story = storyUpTo();
+    const said = story.happenings.filter((happening) => happening.kind === 'said');
+    const told = teamDrawing(record.team, story)
+      .arrows.flatMap(({ lines }) => lines)
+      .flatMap(({ phrases }) => [...phrases.at(-1)!.text.matchAll(/×(\d+)/g)])
+      .reduce((sum, [, times]) => sum + Number(times), 0);
+    expect(told).toBe(said.length);
+  });
+
+  test('what its calls cost stands in the conversation, and adds up to what was spent', () => {
+    const story = storyUpTo();
+    const { lifelines, moments } = sequenceDrawing(run, record.team.name, story);
+    const bills = entries.flatMap(({ envelope }) => (envelope.type === 'budget.settle' ? [BigInt(envelope.data['spentNanos'] as string)] : []));
+    expect(story.spentBy(() => true)).toBe(bills.reduce((sum, nanos) => sum + nanos, 0n));
+    expect(moments.filter(({ lines }) => lines.some(({ sign }) => sign === 'money'))).toHaveLength(bills.length);
+    expect(lifelines.map(({ title }) => title)).toEqual(expect.arrayContaining(['you', 'lead', 'checker']));
+  });
+});
