@@ -27,15 +27,28 @@ type Channel = {
   readonly hears: readonly MessageName[];
 };
 
-/** Those who stand in a topology, and whom the client speaks to. */
-type Parts = { readonly boxes: readonly Box[]; readonly channels: readonly Channel[]; readonly head: Seat; readonly all: readonly string[] };
+/** What is drawn: a team, and what became of it. */
+type Scene = { readonly team: Team; readonly story: Story | undefined };
+
+/** Those who stand in a topology. */
+type Parts = {
+  /** How they come to an answer. */
+  readonly how: string;
+  /** Whom the client speaks to. */
+  readonly head: Seat;
+  readonly all: readonly string[];
+  /** Who may need a person's decision. */
+  readonly asking: readonly Seat[];
+  readonly boxes: readonly Box[];
+  readonly channels: readonly Channel[];
+};
 
 export const teamDrawing = (team: Team, story?: Story): Drawing => {
-  const parts = partsOf(team, team.topology, story);
+  const parts = partsOf({ team, story }, team.topology);
+  const { asking } = parts;
   const client = alone(CLIENT, 'you');
   const budget = alone(BUDGET, 'budget');
   const approver = alone(APPROVER, 'approver');
-  const asking = askersOf(team, parts);
   const channels: Channel[] = [
     { from: client, to: parts.head, says: ['run.start', 'run.cancel'], hears: ['run.completed', 'run.failed'] },
     ...parts.channels,
@@ -53,7 +66,7 @@ export const teamDrawing = (team: Team, story?: Story): Drawing => {
     title: `team ${team.name}`,
     notes: [
       ...(team.description === '' ? [] : [{ phrases: [phrase(team.description)] }]),
-      { phrases: [phrase(team.topology.kind, 'name'), phrase(planned(team.topology), 'muted')] },
+      { phrases: [phrase(team.topology.kind, 'name'), phrase(parts.how, 'muted')] },
       ...(story ? [spendingLine(story)] : []),
     ],
     boxes: [
@@ -62,45 +75,50 @@ export const teamDrawing = (team: Team, story?: Story): Drawing => {
       party(budget, accountLines(team), []),
       ...(asking.length > 0 ? [party(approver, [{ phrases: [phrase('holds what a person must decide')] }], [])] : []),
     ],
-    arrows: channels.map((channel) => arrowOf(channel, team, story)),
+    arrows: channels.map((channel) => arrowOf(channel, parts.head, story)),
   };
 };
 
 const alone = (name: string, title = name): Seat => ({ box: name, title, names: [name] });
 
-const planned = (topology: Topology): string => {
+const partsOf = (scene: Scene, topology: Topology): Parts => {
+  const { supervisor, concurrency } = topology;
   switch (topology.kind) {
     case 'centralised':
-      return `${topology.supervisor} makes a plan of at most ${topology.maxSteps} steps and carries it out, ${topology.concurrency} at once`;
-    case 'workflow':
-      return `${topology.supervisor} carries out the ${topology.steps.length} steps of the file, ${topology.concurrency} at once`;
-  }
-};
-
-const partsOf = (team: Team, topology: Topology, story: Story | undefined): Parts => {
-  switch (topology.kind) {
-    case 'centralised':
-      return supervised(team, topology.supervisor, topology.workers, topology.reviewer === undefined ? [] : [topology.reviewer], story);
+      return supervised(
+        scene,
+        topology,
+        topology.workers,
+        `${supervisor} makes a plan of at most ${topology.maxSteps} steps and carries it out, ${concurrency} at once`,
+      );
     case 'workflow':
       return supervised(
-        team,
-        topology.supervisor,
+        scene,
+        topology,
         [...new Set(topology.steps.map(({ agent }) => agent))],
-        topology.reviewer === undefined ? [] : [topology.reviewer],
-        story,
+        `${supervisor} carries out the ${topology.steps.length} steps of the file, ${concurrency} at once`,
       );
   }
 };
 
+type Supervision = { readonly supervisor: string; readonly reviewer?: string | undefined; readonly onRejected: string };
+
 /** One gives work to the others, and has it judged. */
-const supervised = (team: Team, lead: string, members: readonly string[], reviewers: readonly string[], story: Story | undefined): Parts => {
-  const head = alone(lead);
-  const [workers, workerBoxes] = seat('workers', team, members, story);
-  const [judges, judgeBoxes] = seat('reviewers', team, reviewers, story);
+const supervised = (scene: Scene, { supervisor, reviewer, onRejected }: Supervision, members: readonly string[], how: string): Parts => {
+  const reviewers = reviewer === undefined ? [] : [reviewer];
+  const head = alone(supervisor);
+  const [workers, workerBoxes] = seat('workers', scene, members);
+  const [judges, judgeBoxes] = seat('reviewers', scene, reviewers);
+  const asks = (name: string): boolean => {
+    const agent = scene.team.agents[name];
+    return agent?.kind === 'reviewer' && agent.askBelow > 0;
+  };
   return {
+    how,
     head,
-    all: [lead, ...members, ...reviewers],
-    boxes: [agentBox(team, lead, story), ...workerBoxes, ...judgeBoxes],
+    all: [supervisor, ...members, ...reviewers],
+    asking: [...(onRejected === 'ask' ? [head] : []), ...(reviewers.some(asks) ? [judges] : [])],
+    boxes: [agentBox(scene, supervisor), ...workerBoxes, ...judgeBoxes],
     channels: [
       { from: head, to: workers, says: ['task.assign', 'task.cancel'], hears: ['task.completed', 'task.failed'] },
       ...(reviewers.length === 0
@@ -111,21 +129,11 @@ const supervised = (team: Team, lead: string, members: readonly string[], review
 };
 
 /** One stands alone, several in a group. */
-const seat = (title: string, team: Team, names: readonly string[], story: Story | undefined): [Seat, Box[]] => {
-  const boxes = names.map((name) => agentBox(team, name, story));
+const seat = (title: string, scene: Scene, names: readonly string[]): [Seat, Box[]] => {
+  const boxes = names.map((name) => agentBox(scene, name));
   if (boxes.length < 2) return [{ box: names[0] ?? '', title: names[0] ?? '', names }, boxes];
   const id = `(${title})`;
   return [{ box: id, title, names }, [{ id, kind: 'group', title: `${names.length} ${title}`, lines: [], children: boxes, accents: [] }]];
-};
-
-/** Whoever may need a person's decision. */
-const askersOf = ({ agents, topology }: Team, { head, channels }: Parts): Seat[] => {
-  const asks = (name: string): boolean => {
-    const agent = agents[name];
-    return agent?.kind === 'reviewer' && agent.askBelow > 0;
-  };
-  const seats = new Map(channels.flatMap(({ from, to }) => [from, to]).map((one) => [one.box, one]));
-  return [...seats.values()].filter((one) => one.names.some(asks) || (one === head && topology.onRejected === 'ask'));
 };
 
 const party = ({ box, title }: Seat, lines: readonly Line[], accents: readonly Accent[]): Box => ({
@@ -137,8 +145,8 @@ const party = ({ box, title }: Seat, lines: readonly Line[], accents: readonly A
   accents,
 });
 
-const agentBox = ({ agents }: Team, name: string, story: Story | undefined): Box => {
-  const agent = agents[name]!;
+const agentBox = ({ team, story }: Scene, name: string): Box => {
+  const agent = team.agents[name]!;
   const figures = story ? [...story.figures.values()].filter(({ address, name: played }) => seatOf(address, played) === name) : [];
   return party(alone(name), [...agentLines(agent), ...(story && figures.length > 0 ? doingLines(figures, story) : [])], accentsOf(figures));
 };
@@ -212,14 +220,12 @@ const seatOf = (address: Address, played: string | undefined): string => {
   }
 };
 
-const arrowOf = ({ from, to, says, hears }: Channel, { topology }: Team, story: Story | undefined): Arrow => {
+/** `head`: whose name whoever has none of its own is drawn under. */
+const arrowOf = ({ from, to, says, hears }: Channel, head: Seat, story: Story | undefined): Arrow => {
+  const [lead] = head.names;
   const count = (sender: Seat, hearer: Seat, type: string): number =>
     (story?.happenings ?? []).filter(
-      (one) =>
-        one.kind === 'said' &&
-        one.type === type &&
-        sender.names.includes(seatOf(one.from, topology.supervisor)) &&
-        hearer.names.includes(seatOf(one.to, topology.supervisor)),
+      (one) => one.kind === 'said' && one.type === type && sender.names.includes(seatOf(one.from, lead)) && hearer.names.includes(seatOf(one.to, lead)),
     ).length;
   const spoken = (sender: Seat, hearer: Seat, types: readonly string[]) => types.map((type) => ({ type, times: count(sender, hearer, type) }));
   const there = spoken(from, to, says);
