@@ -7,7 +7,7 @@ import { formatDollars } from '../protocols/money.ts';
 import { phrase, type Accent, type Line } from './picture/drawing.ts';
 import type { Activation, Lifeline, Moment, Sequence } from './picture/sequence.ts';
 import { clip } from './picture/text.ts';
-import { stepOf, type Happening, type Story } from './story.ts';
+import type { Happening, Said, Story } from './story.ts';
 
 const REASON_CHARS = 90;
 
@@ -36,7 +36,7 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
       case 'said': {
         const { from, to, type, position } = happening;
         if (UNTOLD.has(type)) break;
-        const moment = { position, lines: saidLines(happening), accents: saidAccents(type) };
+        const moment = { position, lines: saidLines(happening, story), accents: saidAccents(type) };
         moments.push(
           lineOf(from) === lineOf(to) ? { ...moment, kind: 'note', of: lineOf(to) } : { ...moment, kind: 'message', from: lineOf(from), to: lineOf(to) },
         );
@@ -47,7 +47,13 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
       case 'asked': {
         const { who, bill, failure, position } = happening;
         calls.set(who, moments.length);
-        moments.push({ kind: 'note', of: lineOf(who), position, lines: callLines(bill, stepOf(who), failure?.code), accents: failure ? ['failure'] : [] });
+        moments.push({
+          kind: 'note',
+          of: lineOf(who),
+          position,
+          lines: callLines(bill, story.steps.get(who), failure?.code),
+          accents: failure ? ['failure'] : [],
+        });
         break;
       }
       case 'used': {
@@ -117,19 +123,10 @@ const lifelinesOf = (moments: readonly Moment[], story: Story): Lifeline[] => {
   });
 };
 
-type Said = Extract<Happening, { kind: 'said' }>;
-
 /** The message, what it is about, and why where it says so. */
-const saidLines = ({ type, data, from, to }: Said): Line[] => {
-  const step = typeof data['step'] === 'string' ? data['step'] : (stepOf(from) ?? stepOf(to));
-  const { attempt, verdict, approval, percent, nanos } = data;
-  const about = [
-    ...(step === undefined ? [] : [step]),
-    ...(typeof attempt === 'number' && attempt > 1 ? [`attempt ${attempt}`] : []),
-    ...[verdict, approval].filter((word) => typeof word === 'string'),
-    ...(typeof percent === 'number' ? [`${percent} %`] : []),
-    ...(typeof nanos === 'string' ? [formatDollars(BigInt(nanos))] : []),
-  ].join(', ');
+const saidLines = ({ type, data, from, to }: Said, { steps }: Story): Line[] => {
+  const step = typeof data['step'] === 'string' ? data['step'] : (steps.get(from) ?? steps.get(to));
+  const about = [...(step === undefined ? [] : [step]), ...aboutOf(data)].join(', ');
   const why = reasonOf(data);
   return [
     { phrases: [phrase(type, 'name'), ...(about === '' ? [] : [phrase(about, 'guard')])] },
@@ -137,14 +134,50 @@ const saidLines = ({ type, data, from, to }: Said): Line[] => {
   ];
 };
 
-const reasonOf = ({ failure, reason, reasons, why, question }: Said['data']): string | undefined => {
-  if (typeof failure === 'object' && failure !== null && 'code' in failure) return String(failure.code);
+/** Of what a message says, that by which it is told from others of its kind. */
+const aboutOf = ({
+  attempt,
+  verdict,
+  approval,
+  percent,
+  nanos,
+  agent,
+  revision,
+  round,
+  base,
+  version,
+  price,
+  confidence,
+  winner,
+  choice,
+}: Said['data']): string[] => [
+  ...(typeof attempt === 'number' && attempt > 1 ? [`attempt ${attempt}`] : []),
+  ...[verdict, approval].filter((word) => typeof word === 'string'),
+  ...(typeof percent === 'number' ? [`${percent} %`] : []),
+  ...(typeof nanos === 'string' ? [formatDollars(BigInt(nanos))] : []),
+  ...(typeof revision === 'number' ? [`revision ${revision}`] : []),
+  ...(typeof round === 'number' ? [`round ${round}`] : []),
+  ...(typeof base === 'string' ? [`on version ${base}`] : []),
+  ...(typeof version === 'string' ? [`version ${version}`] : []),
+  ...(typeof price === 'number' && typeof confidence === 'number' ? [`$${price}, confidence ${confidence}`] : []),
+  ...[winner, choice, agent].filter((name) => typeof name === 'string').map((name) => `→\u00a0${name}`),
+];
+
+const reasonOf = ({ failure, reason, reasons, why, question, ended, objections, facts, handover }: Said['data']): string | undefined => {
+  if (isRecord(failure) && 'code' in failure) return String(failure['code']);
+  if (isRecord(ended) && typeof ended['note'] === 'string') return ended['note'];
+  if (isRecord(handover)) return `handed over: ${String(handover['reason'])}`;
+  if (Array.isArray(facts)) return facts.length === 1 ? '1 fact' : `${facts.length} facts`;
+  const objection: unknown = Array.isArray(objections) ? objections[0] : undefined;
+  if (isRecord(objection)) return `${String(objection['agent'])}: ${String(objection['text'])}`;
   const reasonsGiven: readonly unknown[] = Array.isArray(reasons) ? reasons : [];
-  return [reason, why, question, reasonsGiven[0]].find((word) => typeof word === 'string');
+  return [reason, why, question, reasonsGiven[0]].find((word) => typeof word === 'string' && word !== '') as string | undefined;
 };
 
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
+
 const saidAccents = (type: string): readonly Accent[] => {
-  if (/\.(failed|vetoed|cancel|revoked|paused|orphaned)$/.test(type)) return ['failure'];
+  if (/\.(failed|vetoed|cancel|revoked|paused|orphaned|passed|reject)$/.test(type)) return ['failure'];
   return type === 'run.completed' ? ['done'] : [];
 };
 

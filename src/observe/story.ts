@@ -1,7 +1,7 @@
 /**
  * What happened in a run, from the steps of its actors: who said what to whom, what was asked of models and tools, what it cost,
  * and where everybody is now. Fed with a run that is folded again or with one that goes on; team-drawing.ts, plan-drawing.ts and
- * sequence.ts make pictures of it.
+ * sequence-drawing.ts make pictures of it.
  */
 import type { AnyMachineSnapshot } from 'xstate';
 import type { PayloadOf } from '../protocols/catalogue.ts';
@@ -20,6 +20,8 @@ export type Happening = { readonly position: number } & (
   | { readonly kind: 'ended'; readonly who: Address }
 );
 
+export type Said = Extract<Happening, { kind: 'said' }>;
+
 /** An actor as the story left it. */
 export type Figure = {
   readonly address: Address;
@@ -35,6 +37,8 @@ export class Story {
   readonly happenings: Happening[] = [];
   readonly figures = new Map<Address, Figure>();
   readonly spent = new Map<Address, bigint>();
+  /** What each was last given to do, as whoever gave it calls it. */
+  readonly steps = new Map<Address, string>();
   /** Entries that were seen. */
   entries = 0;
   readonly #sent = new Set<string>();
@@ -44,12 +48,12 @@ export class Story {
     const { address, state, definition } = instance;
     const { position, id, from, message } = entry;
     // Whoever is not folded here is heard of by what reaches those who are.
-    if (from !== address && !this.#sent.has(id)) this.happenings.push({ kind: 'said', position, from, to: address, ...message });
+    if (from !== address && !this.#sent.has(id)) this.#seeSaid({ kind: 'said', position, from, to: address, ...message });
     if (message.type === 'effect.completed' || message.type === 'effect.failed') this.#seeEffect(address, position, message);
     for (const output of outputs) {
       if (output.kind !== 'send') continue;
       this.#sent.add(output.id);
-      this.happenings.push({ kind: 'said', position, from: address, to: output.to, type: output.type, data: output.data });
+      this.#seeSaid({ kind: 'said', position, from: address, to: output.to, type: output.type, data: output.data });
     }
     const ended = state.snapshot.status !== 'active';
     if (ended && !this.figures.get(address)?.ended) this.happenings.push({ kind: 'ended', position, who: address });
@@ -60,6 +64,12 @@ export class Story {
   /** By all of an agent's actors, or by those of one step. */
   spentBy(isWanted: (address: Address) => boolean): bigint {
     return [...this.spent].reduce((sum, [address, nanos]) => (isWanted(address) ? sum + nanos : sum), 0n);
+  }
+
+  #seeSaid(said: Said): void {
+    this.happenings.push(said);
+    const { type, to, data } = said;
+    if ((type === 'task.assign' || type === 'review.request') && typeof data['step'] === 'string') this.steps.set(to, data['step']);
   }
 
   #seeEffect(who: Address, position: number, message: Observed['entry']['message'] & { type: 'effect.completed' | 'effect.failed' }): void {
@@ -76,8 +86,11 @@ export class Story {
 const nameIn = ({ context }: AnyMachineSnapshot): string | undefined =>
   (context as { readonly profile?: { readonly name: string } } | undefined)?.profile?.name;
 
-/** The step that an actor was made for: its key is `<step>-<attempt>`. */
-export const stepOf = (address: Address): string | undefined => parseAddress(address).key?.replace(/-\d+$/, '');
+/** Whether an actor was made for an attempt at a step, or for a part of one: its key is the step, the attempt, and then the part. */
+export const isFor = (address: Address, step: string): boolean => {
+  const { key = '' } = parseAddress(address);
+  return key.startsWith(`${step}-`) && /^\d+(-|$)/.test(key.slice(step.length + 1));
+};
 
 /** A state in words: `working, executing`. */
 export const stateInWords = (value: unknown): string => {
