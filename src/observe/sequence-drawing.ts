@@ -27,6 +27,7 @@ const UNTOLD: ReadonlySet<string> = new Set([
 export const sequenceDrawing = (run: string, team: string, story: Story): Sequence => {
   const moments: Moment[] = [];
   const begun = new Map<Address, number>();
+  const ended = new Set<Address>();
   const activations: Activation[] = [];
   /** The note of an actor's last call, to which the tools are added that it used then. */
   const calls = new Map<Address, number>();
@@ -40,7 +41,7 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
         moments.push(
           lineOf(from) === lineOf(to) ? { ...moment, kind: 'note', of: lineOf(to) } : { ...moment, kind: 'message', from: lineOf(from), to: lineOf(to) },
         );
-        if (story.figures.has(to) && works(to) && !begun.has(to)) begun.set(to, moments.length - 1);
+        if (story.figures.has(to) && works(to) && !begun.has(to) && !ended.has(to)) begun.set(to, moments.length - 1);
         calls.delete(from);
         break;
       }
@@ -69,6 +70,7 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
         const from = begun.get(happening.who);
         if (from !== undefined) activations.push({ lifeline: lineOf(happening.who), from, to: moments.length - 1, accents: ['taken'] });
         begun.delete(happening.who);
+        ended.add(happening.who);
         break;
       }
     }

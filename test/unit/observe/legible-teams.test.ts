@@ -8,8 +8,9 @@ import { phrase } from '../../../src/observe/picture/drawing.ts';
 import type { Activation, Moment, Sequence } from '../../../src/observe/picture/sequence.ts';
 import { planDrawing, planOfRun } from '../../../src/observe/plan-drawing.ts';
 import { sequenceDrawing } from '../../../src/observe/sequence-drawing.ts';
-import { Story } from '../../../src/observe/story.ts';
+import { Story, type Figure } from '../../../src/observe/story.ts';
 import { teamDrawing } from '../../../src/observe/team-drawing.ts';
+import { Address } from '../../../src/protocols/ids.ts';
 import { readRecording, replay } from '../../../src/topology/replay.ts';
 import { generatedTeam } from '../../support/generated-team.ts';
 import { seeded } from '../../support/simulation.ts';
@@ -118,4 +119,20 @@ describe.each(['brief', 'paused-and-raised', 'workflow'])('the recorded run %s',
     expect(moments.filter(({ lines }) => lines.some(({ sign }) => sign === 'money'))).toHaveLength(bills.length);
     expect(lifelines.map(({ title }) => title)).toEqual(expect.arrayContaining(['you', 'lead', 'checker']));
   });
+});
+
+test('who hears something after the end is not at work again', () => {
+  const story = new Story();
+  const [lead, worker] = ['r-0000.supervisor', 'r-0000.worker.reader.find-1'].map((at) => Address.parse(at));
+  const snapshot = { value: 'completed', context: {} } as unknown as Figure['snapshot'];
+  for (const address of [lead!, worker!]) story.figures.set(address, { address, chart: 'worker', snapshot, ended: true });
+  const said = { kind: 'said', position: 1, data: {} } as const;
+  story.happenings.push(
+    { ...said, from: lead!, to: worker!, type: 'task.assign' },
+    { ...said, from: worker!, to: lead!, type: 'task.completed' },
+    { kind: 'ended', position: 2, who: worker! },
+    { ...said, from: lead!, to: worker!, type: 'task.cancel' },
+  );
+  const { activations } = sequenceDrawing('r-0000', 'team', story);
+  expect(activations.filter(({ lifeline }) => lifeline === 'worker reader')).toEqual([{ lifeline: 'worker reader', from: 0, to: 1, accents: ['taken'] }]);
 });
