@@ -41,6 +41,7 @@ export const planOfRun = (run: RunId, team: string, story: Story): Drawing | und
       steps,
       (step) => walkedBox({ run, story, key: '' }, step, plan),
       (step) => (begun.has(step.id) ? ['taken'] : []),
+      (to) => steps.some(({ id, visits }) => id === to && visits > 1),
     ),
   };
 };
@@ -135,14 +136,14 @@ const statusOf = (step: Step): string => (isObsolete(step) ? 'obsolete' : step.s
 
 const statusLines = (step: Step, spent: bigint): Line[] => {
   const { attempt, visits, failure } = step;
+  const again = [...(attempt > 1 ? [`attempt ${attempt}`] : []), ...(visits > 1 ? [`visit ${visits}`] : [])];
   return [
     {
       ...(spent > 0n && { sign: 'money' as const }),
       phrases: [
         ...(spent > 0n ? [phrase(formatDollars(spent))] : []),
         phrase(statusOf(step), 'name'),
-        ...(attempt > 1 ? [phrase(`attempt ${attempt}`, 'muted')] : []),
-        ...(visits > 1 ? [phrase(`visit ${visits}`, 'muted')] : []),
+        ...(again.length > 0 ? [phrase(again.join(', '), 'muted')] : []),
       ],
     },
     ...(failure ? [{ sign: 'failed', phrases: [phrase(clip(failure.message, TASK_CHARS), 'muted')] } satisfies Line] : []),
@@ -158,6 +159,7 @@ const arranged = <S extends PlannedStep>(
   steps: readonly S[],
   boxOf: (step: S) => Box,
   accentsOf: (step: S) => readonly Accent[],
+  wentBack: (to: string) => boolean = () => false,
 ): Pick<Drawing, 'boxes' | 'arrows'> => {
   const waiting = new Map<string, string[]>();
   for (const { id, needs } of steps) for (const need of needs) waiting.set(need, [...(waiting.get(need) ?? []), id]);
@@ -191,7 +193,13 @@ const arranged = <S extends PlannedStep>(
       ...arrows.values(),
       ...[...back].map(([id, those]): Arrow => {
         const { step, way } = those[0]!;
-        return { id, from: step.id, to: way.to, lines: those.map((one): Line => ({ sign: 'again', phrases: gotoPhrases(one.way) })), accents: [] };
+        return {
+          id,
+          from: step.id,
+          to: way.to,
+          lines: those.map((one): Line => ({ sign: 'again', phrases: gotoPhrases(one.way) })),
+          accents: wentBack(way.to) ? ['taken'] : [],
+        };
       }),
     ],
   };

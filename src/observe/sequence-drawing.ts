@@ -2,7 +2,7 @@
  * The drawing of a conversation: what the actors of a run said to each other, what they asked of models and tools, and what that
  * cost. What every paid call says to its account and hears from it is left out: the cost stands with the call.
  */
-import { parseAddress, type Address } from '../protocols/ids.ts';
+import { address as addressOf, parseAddress, type Address } from '../protocols/ids.ts';
 import { formatDollars } from '../protocols/money.ts';
 import { phrase, type Accent, type Line } from './picture/drawing.ts';
 import type { Activation, Lifeline, Moment, Sequence } from './picture/sequence.ts';
@@ -25,6 +25,7 @@ const UNTOLD: ReadonlySet<string> = new Set([
 ]);
 
 export const sequenceDrawing = (run: string, team: string, story: Story): Sequence => {
+  const lineOf = linesBy(story);
   const moments: Moment[] = [];
   const begun = new Map<Address, number>();
   const ended = new Set<Address>();
@@ -90,23 +91,26 @@ export const sequenceDrawing = (run: string, team: string, story: Story): Sequen
         ],
       },
     ],
-    lifelines: lifelinesOf(moments, story),
+    lifelines: lifelinesOf(moments, story, lineOf),
     moments,
     activations,
   };
 };
 
-/** Actors of one agent share a line. */
-const lineOf = (address: Address): string => {
-  const { role, agent } = parseAddress(address);
-  return agent === undefined ? role : `${role} ${agent}`;
-};
+/** Actors of one agent share a line, and a peer does its work on its own. */
+const linesBy =
+  ({ figures }: Story): ((address: Address) => string) =>
+  (address) => {
+    const { run, role, agent } = parseAddress(address);
+    if (agent === undefined) return role;
+    return `${role === 'worker' && figures.has(addressOf(run, 'peer', agent)) ? 'peer' : role} ${agent}`;
+  };
 
 /** Accounts and the approver are there all the time. */
 const works = (address: Address): boolean => !['client', 'budget', 'approver'].includes(parseAddress(address).role);
 
 /** In the order in which they first have a part. */
-const lifelinesOf = (moments: readonly Moment[], story: Story): Lifeline[] => {
+const lifelinesOf = (moments: readonly Moment[], story: Story, lineOf: (address: Address) => string): Lifeline[] => {
   const ids = new Set(moments.flatMap((moment) => (moment.kind === 'note' ? [moment.of] : [moment.from, moment.to])));
   return [...ids].map((id) => {
     const figures = [...story.figures.values()].filter(({ address }) => lineOf(address) === id);

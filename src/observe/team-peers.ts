@@ -77,7 +77,7 @@ export const atTheTable = (scene: Scene, { peers, rules, patienceMs }: Peers): P
     ],
     arrows: [
       talk(scene, { from: convener, to: table, says: ['peer.convene', 'peer.dismiss', 'budget.paused', 'budget.raised'], hears: ['peer.concluded'] }),
-      { id: '(under the protocol)', from: table.box, to: protocol.id, lines: [{ phrases: [phrase('under the protocol')] }], accents: [] },
+      { id: '(under the protocol)', from: convener.box, to: protocol.id, lines: [{ phrases: [phrase('under the protocol')] }], accents: [] },
       ...phases.flatMap(phaseArrows),
     ],
   };

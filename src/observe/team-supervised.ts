@@ -70,7 +70,9 @@ const howOf = (topology: Supervised): string => {
       return `${supervisor} makes a plan of at most ${maxSteps} steps and carries it out, ${concurrency} at once${changes}`;
     }
     case 'workflow':
-      return `${supervisor} carries out the ${topology.steps.length} steps of the file, ${concurrency} at once`;
+      return topology.steps.length === 1
+        ? `${supervisor} has the one step of the file carried out`
+        : `${supervisor} carries out the ${topology.steps.length} steps of the file, ${concurrency} at once`;
     case 'router':
       return `${supervisor} chooses who does the task, from ${topology.routes.length} routes`;
   }
