@@ -1,58 +1,80 @@
 /**
- * Writes docs/topologies, a page and its pictures for each kind of topology that a team file may have: `node scripts/topology-docs.ts`.
- * What a kind is and its keys are read from the schema; its team is the first example of that kind, its plan and its conversation
- * are those of the first recorded run. With `--check` it writes nothing and fails when a file there is not what they give.
+ * Writes docs/topologies, a page and its pictures for each kind of topology that a team file may have, and for teams inside a team:
+ * `node scripts/topology-docs.ts`. What a kind is and its keys are read from the schema; its teams are the examples of that kind,
+ * its plans and conversations those of recorded runs, of peers one for each protocol. With `--check` it writes nothing and fails
+ * when a file there is not what they give.
  */
 import { readdir, readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pictureOf, pictureOfSequence, type Picture } from '../src/observe/picture/picture.ts';
-import { textOf } from '../src/observe/picture/drawing.ts';
+import { boxesIn, textOf } from '../src/observe/picture/drawing.ts';
 import { planOfRun } from '../src/observe/plan-drawing.ts';
 import { sequenceDrawing } from '../src/observe/sequence-drawing.ts';
 import { Story } from '../src/observe/story.ts';
 import { teamDrawing } from '../src/observe/team-drawing.ts';
 import { teamJsonSchema } from '../src/topology/json-schema.ts';
 import { loadTeam } from '../src/topology/load.ts';
-import { readRecording, replay, type Recording } from '../src/topology/replay.ts';
+import { readRecording, replay } from '../src/topology/replay.ts';
 import { resolveTeam } from '../src/topology/resolve.ts';
 import { standardCatalogue } from '../src/topology/standard.ts';
 import type { Team } from '../src/topology/team.ts';
 import { publish } from './publish.ts';
 
 type Key = { readonly description?: string; readonly default?: unknown; readonly const?: string };
-type Kind = { readonly name: string; readonly says: string; readonly keys: readonly (readonly [string, Key])[] };
+type Shape = { readonly properties: Readonly<Record<string, Key>> & { readonly kind: Required<Pick<Key, 'const' | 'description'>> } };
+/** `keys`: below `where`. */
+type Page = {
+  readonly name: string;
+  readonly written: string;
+  readonly where: string;
+  readonly says: string;
+  readonly keys: readonly (readonly [string, Key])[];
+};
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const HIERARCHICAL = 'hierarchical';
 
-const kindsInSchema = (): Kind[] => {
+const pagesInSchema = (): Page[] => {
   const { properties } = teamJsonSchema() as {
-    properties: { topology: { oneOf: readonly { properties: Readonly<Record<string, Key>> & { kind: Required<Pick<Key, 'const' | 'description'>> } }[] } };
+    properties: { topology: { oneOf: readonly Shape[] }; agents: { additionalProperties: { oneOf: readonly Shape[] } } };
   };
-  return properties.topology.oneOf.map(({ properties: { kind, ...keys } }) => ({ name: kind.const, says: kind.description, keys: Object.entries(keys) }));
+  const kinds = properties.topology.oneOf.map((shape) => pageOf(shape.properties.kind.const, 'topology', shape));
+  const within = properties.agents.additionalProperties.oneOf.filter(({ properties: { kind } }) => kind.const === 'team');
+  return [...kinds, ...within.map((shape) => pageOf(HIERARCHICAL, 'agents.<name>', shape))];
 };
 
-/** The first whose topology is of the kind. */
-const exampleOf = async (kind: string): Promise<{ readonly file: string; readonly team: Team }> => {
-  for (const example of (await readdir(`${ROOT}examples`)).sort()) {
-    const file = `examples/${example}/team.yaml`;
+const pageOf = (name: string, where: string, { properties: { kind, ...keys } }: Shape): Page => ({
+  name,
+  written: kind.const,
+  where,
+  says: kind.description,
+  keys: Object.entries(keys),
+});
+
+/** The page that a team is drawn on. */
+const pageFor = ({ topology, agents }: Team): string => (Object.values(agents).some(({ kind }) => kind === 'team') ? HIERARCHICAL : topology.kind);
+/** What a picture of it is called: peers have one for each protocol. */
+const pictureFor = (team: Team): string => (team.topology.kind === 'peers' ? `peers-${team.topology.rules.protocol.replace('_', '-')}` : pageFor(team));
+
+/** Of each picture the one that is called so, or the first. */
+const oneOfEach = <T extends { readonly team: Team; readonly name: string }>(all: readonly T[]): T[] =>
+  [...Map.groupBy(all, ({ team }) => pictureFor(team))].map(([picture, those]) => those.find(({ name }) => name === picture) ?? those[0]!);
+
+const examples = await Promise.all(
+  (await readdir(`${ROOT}examples`)).sort().map(async (name) => {
+    const file = `examples/${name}/team.yaml`;
     const loaded = await loadTeam(`${ROOT}${file}`, { cwd: ROOT, catalogue: standardCatalogue() });
-    if (loaded.file.topology.kind === kind)
-      return { file, team: resolveTeam(loaded.file, loaded.inputs, loaded.file.task === undefined ? 'a task' : undefined) };
-  }
-  throw new Error(`examples/ has no team whose topology is ${kind}: add one`);
-};
-
-const recordings = await Promise.all(
-  (await readdir(`${ROOT}test/fixtures/recordings`)).sort().map((file) => readFile(`${ROOT}test/fixtures/recordings/${file}`, 'utf8')),
+    return { name, file, team: resolveTeam(loaded.file, loaded.inputs, loaded.file.task === undefined ? 'a task' : undefined) };
+  }),
 );
 
-/** The first of a run of the kind by the charts that are here. */
-const recordingOf = (kind: string): Recording => {
-  for (const text of recordings) {
-    if ((JSON.parse(text.slice(0, text.indexOf('\n'))) as { record: { team: Team } }).record.team.topology.kind === kind) return readRecording(text);
-  }
-  throw new Error(`test/fixtures/recordings has no run of a team that is ${kind}: add one with troupe replay --save`);
-};
+const recordings = await Promise.all(
+  (await readdir(`${ROOT}test/fixtures/recordings`)).sort().map(async (file) => {
+    const recording = readRecording(await readFile(`${ROOT}test/fixtures/recordings/${file}`, 'utf8'));
+    return { name: basename(file, '.jsonl'), recording, team: recording.record.team };
+  }),
+);
 
 const picture = (name: string, alt: string): string[] => [
   '<picture>',
@@ -67,31 +89,61 @@ const draw = async (name: string, drawn: Picture): Promise<void> => {
   for (const theme of ['light', 'dark'] as const) wanted.set(`${name}-${theme}.svg`, await drawn.svg(theme));
 };
 
-for (const { name, says, keys } of kindsInSchema()) {
-  const { file, team } = await exampleOf(name);
-  const drawing = teamDrawing(team);
-  await draw(name, pictureOf(drawing));
-  const recording = recordingOf(name);
-  const story = new Story();
-  replay(recording, undefined, (seen) => story.see(seen));
-  const recorded = recording.record.team.name;
-  await draw(`${name}-conversation`, pictureOfSequence(sequenceDrawing(recording.run, recorded, story)));
-  const plan = planOfRun(recording.run, recorded, story);
-  if (plan) await draw(`${name}-plan`, pictureOf(plan));
+const lowered = (text: string): string => `${text[0]!.toLowerCase()}${text.slice(1)}`;
+
+for (const { name, written, where, says, keys } of pagesInSchema()) {
+  const teams = oneOfEach(examples.filter(({ team }) => pageFor(team) === name));
+  const runs = oneOfEach(recordings.filter(({ team }) => pageFor(team) === name));
+  if (teams.length === 0) throw new Error(`examples/ has no team that is ${name}: add one`);
+  if (runs.length === 0) throw new Error(`test/fixtures/recordings has no run of a team that is ${name}: add one with troupe replay --save`);
+
+  const drawn: string[] = [];
+  const said: string[] = [];
+  for (const { file, team } of teams) {
+    const drawing = teamDrawing(team);
+    await draw(pictureFor(team), pictureOf(drawing));
+    drawn.push(
+      ...picture(pictureFor(team), `The team ${team.name}: who is in it, and who may send what to whom`),
+      `The team is [${file}](../../${file}), drawn by \`troupe chart ${file}\`.`,
+      '',
+    );
+    said.push(
+      ...(teams.length > 1 ? [`In the team ${team.name}:`, ''] : []),
+      ...drawing.arrows
+        .filter(({ lines }) => lines.some(({ phrases }) => phrases.length > 1))
+        .map(({ lines }) => `- ${lines.map((line) => textOf(line)).join('; ')}`),
+      ...[...boxesIn(drawing.boxes)].flatMap(({ title, lines }) =>
+        lines.filter(({ phrases }) => phrases.at(-1)!.tone === 'name' && phrases[0]!.text.endsWith(':')).map((line) => `- ${title}: ${textOf(line)}`),
+      ),
+      '',
+    );
+  }
+  const plans: string[] = [];
+  const talks: string[] = [];
+  for (const { recording, team } of runs) {
+    const story = new Story();
+    replay(recording, undefined, (seen) => story.see(seen));
+    await draw(`${pictureFor(team)}-conversation`, pictureOfSequence(sequenceDrawing(recording.run, team.name, story)));
+    talks.push(...picture(`${pictureFor(team)}-conversation`, `What was said in a run of team ${team.name}, and what it cost`));
+    const plan = planOfRun(recording.run, team.name, story);
+    if (!plan) continue;
+    await draw(`${pictureFor(team)}-plan`, pictureOf(plan));
+    plans.push(...picture(`${pictureFor(team)}-plan`, `The plan of a run of team ${team.name}`));
+  }
 
   wanted.set(
     `${name}.md`,
     [
       `# Topology: ${name}`,
       '',
-      'Generated from `src/topology/schema.ts`, an example and a recorded run by `node scripts/topology-docs.ts`.',
+      `Generated from \`src/topology/schema.ts\`, ${teams.length === 1 ? 'an example and a recorded run' : 'examples and recorded runs'} by \`node scripts/topology-docs.ts\`.`,
       '',
-      `\`kind: ${name}\` in a team file: ${says[0]!.toLowerCase()}${says.slice(1)}`,
+      `\`kind: ${written}\` ${where === 'topology' ? 'in a team file' : 'of an agent in a team file'}: ${lowered(says)}`,
       '',
-      ...picture(name, `The team ${team.name}: who is in it, and who may send what to whom`),
-      `The team is [${file}](../../${file}), drawn by \`troupe chart ${file}\`. How to read it stands in [docs/charts.md](../charts.md).`,
+      ...drawn,
+      'How to read a picture stands in [docs/charts.md](../charts.md).',
       '',
-      '## Keys of `topology`',
+      `## Keys of \`${where}\``,
       '',
       '| key | what it says | default |',
       '|---|---|---|',
@@ -101,13 +153,12 @@ for (const { name, says, keys } of kindsInSchema()) {
       '',
       '## Who may say what',
       '',
-      ...drawing.arrows.map(({ lines }) => `- ${lines.map((line) => textOf(line)).join('; ')}`),
+      ...said,
+      ...(plans.length > 0 ? ['## A plan that was carried out', '', ...plans] : []),
+      runs.length > 1 ? '## Conversations' : '## A conversation',
       '',
-      ...(plan ? ['## A plan that was carried out', '', ...picture(`${name}-plan`, `The plan of a run of team ${recorded}`)] : []),
-      '## A conversation',
-      '',
-      ...picture(`${name}-conversation`, `What was said in a run of team ${recorded}, and what it cost`),
-      `A recorded run of team ${recorded} on the offline model, drawn by \`troupe chart <run> --as sequence\`. The numbers on the left are the entries of its log.`,
+      ...talks,
+      `${runs.length > 1 ? 'Recorded runs' : `A recorded run of team ${runs[0]!.team.name}`} on the offline model, drawn by \`troupe chart <run> --as sequence\`. The numbers on the left are the entries of its log.`,
       '',
     ].join('\n'),
   );

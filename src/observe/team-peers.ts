@@ -47,7 +47,7 @@ export const atTheTable = (scene: Scene, { peers, rules, patienceMs }: Peers): P
   const protocol: Box = {
     id: '(protocol)',
     kind: 'frame',
-    title: rules.protocol,
+    title: `protocol ${rules.protocol}`,
     lines: [
       { sign: 'clock', phrases: [phrase(waits)] },
       {
@@ -121,7 +121,7 @@ const endOf = (rules: PeerRules): string => {
   }
 };
 
-const VOTES = { majority: 'more than half of the votes', unanimous: 'all of the votes', weighted: 'more than half by weight' } as const;
+const VOTES = { majority: 'More than half of the votes', unanimous: 'All of the votes', weighted: 'More than half by weight' } as const;
 const TO_ALL = 'each to all others';
 
 const phasesOf = (rules: PeerRules, peers: number): Phase[] => {
