@@ -162,13 +162,21 @@ const workforce = (scene: Scene, topology: Supervised, head: Seat): Pick<Parts, 
     const [workers, boxes] = seatTogether(scene, 'workers', all);
     return { all, boxes, arrows: boxes.length === 0 ? [] : [talk(scene, { ...channel, to: workers })] };
   }
-  // In a group nobody can be pointed at.
   const to: Seat = { box: `${scene.within}(workers)`, title: 'workers', names: all };
   const boxes = all.map((name) => agentBox(scene, seatOf(scene, name), rules.get(name)));
   const title = `${all.length} ${all.length === 1 ? 'worker' : 'workers'}`;
+  const holder = { id: to.box, title, lines: [], accents: [] };
+  // In a group nobody can be pointed at: those who may hand over, or be handed over to, stand beside the rest.
+  const pointedAt = new Set(passing.flatMap((arrow) => [arrow.from, arrow.to]));
+  const [apart, rest] = [boxes.filter(({ id }) => pointedAt.has(id)), boxes.filter(({ id }) => !pointedAt.has(id))];
+  const others: Box = { ...holder, id: `${scene.within}(others)`, kind: 'group', title: `${rest.length} others`, children: rest };
   return {
     all,
-    boxes: [{ id: to.box, kind: passing.length > 0 ? 'frame' : 'group', title, lines: [], children: boxes, accents: [] }],
+    boxes: [
+      passing.length === 0
+        ? { ...holder, kind: 'group', children: boxes }
+        : { ...holder, kind: 'frame', children: [...apart, ...(rest.length < 2 ? rest : [others])] },
+    ],
     arrows: [talk(scene, { ...channel, to }), ...passing],
   };
 };

@@ -19,7 +19,7 @@ import { teamDrawing } from '../../../src/observe/team-drawing.ts';
 import { charts } from '../../../src/topology/charts.ts';
 import { readRecording, replay } from '../../../src/topology/replay.ts';
 import type { Team } from '../../../src/topology/team.ts';
-import { generatedTeam } from '../../support/generated-team.ts';
+import { generatedTeam, TEAM_KINDS } from '../../support/generated-team.ts';
 
 /** Characters that are written by their number. */
 const decoded = (svg: string): string => svg.replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCodePoint(Number(code)));
@@ -65,8 +65,8 @@ describe.each(Object.values(charts))('the chart of the $name', ({ machine }) => 
 });
 
 describe.each([
-  ['a team', teamDrawing(generatedTeam('centralised', 12))],
-  ['a plan', planDrawing('generated', workflowSteps(generatedTeam('workflow', 12)))],
+  ...TEAM_KINDS.map((kind) => [`a team of the kind: ${kind}`, teamDrawing(generatedTeam(kind, 12))] as const),
+  ['a plan', planDrawing('generated', workflowSteps(generatedTeam('workflow', 12)))] as const,
 ])('%s', (_, drawing) => {
   const titles = [...boxesIn(drawing.boxes)].map(({ title }) => title);
 
@@ -83,23 +83,26 @@ describe.each([
   });
 });
 
-it('a conversation is drawn by Mermaid, with every message and who works when', async () => {
-  const recording = readRecording(readFileSync(join(import.meta.dirname, '../../fixtures/recordings/paused-and-raised.jsonl'), 'utf8'));
-  const story = new Story();
-  replay(recording, undefined, (seen) => story.see(seen));
-  const { moments, lifelines, ...sequence } = sequenceDrawing(recording.run, 'brief', story);
-  const odd = {
-    kind: 'note',
-    of: lifelines[0]!.id,
-    position: 1,
-    accents: [],
-    lines: [{ phrases: [phrase('semi; colon: "quote" #hash <b> %% {x}')] }],
-  } as const;
-  const { svg } = await mermaid.render('conversation', sequenceMermaidOf({ ...sequence, lifelines, moments: [...moments, odd] }));
-  expect(svg.match(/class="messageLine\d/g)).toHaveLength(moments.filter(({ kind }) => kind === 'message').length);
-  expect(svg.match(/class="activation\d/g)).toHaveLength(sequence.activations.length);
-  expect(decoded(svg)).toContain('semi; colon: "quote" #hash <b> %% {x}');
-});
+it.each(['paused-and-raised', 'debate', 'handoff', 'hierarchical'])(
+  'the conversation %s is drawn by Mermaid, with every message and who works when',
+  async (name) => {
+    const recording = readRecording(readFileSync(join(import.meta.dirname, `../../fixtures/recordings/${name}.jsonl`), 'utf8'));
+    const story = new Story();
+    replay(recording, undefined, (seen) => story.see(seen));
+    const { moments, lifelines, ...sequence } = sequenceDrawing(recording.run, name, story);
+    const odd = {
+      kind: 'note',
+      of: lifelines[0]!.id,
+      position: 1,
+      accents: [],
+      lines: [{ phrases: [phrase('semi; colon: "quote" #hash <b> %% {x}')] }],
+    } as const;
+    const { svg } = await mermaid.render(`conversation-${name}`, sequenceMermaidOf({ ...sequence, lifelines, moments: [...moments, odd] }));
+    expect(svg.match(/class="messageLine\d/g)).toHaveLength(moments.filter(({ kind }) => kind === 'message').length);
+    expect(svg.match(/class="activation\d/g)).toHaveLength(sequence.activations.length);
+    expect(decoded(svg)).toContain('semi; colon: "quote" #hash <b> %% {x}');
+  },
+);
 
 /** Everything that a picture shows but for what actions do. */
 const shapeOf = (machine: AnyStateMachine) => {
