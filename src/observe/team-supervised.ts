@@ -6,10 +6,8 @@ import { reachedFrom } from '../topology/handoffs.ts';
 import type { Supervised, TeamAgent } from '../topology/team.ts';
 import { phrase, type Arrow, type Box, type Line } from './picture/drawing.ts';
 import {
-  accentsOf,
   agentBox,
   alone,
-  doingLines,
   moneyLines,
   party,
   saidBetween,
