@@ -162,11 +162,24 @@ export const letsRun = (step: Step): boolean => hasResult(step) || (step.status 
 
 export const allEnded = (plan: Plan): boolean => plan.every(hasEnded);
 export const completed = (plan: Plan): readonly Step[] => plan.filter(({ status }) => status === 'completed');
-export const find = (plan: Plan, id: string): Step | undefined => plan.find((step) => step.id === id);
 
 /** A plan's steps by their ids. */
-export type StepIndex = ReadonlyMap<string, Step>;
-export const indexOf = (plan: Plan): Map<string, Step> => new Map(plan.map((step) => [step.id, step]));
+export type StepIndex = { get(id: string): Step | undefined; values(): Iterable<Step> };
+
+/** Where the steps of a plan stand, once it was asked for: every entry of a long run asks for some of many, and changes one. */
+const places = new WeakMap<Plan, ReadonlyMap<string, number>>();
+const placesOf = (plan: Plan): ReadonlyMap<string, number> => {
+  const known = places.get(plan) ?? new Map(plan.map(({ id }, place) => [id, place]));
+  places.set(plan, known);
+  return known;
+};
+
+export const indexOf = (plan: Plan): StepIndex => {
+  const placed = placesOf(plan);
+  return { get: (id) => plan[placed.get(id) ?? -1], values: () => plan };
+};
+
+export const find = (plan: Plan, id: string): Step | undefined => indexOf(plan).get(id);
 
 /** P4: the step if `attempt` is its present one and it is in `status`. */
 export const present = (plan: Plan, id: string, attempt: number, status: StepStatus): Step | undefined => {
@@ -174,9 +187,13 @@ export const present = (plan: Plan, id: string, attempt: number, status: StepSta
   return step?.attempt === attempt && step.status === status ? step : undefined;
 };
 
-export const change = (plan: Plan, id: string, to: Partial<Step>): Plan => {
-  const index = plan.findIndex((step) => step.id === id);
-  return index < 0 ? plan : plan.with(index, { ...plan[index]!, ...to });
+export const change = (plan: Plan, id: string, to: Partial<Omit<Step, 'id'>>): Plan => {
+  const placed = placesOf(plan);
+  const place = placed.get(id);
+  if (place === undefined) return plan;
+  const changed = plan.with(place, { ...plan[place]!, ...to });
+  places.set(changed, placed);
+  return changed;
 };
 
 /** Whether a pending step runs, waits, or never runs because of the step that is given (P1). */
@@ -200,8 +217,7 @@ export const prospectOf = ({ begun, of, needs, join }: Step, steps: StepIndex): 
 };
 
 /** Steps of a settled plan that may be assigned now, as many as there is room for, in the plan's order. */
-export const ready = (plan: Plan, concurrency: number): readonly Step[] => {
-  const steps = indexOf(plan);
+export const ready = (plan: Plan, concurrency: number, steps: StepIndex = indexOf(plan)): readonly Step[] => {
   const rooms = new Map<string, number>();
   let room = concurrency;
   const take = ({ of }: Step): void => {

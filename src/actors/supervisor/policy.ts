@@ -35,6 +35,7 @@ import {
   type Plan,
   type PlannedStep,
   type Step,
+  type StepIndex,
 } from './plan.ts';
 import { missingIn } from './outcome.ts';
 import { accepts, asksForMore, heldByAll, objectionsOf, type Merge, type Review } from './reviews.ts';
@@ -94,8 +95,8 @@ export type Team = SupervisorInput & { readonly goal: string; readonly assignmen
 export const dispatch = (team: Team, before: Plan): Progress => {
   let plan = settle(before, team.inputs);
   const outbox: Outgoing[] = [];
+  const steps = indexOf(plan);
   if (plan !== before) {
-    const steps = indexOf(plan);
     outbox.push(
       ...recall(
         team,
@@ -104,15 +105,16 @@ export const dispatch = (team: Team, before: Plan): Progress => {
       ),
     );
   }
-  for (const step of ready(plan, team.concurrency)) {
-    const said = assignStep(team, plan, step);
+  for (const step of ready(plan, team.concurrency, steps)) {
+    const said = assignStep(team, plan, step, steps);
     plan = said.plan;
     outbox.push(...said.outbox);
   }
   return { plan, outbox };
 };
 
-const assignStep = (team: Team, before: Plan, step: Step): Progress => {
+/** `steps`: as they stood when it was decided; those that have ended are as they were. */
+const assignStep = (team: Team, before: Plan, step: Step, steps: StepIndex = indexOf(before)): Progress => {
   const attempt = step.attempt + 1;
   const plan = change(before, step.id, { status: 'running', attempt, begun: true, due: step.timeoutMs === undefined ? undefined : team.now + step.timeoutMs });
   const assigned = find(plan, step.id)!;
@@ -127,11 +129,7 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
         attempt,
         goal: team.goal,
         instructions: step.task,
-        findings: [
-          ...(team.assignment?.findings ?? []),
-          ...findingsOf(before, step.needs),
-          ...(step.reads ?? []).map((key) => stateFinding(before, step, key)),
-        ],
+        findings: [...(team.assignment?.findings ?? []), ...findingsOf(step.needs, steps), ...(step.reads ?? []).map((key) => stateFinding(before, step, key))],
         deadline: team.endsAt,
         ...(feedback && { feedback }),
         ...(step.handover && !assigned.takenOver && { handover: step.handover }),
@@ -143,11 +141,7 @@ const assignStep = (team: Team, before: Plan, step: Step): Progress => {
 };
 
 /** What the steps of these ids brought. Of those that have not ended there is nothing to say. */
-const findingsOf = (plan: Plan, ids: readonly string[]): Finding[] => {
-  if (ids.length === 0) return [];
-  const steps = indexOf(plan);
-  return ids.flatMap((id) => partsOf(steps.get(id)!, steps).filter(hasEnded).map(findingOf));
-};
+const findingsOf = (ids: readonly string[], steps: StepIndex): Finding[] => ids.flatMap((id) => partsOf(steps.get(id)!, steps).filter(hasEnded).map(findingOf));
 
 const stateFinding = (plan: Plan, { agent }: Step, key: string): Finding => ({ step: key, agent, text: stateOf(plan, key) || 'Nothing yet.', citations: [] });
 

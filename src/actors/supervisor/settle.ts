@@ -14,11 +14,40 @@ import { hasEnded, hasResult, indexOf, openStep, prospectOf, type Goto, type Pla
 /** Texts that the run was given, by name: conditions and lists ask for them. */
 export type Inputs = Readonly<Record<string, string>>;
 
-/** The steps by id, while they change. */
-type Draft = Map<string, Step>;
+/** The steps by id, while they change: those of the plan, until the first of them does. */
+class Draft implements StepIndex {
+  #steps: StepIndex;
+  #changed: Map<string, Step> | undefined;
+
+  constructor(plan: Plan) {
+    this.#steps = indexOf(plan);
+  }
+
+  get(id: string): Step | undefined {
+    return this.#steps.get(id);
+  }
+
+  values(): Iterable<Step> {
+    return this.#steps.values();
+  }
+
+  set(step: Step): void {
+    this.#own().set(step.id, step);
+  }
+
+  delete(id: string): void {
+    this.#own().delete(id);
+  }
+
+  #own(): Map<string, Step> {
+    this.#changed ??= new Map(Array.from(this.#steps.values(), (step) => [step.id, step]));
+    this.#steps = this.#changed;
+    return this.#changed;
+  }
+}
 
 export const settle = (plan: Plan, inputs: Inputs): Plan => {
-  const draft = indexOf(plan);
+  const draft = new Draft(plan);
   let changed = false;
   while (settleAll(draft, inputs)) changed = true;
   return changed ? inOrder(draft) : plan;
@@ -26,7 +55,10 @@ export const settle = (plan: Plan, inputs: Inputs): Plan => {
 
 const settleAll = (draft: Draft, inputs: Inputs): boolean => {
   let changed = false;
-  for (const step of draft.values()) changed = settleStep(step, draft, inputs) || changed;
+  for (const { id } of draft.values()) {
+    const step = draft.get(id); // as it is now: what comes before it may have changed it, or ended it
+    if (step) changed = settleStep(step, draft, inputs) || changed;
+  }
   return changed;
 };
 
@@ -50,7 +82,7 @@ const inOrder = (draft: Draft): Plan => {
 };
 
 const put = (draft: Draft, step: Step, to: Partial<Step>): true => {
-  draft.set(step.id, { ...step, ...to });
+  draft.set({ ...step, ...to });
   return true;
 };
 
@@ -97,7 +129,7 @@ const openItems = (step: Step, draft: Draft, inputs: Inputs): true => {
   found.slice(0, max).forEach((item, index) => {
     const id = itemId(step, index);
     // Attempts are counted on, so that each has an agent of its own, also after the plan went back.
-    draft.set(id, { ...openStep({ ...planned, id, needs, task: around.join(item) }), of: step.id, attempt: step.attempt });
+    draft.set({ ...openStep({ ...planned, id, needs, task: around.join(item) }), of: step.id, attempt: step.attempt });
   });
   const left = found.length - max;
   return put(draft, step, {
