@@ -37,6 +37,10 @@ const reason = (given: string): string => {
   if (given.trim() === '') throw new InvalidArgumentError('expected a reason, found none.');
   return given;
 };
+const port = (given: string): number => {
+  if (!/^\d{1,5}$/.test(given) || Number(given) > 65_535) throw new InvalidArgumentError('expected a port, from 0 (any that is free) to 65535.');
+  return Number(given);
+};
 const more = (given: string, before: readonly string[] = []): string[] => [...before, given];
 const playing = (command: Command) =>
   logOptions(
@@ -67,7 +71,8 @@ logOptions(
     .option('--resume <run>', 'go on with a run that was stopped')
     .option('--session <name>', 'a conversation that goes on from run to run')
     .option('--detach', 'leave the run to the processes that play its parts', false)
-    .option('--quiet', 'no progress', false),
+    .option('--quiet', 'no progress', false)
+    .addOption(new Option('--inspect [port]', "show the actors in Stately's inspector, on a port of this machine").argParser(port).preset(8080)),
 ).action(async (file: string | undefined, task: string | undefined, options) => {
   const { run } = await import('./run.ts');
   await endWith(() => run(file, task, options), options);
@@ -332,12 +337,20 @@ program
 
 program
   .command('chart')
-  .description('print the state chart of an actor as Mermaid')
-  .argument('[actor]', 'supervisor, worker, reviewer, budget or approver; without one, their names')
+  .description('draw the state chart of an actor, or a team; with a run, where it is and how it came there')
+  .argument('[what]', 'an actor, as troupe chart without one lists them, of a run also as in worker.writer; a team file; a run')
+  .addOption(new Option('--as <view>', 'of a team or a run: who is in it, its plan, or what was said').choices(['team', 'plan', 'sequence']))
+  .addOption(new Option('--format <format>', "without it, by the file's name, or mermaid").choices(['svg', 'png', 'mermaid', 'dot', 'json']))
+  .addOption(new Option('--theme <theme>', 'the colours of svg and png').choices(['light', 'dark']).default('light'))
+  .option('--run <run>', 'a run, or a file that troupe replay --save wrote')
+  .option('--at <position>', 'as of this entry of the run')
+  .option('-o, --out <file>', 'to a file')
+  .addOption(inputOption())
+  .addOption(busOption())
   .addOption(jsonOption())
-  .action(async (actor: string | undefined, options) => {
+  .action(async (what: string | undefined, options) => {
     const { chart } = await import('./chart.ts');
-    await endWith(() => chart(actor, options), options);
+    await endWith(() => chart(what, options), options);
   });
 
 program

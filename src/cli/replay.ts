@@ -8,9 +8,8 @@ import { withBus } from './with-bus.ts';
 export type ReplayOptions = { readonly bus: string; readonly at?: string; readonly save?: string; readonly json: boolean };
 
 export const replay = async (from: string, { bus, at, save, json }: ReplayOptions): Promise<number> => {
-  const upTo = at === undefined ? undefined : Number(at);
-  if (upTo !== undefined && !Number.isSafeInteger(upTo)) throw new TroupeError('USAGE', `--at ${at}: expected the position of an entry, a whole number`);
-  const recording = await load(from, bus);
+  const upTo = position(at);
+  const recording = await loadRecording(from, bus);
   if (save !== undefined) writeFileSync(save, writeRecording(recording));
   const { entries, messages, actors, differences } = fold(recording, upTo);
   if (json) printJson({ run: recording.run, entries, messages, actors, differences });
@@ -23,7 +22,15 @@ export const replay = async (from: string, { bus, at, save, json }: ReplayOption
   return differences.length === 0 ? EXIT.done : EXIT.failed;
 };
 
-const load = (from: string, bus: string): Promise<Recording> =>
+/** Of an entry, as `--at` takes it. */
+export const position = (at: string | undefined): number | undefined => {
+  const upTo = at === undefined ? undefined : Number(at);
+  if (upTo !== undefined && !Number.isSafeInteger(upTo)) throw new TroupeError('USAGE', `--at ${at}: expected the position of an entry, a whole number`);
+  return upTo;
+};
+
+/** A run on the bus, or one in a file. */
+export const loadRecording = (from: string, bus: string): Promise<Recording> =>
   existsSync(from) && statSync(from).isFile()
     ? Promise.resolve(readRecording(readFileSync(from, 'utf8')))
     : withBus(bus, (opened) => recordingOf(opened, from));

@@ -1,6 +1,7 @@
 /** `troupe run`: starts or resumes a run, shows how it goes, and prints the answer. */
 import { DEFAULT_BUS, isInMemory, openBus } from '../bus/open.ts';
 import type { Bus } from '../bus/port.ts';
+import type { Inspector } from '../observe/inspector.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { formatDollars } from '../protocols/money.ts';
 import { inSession } from '../topology/session.ts';
@@ -13,6 +14,7 @@ import { fail, printJson, say } from './exit.ts';
 import { logStep, openLog, type LogOptions } from './log.ts';
 import { GONE, resumeCommand } from './next-command.ts';
 import { showEnd, showPaused, showWaiting, thresholdLine } from './outcome.ts';
+import { safeJson } from './redact.ts';
 import { hearSignals, SIGNALS, type Signal } from './signals.ts';
 import { teamOf } from './team-of.ts';
 
@@ -25,6 +27,8 @@ export type RunOptions = LogOptions & {
   readonly resume?: string;
   readonly detach?: boolean;
   readonly session?: string;
+  /** The port of an inspector. */
+  readonly inspect?: number;
 };
 
 export const run = async (file: string | undefined, task: string | undefined, options: RunOptions): Promise<number> => {
@@ -32,6 +36,7 @@ export const run = async (file: string | undefined, task: string | undefined, op
   const team = file === undefined ? undefined : await teamOf(file, task, options);
   if (team && options.detach) return detach(file!, team, options);
   const log = openLog(options);
+  const inspector = options.inspect === undefined ? undefined : await openInspector(options.inspect);
   const signals = hearSignals();
   const bus = await openBus(options.bus);
   const display = options.quiet ? undefined : openDisplay(process.stderr);
@@ -42,6 +47,7 @@ export const run = async (file: string | undefined, task: string | undefined, op
     observe: (seen) => {
       logStep(log, seen);
       if (!seen.replayed) display?.see(seen);
+      inspector?.see(seen);
     },
     onReach: (reachable) => {
       log.warn({ bus: options.bus, reachable }, 'bus');
@@ -54,7 +60,11 @@ export const run = async (file: string | undefined, task: string | undefined, op
   });
   let started: Run | undefined;
   try {
-    const begun = await Promise.race([signals.first, team ? startIn(troupe, bus, team, options) : troupe.resume(options.resume!)]);
+    const begin = async (): Promise<Run> => {
+      await inspector?.watched;
+      return team ? startIn(troupe, bus, team, options) : troupe.resume(options.resume!);
+    };
+    const begun = await Promise.race([signals.first, begin()]);
     if (typeof begun === 'string') return left(options.resume, begun, options);
     started = begun;
     if (!options.quiet) say(headline(started, options.bus));
@@ -74,6 +84,7 @@ export const run = async (file: string | undefined, task: string | undefined, op
   } finally {
     signals.stop();
     await troupe.close();
+    await inspector?.close();
     await bus.close();
   }
 };
@@ -82,10 +93,18 @@ export const run = async (file: string | undefined, task: string | undefined, op
 const startIn = async (troupe: Troupe, bus: Bus, team: Team, { session }: RunOptions): Promise<Run> =>
   troupe.start(session === undefined ? team : await inSession(bus, session, team));
 
-const checkUsage = (file: string | undefined, { resume, budget, input, detach: apart = false, bus, session }: RunOptions): void => {
+const openInspector = async (port: number): Promise<Inspector> => {
+  const { Inspector } = await import('../observe/inspector.ts');
+  const inspector = await Inspector.open({ port, toJson: safeJson });
+  say(`the run begins when somebody watches: open ${inspector.url}`);
+  return inspector;
+};
+
+const checkUsage = (file: string | undefined, { resume, budget, input, detach: apart = false, inspect, bus, session }: RunOptions): void => {
   if (file === undefined && resume === undefined)
     throw new TroupeError('USAGE', 'expected a team file, or --resume with the id of a run; see troupe run --help');
   if (apart && isInMemory(bus)) throw new TroupeError('USAGE', '--detach needs a bus that other processes reach: a file or a server, and not memory');
+  if (apart && inspect !== undefined) throw new TroupeError('USAGE', '--inspect shows what this process hosts, and with --detach it hosts nothing');
   if (apart && session !== undefined) throw new TroupeError('USAGE', '--session needs the end of the run, which --detach does not wait for');
   if (resume === undefined) return;
   if (isInMemory(bus)) throw new TroupeError('USAGE', '--resume needs the bus that the run is on, and a bus in memory is gone with its process');

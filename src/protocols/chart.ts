@@ -10,9 +10,19 @@
  */
 import { enqueueActions, fromPromise, type ActionFunction, type PromiseActorLogic } from 'xstate';
 
+/** What becomes of an action, as far as others notice it: a message, or an effect by the name of its slot. */
+export type Performs = { readonly kind: 'send' } | { readonly kind: 'start'; readonly effect: string } | { readonly kind: 'nothing' };
+
 /** Marks an effect's slot, and an action that enqueues nothing but what a host can perform. */
 export const DURABLE = Symbol.for('troupe.durable');
-const durable = <A extends object>(action: A): A => Object.assign(action, { [DURABLE]: true });
+const durable = <A extends object>(action: A, performs: Performs): A => Object.assign(action, { [DURABLE]: performs });
+
+/** Of an action as `setup` or a transition holds it. */
+export const performs = (action: unknown): Performs => {
+  if (typeof action !== 'function') return { kind: 'nothing' };
+  const { type, [DURABLE]: marked } = action as { readonly type?: string; readonly [DURABLE]?: Performs };
+  return type === 'xstate.emit' ? { kind: 'send' } : (marked ?? { kind: 'nothing' });
+};
 
 /** A slot for an effect: the chart names it and types it; only a host can run it. */
 export const effect = <Output, Input>(): PromiseActorLogic<Output, Input> =>
@@ -20,6 +30,7 @@ export const effect = <Output, Input>(): PromiseActorLogic<Output, Input> =>
     fromPromise<Output, Input>(() => {
       throw new Error('an effect is run by a host, never by the chart');
     }),
+    { kind: 'nothing' },
   );
 
 /** Fits any chart: XState cannot infer an action's machine from outside of its setup. */
@@ -32,6 +43,7 @@ export const emitEach = <Args, Message extends { type: string; to: string }>(mes
     enqueueActions((args) => {
       for (const one of messages(args as Args)) args.enqueue.emit(one as never);
     }),
+    { kind: 'send' },
   );
 
 /** Starts any number of effects of one kind, each under an id of its own. */
@@ -40,4 +52,5 @@ export const startEach = <Args, Input>(src: string, effects: (args: Args) => rea
     enqueueActions((args) => {
       for (const { id, input } of effects(args as Args)) args.enqueue.spawnChild(src as never, { id, input } as never);
     }),
+    { kind: 'start', effect: src },
   );

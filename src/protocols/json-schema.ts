@@ -5,15 +5,15 @@ import { Envelope } from './envelope.ts';
 
 /** Who says a message, and to whom. */
 export const speakers: Readonly<Record<MessageName, readonly [from: string, to: string]>> = {
-  'run.start': ['client', 'supervisor'],
-  'run.cancel': ['client', 'supervisor'],
-  'run.completed': ['supervisor', 'client'],
-  'run.failed': ['supervisor', 'client'],
+  'run.start': ['client', 'supervisor, convener'],
+  'run.cancel': ['client', 'supervisor, convener'],
+  'run.completed': ['supervisor, convener', 'client'],
+  'run.failed': ['supervisor, convener', 'client'],
   'plan.revised': ['supervisor', 'client'],
-  'task.assign': ['supervisor', 'worker'],
-  'task.cancel': ['supervisor', 'worker, reviewer'],
-  'task.completed': ['worker', 'supervisor'],
-  'task.failed': ['worker', 'supervisor'],
+  'task.assign': ['supervisor, peer', 'worker, supervisor of a team'],
+  'task.cancel': ['supervisor, peer', 'worker, reviewer, supervisor of a team'],
+  'task.completed': ['worker, supervisor of a team', 'supervisor, peer'],
+  'task.failed': ['worker, supervisor of a team', 'supervisor, peer'],
   'task.handed_over': ['worker', 'supervisor'],
   'review.request': ['supervisor', 'reviewer'],
   'review.verdict': ['reviewer', 'supervisor'],
@@ -41,19 +41,19 @@ export const speakers: Readonly<Record<MessageName, readonly [from: string, to: 
   'budget.open': ['whoever starts a run', 'budget'],
   'budget.opened': ['budget', 'whoever opened'],
   'budget.raise': ['a person, through a command', 'budget'],
-  'budget.raised': ['budget', 'whoever paused'],
+  'budget.raised': ['budget, supervisor, convener', 'whoever paused'],
   'budget.freeze': ['a person, through a command', 'budget'],
   'budget.revoked': ['budget', 'whoever holds the grant'],
-  'budget.paused': ['budget', 'client, supervisor'],
+  'budget.paused': ['budget, supervisor, convener', 'client, supervisor, convener, peer'],
   'budget.threshold': ['budget', 'client'],
   'budget.checkpoint': ['whoever cuts the log', 'budget'],
-  'budget.close': ['supervisor', 'budget'],
+  'budget.close': ['supervisor, convener', 'budget'],
   'budget.granted': ['budget', 'whoever reserved'],
   'budget.vetoed': ['budget', 'whoever reserved'],
-  'budget.closed': ['budget', 'supervisor'],
-  'approval.request': ['supervisor, reviewer', 'approver'],
+  'budget.closed': ['budget', 'supervisor, convener'],
+  'approval.request': ['supervisor, reviewer, convener', 'approver'],
   'approval.answer': ['a person, through a command', 'approver'],
-  'approval.decided': ['approver', 'supervisor, reviewer'],
+  'approval.decided': ['approver', 'supervisor, reviewer, convener'],
   'effect.claimed': ['host', 'log of the actor it hosts'],
   'effect.lost': ['host', 'log of the actor it hosts'],
   'effect.drawn': ['host', 'log of the actor it hosts'],
@@ -61,6 +61,12 @@ export const speakers: Readonly<Record<MessageName, readonly [from: string, to: 
   'effect.failed': ['host', 'log of the actor it hosts'],
   'timer.fired': ['host', 'log of the actor it hosts'],
 };
+
+/** The messages that an actor of this role says, as such or as one `of a team` or `that called`. */
+export const saidBy = (role: string): MessageName[] =>
+  (Object.keys(speakers) as MessageName[]).filter((name) =>
+    speakers[name][0].split(', ').some((who) => who === role || (/^\S+ (?:of|that) /.test(who) && who.startsWith(`${role} `))),
+  );
 
 const jsonSchema = (title: string, schema: z.ZodType): string => `${JSON.stringify({ title, ...z.toJSONSchema(schema, { io: 'input' }) }, null, 2)}\n`;
 

@@ -4,7 +4,16 @@
  * XState's exported `transition` builds a whole actor on each call; one inert scope for all machines gives the same result in
  * a third of the time. The scope collects the actions and executes none of them.
  */
-import { createActor, createMachine, type AnyActorScope, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine, type AnyStateNode } from 'xstate';
+import {
+  createActor,
+  createMachine,
+  type AnyActorScope,
+  type AnyEventObject,
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type AnyStateNode,
+  type AnyTransitionDefinition,
+} from 'xstate';
 import { DURABLE } from '../protocols/chart.ts';
 import { TroupeError } from '../protocols/failure.ts';
 
@@ -61,6 +70,16 @@ const inert = {
   actionExecutor: (action: ChartAction) => void collected.push(action),
 } as unknown as AnyActorScope;
 
+/** Tells of every transition that any chart takes from now on, in order. Gives the way to stop. */
+export const watchTransitions = (see: (transition: AnyTransitionDefinition) => void): (() => void) => {
+  const subscription = nobody.system.inspect((event) => {
+    if (event.type !== '@xstate.microstep') return;
+    const { _transitions: transitions } = event;
+    for (const transition of transitions) see(transition);
+  });
+  return () => subscription.unsubscribe();
+};
+
 const collect = (run: () => AnyMachineSnapshot): Transitioned => {
   collected = [];
   const snapshot = run();
@@ -70,7 +89,7 @@ const collect = (run: () => AnyMachineSnapshot): Transitioned => {
 const PERFORMABLE = new Set(['xstate.assign', 'xstate.raise', 'xstate.cancel', 'xstate.emit', 'xstate.spawnChild', 'xstate.stopChild']);
 
 /** An action in a machine's definition: a name, a name with params, or one of XState's own with its kind as `type`. */
-type ActionDefinition = string | ({ readonly type?: string; readonly [DURABLE]?: true } & ((...args: never[]) => unknown)) | { readonly type: string };
+type ActionDefinition = string | ({ readonly type?: string; readonly [DURABLE]?: unknown } & ((...args: never[]) => unknown)) | { readonly type: string };
 
 /** Everything in the machine that a host could not perform, in words. */
 function* notDurable(machine: AnyStateMachine): Generator<string> {

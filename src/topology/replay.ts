@@ -10,6 +10,7 @@ import { Envelope } from '../protocols/envelope.ts';
 import { TroupeError } from '../protocols/failure.ts';
 import { parseAddress, RunId, type Address } from '../protocols/ids.ts';
 import type { Output } from '../runtime/fold.ts';
+import type { Observed } from '../runtime/host.ts';
 import { Instance, type Retired } from '../runtime/instance.ts';
 import { castTeam } from './cast.ts';
 import { readRecord, type RunRecord } from './run-record.ts';
@@ -68,8 +69,11 @@ export const readRecording = (text: string): Recording => {
   };
 };
 
-/** Folds every actor of the run, up to the entry at `upTo`, and compares what they say with what was recorded. */
-export const replay = ({ run, record, entries }: Recording, upTo = Number.POSITIVE_INFINITY): Replay => {
+/**
+ * Folds every actor of the run, up to the entry at `upTo`, and compares what they say with what was recorded. `observe` sees each
+ * entry as those see it that look at a run while it goes on.
+ */
+export const replay = ({ run, record, entries }: Recording, upTo = Number.POSITIVE_INFINITY, observe?: (seen: Observed) => void): Replay => {
   const cast = castTeam(run, record.team, record.models);
   const actors = new Map<Address, Instance | Retired>();
   const recorded = new Map(entries.map((entry) => [`${entry.log} ${entry.envelope.id}`, entry]));
@@ -108,7 +112,10 @@ export const replay = ({ run, record, entries }: Recording, upTo = Number.POSITI
       continue;
     }
     try {
-      compare(address, position, actor.apply({ position, at, id: envelope.id, from: envelope.from, message: decoded.message }));
+      const entry = { position, at, id: envelope.id, from: envelope.from, message: decoded.message };
+      const outputs = actor.apply(entry);
+      compare(address, position, outputs);
+      if (actor instanceof Instance) observe?.({ instance: actor, entry, outputs, replayed: true });
     } catch (thrown) {
       differences.push({ kind: 'refused', actor: address, position, what: (thrown as Error).message });
     }

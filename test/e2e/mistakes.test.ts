@@ -100,7 +100,16 @@ describe.concurrent('what is wrong with the command', () => {
     { what: 'a run that is resumed with another budget', args: ['run', '--resume', 'r-0000000', '--budget', '1'], says: /leave out --budget/ },
     { what: 'a run that is not there', args: ['run', '--resume', 'r-0000000'], says: /no run r-0000000 .*\(RUN_UNKNOWN\)/ },
     { what: 'an answer to a run that is not there', args: ['approve', 'r-0000000'], says: 'RUN_UNKNOWN' },
-    { what: 'a chart that is not there', args: ['chart', 'waiter'], says: /"waiter"; there are .*supervisor.*\(CHART_UNKNOWN\)/ },
+    { what: 'a chart that is not there', args: ['chart', 'waiter'], says: /"waiter"; the actors are .*supervisor.*\(CHART_UNKNOWN\)/ },
+    { what: 'a chart as of an entry of no run', args: ['chart', 'worker', '--at', '4'], says: /--at 4: of which run\? Add --run/ },
+    { what: 'a chart of one of several actors of no run', args: ['chart', 'worker.writer'], says: /worker\.writer: of which run/ },
+    { what: 'a chart in a run that is not there', args: ['chart', 'worker', '--run', 'r-0000000'], says: 'RUN_UNKNOWN' },
+    { what: 'a picture of a kind that is not made', args: ['chart', 'worker', '--format', 'gif'], says: /Allowed choices are svg, png/ },
+    {
+      what: 'a picture to a folder that is not there',
+      args: ['chart', 'worker', '-o', 'none/worker.svg'],
+      says: /--out none\/worker\.svg: .*\(CHART_UNWRITABLE\)/,
+    },
     {
       what: 'a bus of an unknown kind',
       args: ['runs', '--bus', 'redis://127.0.0.1'],
