@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Parsed } from './formats.ts';
+import { matchLinearly, patternProblem } from './linear-pattern.ts';
 import { mismatches } from './mismatch.ts';
 
 export const JsonSchema = z.record(z.string(), z.unknown());
@@ -21,7 +22,8 @@ const formOf = (schema: JsonSchema) => {
   const key = JSON.stringify(schema);
   const known = forms.get(key);
   if (known) return known;
-  const made = z.object({ output: z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0], { defaultTarget: 'draft-7' }) });
+  const output = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0], { defaultTarget: 'draft-7' });
+  const made = z.object({ output: matchLinearly(output) });
   if (forms.size >= FORMS_MAX) forms.delete(forms.keys().next().value!);
   forms.set(key, made);
   return made;
@@ -36,22 +38,24 @@ export const readOutput = (schema: JsonSchema, value: unknown): Parsed<unknown> 
 /** Keywords that are checked, and those that only say something. */
 const KEYWORDS = new Set(
   (
-    'type enum const anyOf oneOf allOf properties required additionalProperties patternProperties propertyNames minProperties maxProperties ' +
-    'items prefixItems additionalItems minItems maxItems uniqueItems contains minLength maxLength pattern format minimum maximum exclusiveMinimum ' +
+    'type enum const anyOf oneOf allOf properties required additionalProperties propertyNames minProperties maxProperties ' +
+    'items prefixItems additionalItems minItems maxItems uniqueItems minLength maxLength pattern format minimum maximum exclusiveMinimum ' +
     'exclusiveMaximum multipleOf $ref $defs definitions $schema $id $comment title description default examples'
   ).split(' '),
 );
 /** Keywords whose values are maps of schemas, lists of them, and schemas. */
-const MAPS = ['properties', 'patternProperties', '$defs', 'definitions'];
+const MAPS = ['properties', '$defs', 'definitions'];
 const LISTS = ['anyOf', 'oneOf', 'allOf', 'prefixItems'];
-const INNER = ['items', 'additionalProperties', 'additionalItems', 'contains', 'propertyNames'];
+const INNER = ['items', 'additionalProperties', 'additionalItems'];
+/** Names of properties are checked out of reach of `matchLinearly`, so that nothing which may have a pattern is allowed of them. */
+const OF_NAMES = ['type', 'enum', 'const', 'minLength', 'maxLength', 'title', 'description', '$comment'];
 
 type Place = { readonly path: readonly (string | number)[]; readonly problem: string };
 
 /** Why a schema cannot be used, each reason with its place. A keyword that nobody checks is one: what it asks for would not hold. */
 export const schemaProblems = (schema: JsonSchema): Place[] => {
-  const unknown = unknownKeywords(schema, []);
-  if (unknown.length > 0) return unknown;
+  const strange = keywordProblems(schema, []);
+  if (strange.length > 0) return strange;
   try {
     formOf(schema);
     return [];
@@ -60,16 +64,23 @@ export const schemaProblems = (schema: JsonSchema): Place[] => {
   }
 };
 
-const unknownKeywords = (schema: unknown, path: readonly (string | number)[]): Place[] => {
-  if (Array.isArray(schema)) return schema.flatMap((inner, index) => unknownKeywords(inner, [...path, index]));
+const keywordProblems = (schema: unknown, path: readonly (string | number)[]): Place[] => {
+  if (Array.isArray(schema)) return schema.flatMap((inner, index) => keywordProblems(inner, [...path, index]));
   if (schema === null || typeof schema !== 'object') return [];
   return Object.entries(schema).flatMap(([key, value]): Place[] => {
     const at = [...path, key];
     if (!KEYWORDS.has(key)) return [{ path: at, problem: `"${key}" is no keyword that answers are checked by` }];
-    if (MAPS.includes(key)) return Object.entries((value ?? {}) as object).flatMap(([name, inner]) => unknownKeywords(inner, [...at, name]));
-    return LISTS.includes(key) || INNER.includes(key) ? unknownKeywords(value, at) : [];
+    if (key === 'pattern') return placed(at, patternProblem(value));
+    if (key === 'propertyNames') return Object.keys((value ?? {}) as object).flatMap((word) => placed([...at, word], nameProblem(word)));
+    if (MAPS.includes(key)) return Object.entries((value ?? {}) as object).flatMap(([name, inner]) => keywordProblems(inner, [...at, name]));
+    return LISTS.includes(key) || INNER.includes(key) ? keywordProblems(value, at) : [];
   });
 };
+
+const placed = (path: Place['path'], problem: string | undefined): Place[] => (problem === undefined ? [] : [{ path, problem }]);
+
+const nameProblem = (word: string): string | undefined =>
+  OF_NAMES.includes(word) ? undefined : `"${word}" is no keyword that names of properties are checked by; those are ${OF_NAMES.slice(0, 5).join(', ')}`;
 
 const CITATIONS = {
   type: 'array',

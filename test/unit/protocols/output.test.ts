@@ -33,6 +33,40 @@ describe('a value', () => {
   });
 });
 
+describe('a pattern', () => {
+  const LONG = `${'a'.repeat(100_000)}!`;
+  const slow = { type: 'string', pattern: '^(a+)+$' };
+
+  it.each([
+    ['in a map', { type: 'object', properties: { a: slow } }, { a: LONG }],
+    ['in a list', { type: 'array', items: slow }, [LONG]],
+    ['in one of several', { anyOf: [slow, { type: 'number' }] }, LONG],
+    ['in all of several', { allOf: [slow, { type: 'string', description: 'letters' }] }, LONG],
+    ['of a definition', { type: 'array', items: { $ref: '#/definitions/a' }, definitions: { a: slow } }, [LONG]],
+    [
+      'of a definition that holds itself',
+      { $ref: '#/definitions/a', definitions: { a: { type: 'object', properties: { text: slow, next: { $ref: '#/definitions/a' } } } } },
+      { next: { text: LONG } },
+    ],
+    ['of what may be absent', { type: ['string', 'null'], pattern: slow.pattern }, LONG],
+  ])('%s takes time that grows with the answer, and no faster', (_, schema, value) => {
+    expect(schemaProblems(schema)).toEqual([]);
+    expect(readOutput(schema, value)).toMatchObject({ ok: false });
+    expect(readOutput(schema, JSON.parse(JSON.stringify(value).replace('!', '')))).toMatchObject({ ok: true });
+  });
+
+  it.each([
+    [{ type: 'string', pattern: '^(?=.*a)' }, ['pattern'], '"^(?=.*a)" cannot be used'],
+    [{ type: 'object', properties: { a: { type: 'string', pattern: '(a)\\1' } } }, ['properties', 'a', 'pattern'], 'cannot be used'],
+    [{ type: 'string', pattern: '(' }, ['pattern'], 'cannot be used'],
+    [{ type: 'object', propertyNames: { pattern: '^(a+)+$' } }, ['propertyNames', 'pattern'], 'names of properties'],
+    [{ type: 'object', patternProperties: { '^(a+)+$': {} } }, ['patternProperties'], 'no keyword'],
+    [{ type: 'array', contains: slow }, ['contains'], 'no keyword'],
+  ])('that could not be matched so is told at its place: %j', (schema, path, problem) => {
+    expect(schemaProblems(schema)).toEqual([{ path, problem: expect.stringContaining(problem) }]);
+  });
+});
+
 describe('a schema', () => {
   it('that can be held has no problems', () => {
     expect(schemaProblems(LETTER)).toEqual([]);
