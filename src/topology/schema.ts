@@ -17,13 +17,19 @@ const seconds = () => z.number().int().min(1).max(86_400);
 
 const DOLLARS_EXPECTED = 'expected dollars such as 0.05 or "0.15", nine decimals at most';
 
+/** A number below a millionth prints with an exponent: 5e-7 is 0.0000005. */
+const inDigits = (amount: number | string): string => {
+  const [digits, exponent] = String(amount).split('e-');
+  return typeof amount === 'string' || exponent === undefined ? String(amount) : `0.${'0'.repeat(Number(exponent) - 1)}${digits!.replace('.', '')}`;
+};
+
 /** Dollars: a number, or text where every digit counts. Stays as written; `dollars` reads it. */
 const Dollars = z
   .union([z.number().meta({ minimum: 0 }), z.string().meta({ pattern: '^\\$?\\d{1,12}(\\.\\d{1,9})?$' })], { error: DOLLARS_EXPECTED })
-  .refine((amount) => parseDollars(String(amount)) !== undefined, DOLLARS_EXPECTED);
+  .refine((amount) => parseDollars(inDigits(amount)) !== undefined, DOLLARS_EXPECTED);
 
 /** A checked amount in nano-dollars. */
-export const dollars = (amount: z.infer<typeof Dollars>): bigint => parseDollars(String(amount))!;
+export const dollars = (amount: z.infer<typeof Dollars>): bigint => parseDollars(inDigits(amount))!;
 
 const ModelRef = z.string().regex(/^[a-z0-9][a-z0-9_-]*\/\S+$/, 'expected a model as provider/name, such as openai/gpt-4.1-mini');
 

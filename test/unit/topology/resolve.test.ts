@@ -177,3 +177,13 @@ test('a cheaper model is a name or a model itself, as the other one is', async (
     cheaperModels: ['extractive/classic'],
   });
 });
+
+test.each([
+  ['0.0000005', '500'],
+  ['5e-7', '500'],
+  ['1.25e-7', '125'],
+  ['0.000000001', '1'],
+])('a limit of %s is read to the last nano-dollar', async (limit, nanos) => {
+  const free = edited(edited(workflow, 'openai/gpt-4.1-mini', 'extractive/classic'), 'limit: 0.05', `limit: ${limit}`);
+  expect((await teamOf(free)).budget.limitNanos).toBe(nanos);
+});
