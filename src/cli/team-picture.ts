@@ -29,10 +29,12 @@ export const teamPicture = async (file: string, options: TeamPictureOptions): Pr
   if (at !== undefined || as === 'sequence')
     throw new TroupeError('USAGE', `${at === undefined ? '--as sequence' : `--at ${at}`}: of which run? Add --run <run>`);
   if (as === 'team') return pictureOf(teamDrawing(team));
-  if (team.topology.kind !== 'workflow')
-    throw new TroupeError('PLAN_UNKNOWN', `team ${team.name} has no plan before it runs: its supervisor makes one; add --run <run>`);
-  return pictureOf(planDrawing(team.name, team.topology.steps));
+  if (team.topology.kind === 'workflow') return pictureOf(planDrawing(team.name, team.topology.steps));
+  throw new TroupeError('PLAN_UNKNOWN', withoutPlan(team) ?? `team ${team.name} has no plan before it runs: its supervisor makes one; add --run <run>`);
 };
+
+const withoutPlan = ({ name, topology }: Team): string | undefined =>
+  topology.kind === 'peers' ? `team ${name} has no plan: its peers talk with each other; --as sequence draws what they said` : undefined;
 
 /** Of a run as it is, or as it was at an entry. `expected`: whose it has to be. */
 export const runPicture = async (run: string, { as = 'team', at, bus }: TeamPictureOptions, expected?: Team): Promise<Picture> => {
@@ -49,7 +51,7 @@ export const runPicture = async (run: string, { as = 'team', at, bus }: TeamPict
     case 'plan': {
       const drawing = planOfRun(recording.run, team.name, story);
       if (drawing) return pictureOf(drawing);
-      throw new TroupeError('PLAN_UNKNOWN', `${recording.run} has no plan${at === undefined ? ' yet' : ` up to entry ${at}`}`);
+      throw new TroupeError('PLAN_UNKNOWN', withoutPlan(team) ?? `${recording.run} has no plan${at === undefined ? ' yet' : ` up to entry ${at}`}`);
     }
   }
 };

@@ -146,7 +146,7 @@ const statusLines = (step: Step, spent: bigint): Line[] => {
         ...(again.length > 0 ? [phrase(again.join(', '), 'muted')] : []),
       ],
     },
-    ...(failure ? [{ sign: 'failed', phrases: [phrase(clip(failure.message, TASK_CHARS), 'muted')] } satisfies Line] : []),
+    ...(failure ? [{ ...(step.status === 'failed' && { sign: 'failed' as const }), phrases: [phrase(clip(failure.message, TASK_CHARS), 'muted')] }] : []),
   ];
 };
 

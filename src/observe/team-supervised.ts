@@ -31,7 +31,7 @@ export const supervised = (scene: Scene, topology: Supervised, led?: string): Pa
   const lead = seatOf(scene, supervisor);
   const head: Seat = led === undefined ? lead : { ...lead, names: [led, supervisor] };
   const teams = membersOf(topology).flatMap(({ names, rule }) => names.filter((name) => agents[name]!.kind === 'team').map((name) => ({ name, rule })));
-  const inner = teams.map(({ name, rule }) => innerTeam(scene, name, head, rule));
+  const inner = teams.length > TEAMS_APART_MAX ? [innerTeams(scene, teams, head)] : teams.map(({ name, rule }) => innerTeam(scene, name, head, rule));
   const people = workforce(scene, topology, head);
   const [judges, judgeBoxes] = seatTogether(scene, 'reviewers', reviewers, [{ phrases: [phrase(MERGES[topology.merge], 'guard')] }]);
   return {
@@ -209,16 +209,32 @@ const passInWords = (pass: NonNullable<ReturnType<typeof handoffsOf>>['pass']): 
   return pass === 'without_tools' ? 'what was said without tools' : `the last ${pass.last} messages`;
 };
 
-/** A team inside the team, and what it and the supervisor above say to each other. */
-const innerTeam = (scene: Scene, name: string, above: Seat, rule: Line | undefined): Omit<Parts, 'how' | 'head'> => {
+type Within = { readonly name: string; readonly rule: Line | undefined };
+type InnerParts = Omit<Parts, 'how' | 'head'>;
+
+/** So many teams have an arrow each; more stand in a group. */
+const TEAMS_APART_MAX = 3;
+
+const TO_TEAMS = [...ASSIGNING.says, 'budget.paused', 'budget.raised'] as const;
+
+const innerTeams = (scene: Scene, teams: readonly Within[], above: Seat): InnerParts => {
+  const id = `${scene.within}(teams)`;
+  const parts = teams.map(({ name, rule }) => innerTeam(scene, name, undefined, rule));
+  const all = parts.flatMap((one) => one.all);
+  const group: Seat = { box: id, title: 'teams', names: all };
+  return {
+    all,
+    asking: parts.some(({ asking }) => asking.length > 0) ? [group] : [],
+    boxes: [{ id, kind: 'group', title: `${teams.length} teams`, lines: [], children: parts.flatMap(({ boxes }) => boxes), accents: [] }],
+    arrows: [talk(scene, { from: above, to: group, says: TO_TEAMS, hears: ASSIGNING.hears }), ...parts.flatMap(({ arrows }) => arrows)],
+  };
+};
+
+/** A team inside the team, and what it and the supervisor above say to each other, where that is said of it alone. */
+const innerTeam = (scene: Scene, name: string, above: Seat | undefined, rule: Line | undefined): InnerParts => {
   const agent = scene.team.agents[name]!;
   const seat = seatOf(scene, name);
-  const channel = {
-    from: above,
-    ...(rule && { rule }),
-    says: [...ASSIGNING.says, 'budget.paused', 'budget.raised'],
-    hears: ASSIGNING.hears,
-  } as const;
+  const heard = (to: Seat): Arrow[] => (above ? [talk(scene, { from: above, to, ...(rule && { rule }), says: TO_TEAMS, hears: ASSIGNING.hears })] : []);
   if (agent.kind !== 'team') throw new Error(`expected a team, found the ${agent.kind} ${name}`);
   // A team that has a part in itself is drawn once.
   if (`/${scene.within}`.includes(`/${name}/`)) {
@@ -227,7 +243,7 @@ const innerTeam = (scene: Scene, name: string, above: Seat, rule: Line | undefin
       all: [name],
       asking: [],
       boxes: [party(again, [{ phrases: [phrase('team', 'guard'), phrase('the same again', 'muted')] }])],
-      arrows: [talk(scene, { ...channel, to: again })],
+      arrows: heard(again),
     };
   }
   const parts = supervised({ ...scene, within: `${seat.box}/` }, agent.topology, name);
@@ -239,6 +255,7 @@ const innerTeam = (scene: Scene, name: string, above: Seat, rule: Line | undefin
       { phrases: [phrase('team', 'guard'), phrase(agent.role)] },
       { phrases: [phrase(agent.topology.kind, 'name'), phrase(parts.how, 'muted')] },
       ...moneyLines(agent.budget),
+      ...(above || !rule ? [] : [rule]),
     ],
     children: parts.boxes,
     accents: [],
@@ -247,6 +264,6 @@ const innerTeam = (scene: Scene, name: string, above: Seat, rule: Line | undefin
     all: [name, ...parts.all],
     asking: parts.asking,
     boxes: [frame],
-    arrows: [talk(scene, { ...channel, to: parts.head }), ...parts.arrows],
+    arrows: [...heard(parts.head), ...parts.arrows],
   };
 };

@@ -11,6 +11,7 @@ import { faultsOf } from '../support/svg-overlaps.ts';
 
 const RECORDING = join(import.meta.dirname, '../fixtures/recordings/paused-and-raised.jsonl');
 const BUDGET = join(import.meta.dirname, '../../examples/budget/team.yaml');
+const DEBATE = join(import.meta.dirname, '../../examples/debate/team.yaml');
 const folder = createFolder('team-charts', { ...documents, 'run.jsonl': readFileSync(RECORDING, 'utf8') });
 afterAll(() => folder.remove());
 
@@ -30,6 +31,7 @@ describe.concurrent('troupe chart of a team', () => {
     const { stdout } = await chart(BUDGET, '--as', 'plan', '--format', 'json');
     expect((JSON.parse(stdout) as { boxes: { title: string }[] }).boxes.map(({ title }) => title)).toEqual(['work', 'lost']);
     expect(await chart(BRIEF, '--as', 'plan')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('(PLAN_UNKNOWN)') as string });
+    expect(await chart(DEBATE, '--as', 'plan')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('its peers talk with each other') as string });
   });
 
   it('draws a run as of an entry: who is where, what was sent, and how far the plan is', async () => {

@@ -24,7 +24,7 @@ export type Line = { readonly sign?: Sign; readonly phrases: readonly Phrase[] }
  * `within` are marks without words; the last stands for all that its holder holds, whichever it is at.
  *
  * `party`: somebody who sends and hears messages. `group`: of several who are alike to the others; they stand in rows, and arrows
- * lead to the group, not into it. `step`: of a plan.
+ * lead to the group, not into it. `step`: of a plan, or of a protocol.
  */
 export type BoxKind = 'frame' | 'state' | 'region' | 'final' | 'initial' | 'history' | 'within' | 'party' | 'group' | 'step';
 

@@ -3,7 +3,7 @@
  * one that is largest on a slide is kept. Every measure of a box is made here, of text that text.ts has set.
  */
 import Elk, { type ElkExtendedEdge, type ElkNode, type LayoutOptions } from 'elkjs/lib/elk.bundled.js';
-import type { Arrow, Box, BoxKind, Drawing } from './drawing.ts';
+import { boxesIn, type Arrow, type Box, type BoxKind, type Drawing } from './drawing.ts';
 import { gridOf, type Grid } from './grid.ts';
 import { setLines, widthOf, type TextBlock } from './text.ts';
 
@@ -119,12 +119,28 @@ const TOLERANCE = 1.5;
 /** How much smaller it becomes on a slide. */
 const shrinkage = ({ width, height }: Layout): number => Math.max(width, height * SLIDE);
 
+/** In a group nothing leads into a box, so a box there that holds others is placed as a picture of its own. */
+const picturesIn = async ({ boxes, arrows }: Drawing, options: LayoutOptions): Promise<ReadonlyMap<string, Layout>> => {
+  const holders = (box: Box): Box[] => box.children.flatMap((child) => (box.kind === 'group' && child.children.length > 0 ? [child] : holders(child)));
+  const pictures = boxes.flatMap(holders).map(async (box): Promise<[string, Layout]> => {
+    const inside = new Set([...boxesIn([box])].map(({ id }) => id));
+    const within = arrows.filter(({ from, to }) => inside.has(from) && inside.has(to));
+    return [box.id, await arrange({ title: '', notes: [], boxes: [box], arrows: within }, options)];
+  });
+  return new Map(await Promise.all(pictures));
+};
+
+const moved = <T extends Point>(thing: T, by: Point): T => ({ ...thing, x: thing.x + by.x, y: thing.y + by.y });
+
 const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout> => {
+  const pictures = await picturesIn(drawing, options);
   const measures = new Map<string, Measures>();
   const labels = new Map<string, TextBlock>();
   const grids = new Map<string, Grid>();
 
   const nodeOf = (box: Box): ElkNode => {
+    const picture = pictures.get(box.id);
+    if (picture) return { id: box.id, width: picture.width, height: picture.height };
     const size = measure(box, BOX_TEXT_MAX);
     measures.set(box.id, size);
     const { width, height } = size;
@@ -169,11 +185,12 @@ const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout
     };
   };
 
+  const placedApart = new Set([...pictures.values()].flatMap(({ arrows }) => arrows.map(({ arrow }) => arrow.id)));
   const graph: ElkNode = {
     id: '(drawing)',
     layoutOptions: { ...options, 'elk.padding': '[top=4,left=4,bottom=4,right=4]' },
     children: drawing.boxes.map(nodeOf),
-    edges: drawing.arrows.map(edgeOf),
+    edges: drawing.arrows.filter(({ id }) => !placedApart.has(id)).map(edgeOf),
   };
   const placed = await new Elk.default().layout(graph);
 
@@ -185,6 +202,7 @@ const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout
   look(placed);
 
   const boxes: PlacedBox[] = [];
+  const apart: PlacedArrow[] = [];
   const place = (box: Box, depth: number): void => {
     const { x = 0, y = 0, width = 0, height = 0 } = found.get(box.id)!;
     boxes.push({ box, depth, holds: box.children.length > 0, text: measures.get(box.id)!.text, x, y, width, height });
@@ -193,18 +211,32 @@ const arrange = async (drawing: Drawing, options: LayoutOptions): Promise<Layout
     grid?.cells.forEach((cell, index) => {
       const child = box.children[index]!;
       const at = { x: x + (width - grid.width) / 2 + cell.x, y: y + measures.get(box.id)!.height + INSIDE + cell.y };
+      const picture = pictures.get(child.id);
+      if (picture) {
+        boxes.push(...picture.boxes.map((placed) => ({ ...moved(placed, at), depth: depth + 1 + placed.depth })));
+        apart.push(
+          ...picture.arrows.map(({ points, label, ...placed }) => ({
+            ...placed,
+            points: points.map((point) => moved(point, at)),
+            ...(label && { label: moved(label, at) }),
+          })),
+        );
+        return;
+      }
       boxes.push({ box: child, depth: depth + 1, holds: false, text: measures.get(child.id)!.text, ...at, width: cell.width, height: cell.height });
     });
   };
   for (const box of drawing.boxes) place(box, 0);
 
   const edges = new Map((placed.edges ?? []).map((edge) => [edge.id, edge]));
-  const arrows = drawing.arrows.map((arrow): PlacedArrow => {
-    const { sections = [], labels: [label] = [] } = edges.get(arrow.id)!;
-    const points = sections.flatMap(({ startPoint, bendPoints = [], endPoint }) => [startPoint, ...bendPoints, endPoint]);
-    if (!label) return { arrow, points };
-    const { x = 0, y = 0, width = 0, height = 0 } = label;
-    return { arrow, points, label: { x, y, width, height, text: labels.get(arrow.id)! } };
-  });
-  return { width: placed.width ?? 0, height: placed.height ?? 0, boxes, arrows };
+  const arrows = drawing.arrows
+    .filter(({ id }) => !placedApart.has(id))
+    .map((arrow): PlacedArrow => {
+      const { sections = [], labels: [label] = [] } = edges.get(arrow.id)!;
+      const points = sections.flatMap(({ startPoint, bendPoints = [], endPoint }) => [startPoint, ...bendPoints, endPoint]);
+      if (!label) return { arrow, points };
+      const { x = 0, y = 0, width = 0, height = 0 } = label;
+      return { arrow, points, label: { x, y, width, height, text: labels.get(arrow.id)! } };
+    });
+  return { width: placed.width ?? 0, height: placed.height ?? 0, boxes, arrows: [...arrows, ...apart] };
 };
