@@ -3,6 +3,7 @@ import type { Citation } from '../protocols/formats.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { RunResult } from '../topology/run-result.ts';
 import type { Paused, Threshold, Waiting } from '../topology/start.ts';
+import { howToRaise } from './exhausted.ts';
 import { EXIT, exitCodeOf, failureJson, print, printJson, say, tell } from './exit.ts';
 import { busArgument, GONE } from './next-command.ts';
 import { deadlineOf, questionJson } from './question.ts';
@@ -35,8 +36,7 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
   }
   if (ended && !quiet) say(oneLine(`ended by ${ended.by} after ${ended.rounds} ${ended.rounds === 1 ? 'round' : 'rounds'}: ${ended.note}`));
   if (failure) tell(failure);
-  if (failure?.code === 'BUDGET_EXHAUSTED')
-    say('start it again with a higher --budget, or with on_exhausted: pause in its file, so that it waits for more money');
+  if (failure?.code === 'BUDGET_EXHAUSTED') say(howToRaise(run, failure));
   if (!quiet) say(figures(result, limit));
   return failure ? exitCodeOf(failure) : EXIT.done;
 };

@@ -309,8 +309,10 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
     ['tokens', 'tokens: 3500', 'limit 3500 tokens'],
   ])('a limit on %s ends the run by its name: more money would not help', async (measure, limit, said) =>
     at(bus, { dear: true, budget: `limit: 1, ${limit}` }, async (place) => {
-      const result = resultOf(await troupe(place, 'run', 'team.yaml', '--json'), 3);
+      const ended = await troupe(place, 'run', 'team.yaml', '--json');
+      const result = resultOf(ended, 3);
       expect(result).toMatchObject({ status: 'failed', failure: { code: 'BUDGET_EXHAUSTED', details: { measure } } });
+      expect(ended.stderr).toContain(`budget.${measure} is used up: raise it in the team file`);
       expect(result.failure!.message).toContain(said);
       expect(place.model.requests).toHaveLength(2);
       const { limits } = (await accountsOf(place, result.run)).get('run')!;
@@ -325,7 +327,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       expect(result).toMatchObject({ status: 'completed', answer: ANSWER });
       const observed = place.model.requests.flatMap(({ body }) => body.messages.filter(({ role }) => role === 'tool').map(({ content }) => content!));
       expect(observed).toHaveLength(3);
-      expect(observed.filter((content) => content.includes('limit 1 tool calls, spent 1 tool calls'))).toHaveLength(2);
+      expect(observed.filter((content) => content.includes('limit 1 tool call, spent 1 tool call,'))).toHaveLength(2);
       expect((await accountsOf(place, result.run)).get('run')!.limits.find(({ measure }) => measure === 'tool_calls')).toMatchObject({
         amount: '1',
         spent: '1',

@@ -429,9 +429,10 @@ export const forgetCharged = (current: Book): Book => {
 
 // --- in words ----------------------------------------------------------------------------------------------------------------
 
-const UNITS = { money: 'dollars', tokens: 'tokens', calls: 'model calls', tool_calls: 'tool calls', seconds: 'milliseconds' } as const;
+const UNITS = { tokens: 'token', calls: 'model call', tool_calls: 'tool call', seconds: 'millisecond' } as const;
 
-const inWords = (measure: keyof Amounts, amount: bigint): string => (measure === 'money' ? formatDollars(amount) : `${amount} ${UNITS[measure]}`);
+const inWords = (measure: keyof Amounts, amount: bigint): string =>
+  measure === 'money' ? formatDollars(amount) : `${amount} ${UNITS[measure]}${amount === 1n ? '' : 's'}`;
 
 /** The veto names the limit that tripped, at which account, and how to raise it. */
 const exhausted = (current: Book, request: Request, now: number): Failure => {
@@ -456,7 +457,7 @@ const exhausted = (current: Book, request: Request, now: number): Failure => {
   // Slices that were moved away, and what is kept back.
   const aside = limit.amount - spent - account.held[measure] - free;
   const said =
-    `budget of ${account.id}: the next call needs at least ${inWords(measure, needed[measure])}, ${inWords(measure, free)} is left` +
+    `budget of ${account.id}: the next call needs at least ${inWords(measure, needed[measure])}, ${inWords(measure, free)} ${measure === 'money' || free === 1n ? 'is' : 'are'} left` +
     `${window === 'total' ? '' : ` of this ${window}`} (limit ${inWords(measure, limit.amount)}, spent ${inWords(measure, spent)}, held ${inWords(measure, account.held[measure])}${aside > 0n ? `, set aside ${inWords(measure, aside)}` : ''})`;
   return failure('BUDGET_EXHAUSTED', said, { details });
 };

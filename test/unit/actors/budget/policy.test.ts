@@ -245,7 +245,7 @@ describe('a veto', () => {
     ['money', 'total', limit(299), { limit: '299', needed: '300', asked: '500' }, ['$0.0000003', '$0.000000299']],
     ['money', 'hour', limit(299, 'money', 'hour'), { limit: '299', needed: '300', asked: '500' }, ['of this hour']],
     ['tokens', 'total', limit(209, 'tokens'), { limit: '209', needed: '210', asked: '410' }, ['210 tokens', '209 tokens']],
-    ['calls', 'day', limit(0, 'calls', 'day'), { limit: '0', needed: '1', asked: '1' }, ['1 model calls', 'of this day']],
+    ['calls', 'day', limit(0, 'calls', 'day'), { limit: '0', needed: '1', asked: '1' }, ['at least 1 model call,', '0 model calls are left', 'of this day']],
     ['seconds', 'month', limit(69, 'seconds', 'month'), { limit: '69', needed: '70', asked: '70' }, ['70 milliseconds', 'of this month']],
   ] as const)('for want of %s names account, limit of the %s, spent, held, needed and asked', (measure, window, tight, expected, words) => {
     const book = bookOf(spec('org'), spec('org/run', { limits: [tight] }), spec('org/run/ann'));
@@ -257,7 +257,7 @@ describe('a veto', () => {
 
   it('for want of tool calls says so', () => {
     const veto = vetoOf(bookOf(spec('org', { limits: [limit(0, 'tool_calls')] })), request('one', { kind: 'tool' }));
-    expect([veto.details['measure'], veto.message]).toEqual(['tool_calls', expect.stringContaining('1 tool calls')]);
+    expect([veto.details['measure'], veto.message]).toEqual(['tool_calls', expect.stringContaining('at least 1 tool call,')]);
   });
 
   it('says what is spent and held at the account that is short, in its window', () => {
