@@ -234,6 +234,16 @@ const routeIssues = (path: Path, topology: SupervisedFile): Issue[] => {
           },
         ]
       : []),
+    ...(onUnknown === 'ask' && fallback === undefined
+      ? [
+          {
+            code: 'KEY_MISSING' as const,
+            path: [...path, 'on_unknown'],
+            message: 'no fallback is named that a person could be asked about, where the task is for nobody',
+            hint: 'add fallback: with an agent, or write on_unknown: fail',
+          },
+        ]
+      : []),
     ...(onUnknown === 'fail' && fallback !== undefined
       ? [
           {

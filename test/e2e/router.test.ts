@@ -105,7 +105,7 @@ describe.each(['embedded', 'nats'] as const)('a choice that is not sure, on the 
   afterAll(() => bus?.dispose());
 
   const asked = async () => {
-    const desk = bus.desk({ 'team.yaml': routed('  on_unknown: ask', unsure) });
+    const desk = bus.desk({ 'team.yaml': routed('  on_unknown: ask\n  fallback: greeter', unsure) });
     const { exitCode, stderr } = await desk.run(['run', 'team.yaml']);
     expect([exitCode, stderr]).toEqual([4, expect.stringContaining('Give it to cashier? (confidence 0.40: it may be about money)') as string]);
     expect(stderr).toContain('the task is for nobody surely, best for cashier');

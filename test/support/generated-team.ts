@@ -40,7 +40,8 @@ const written = (kind: TeamKind, count: number): Written => {
         routes: workers
           .slice(0, ROUTES_MAX)
           .map((agent, at) => ({ agent, when: 'questions about what this agent knows and nobody else does '.repeat(1 + (at % 3)) })),
-        ...(workers.length > 1 ? { fallback: workers[1] } : { on_unknown: 'ask' }),
+        fallback: workers[1] ?? workers[0]!,
+        ...(workers.length > 1 ? {} : { on_unknown: 'ask' }),
       }));
     case 'contract_net':
     case 'debate':

@@ -29,7 +29,7 @@ import { callActions, callDelays, callGuards, modelCall, notCalled, onFailure, o
 import { closing, closingActions, closingDelays, closingGuards, type Closing } from '../run-closing.ts';
 import { isTooDeep, payerOf, type Assignment } from './members.ts';
 import { collapse, completion } from './outcome.ts';
-import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, openPlan, runFailure, type Plan } from './plan.ts';
+import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, nothingDone, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { mayRevise, readRevision, revisionRequest, type Revised } from './revision.ts';
 import { candidate, chosen, readRoute, routed, routePrompt, routeQuestion, routeRequest, unrouted } from './routing.ts';
@@ -133,6 +133,8 @@ export const supervisorMachine = setup({
       mayClose: ({ context }, error: Failure) => context.answersPartly && error.code === 'BUDGET_EXHAUSTED',
       cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
       soleStepDone: ({ context }) => context.profile.output === undefined && soleAnswer(context.steps) !== undefined,
+      // A form has to be filled in all the same.
+      nothingDone: ({ context }) => context.profile.output === undefined && nothingDone(context.steps),
       allEnded: ({ context }) => allEnded(context.steps),
       hasDue: ({ context }) => nextDue(context.steps) !== undefined,
       hasNoDue: ({ context }) => nextDue(context.steps) === undefined,
@@ -196,6 +198,7 @@ export const supervisorMachine = setup({
         const { text, citations, output } = soleAnswer(context.steps)!;
         return { answer: text, citations, output };
       }),
+      takeIdleAnswer: assign(({ context }) => ({ answer: policy.idleAnswer(context.steps) })),
       takeAnswer: assign(({ context }, reply: ModelReply) => {
         const { text, citations, output } = keepKnownSources(accepted(answerOf(context, reply)), context.steps);
         return { answer: text, citations, output };
@@ -358,6 +361,7 @@ export const supervisorMachine = setup({
               { guard: 'answersPartly', target: '#supervisor.answering', actions: ['failPlan', 'recallAll', sendOutbox, 'prepareToSynthesise', 'save'] },
               { guard: 'mayRevise', target: 'revising', actions: 'prepareToRevise' },
               { guard: 'cannotGoOn', target: '#supervisor.stopping', actions: 'failPlan' },
+              { guard: 'nothingDone', target: '#supervisor.ending', actions: 'takeIdleAnswer' },
               { guard: 'soleStepDone', target: '#supervisor.ending', actions: 'takeSoleAnswer' },
               { guard: 'allEnded', target: 'synthesising', actions: 'prepareToSynthesise' },
             ],

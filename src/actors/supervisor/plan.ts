@@ -60,6 +60,8 @@ export type Step = PlannedStep & {
   readonly begun: boolean;
   /** Times that it was to begin: one more for each time that the plan went back. */
   readonly visits: number;
+  /** Who had it before its fallback took it; `undefined`: no fallback has. */
+  readonly fellBackFrom?: string | undefined;
   /** Attempts of the present agent that failed. */
   readonly tries: number;
   /** Revisions that reviews asked of the present agent. */
@@ -250,10 +252,13 @@ export const failAttempt = (plan: Plan, id: string, why: Failure, now: number): 
   return change(plan, id, { status: 'pending', tries: tries + 1, due: waitMs > 0 ? now + waitMs : undefined, failure: why });
 };
 
+/** Whom the plan gives it to, whoever has it now. */
+export const ownAgentOf = ({ fellBackFrom, handover, agent }: Step): string => fellBackFrom ?? handover?.by[0] ?? agent;
+
 /** P2: nothing more is to be had of its agent: the fallback takes it, or it has failed. Where money is missing, a fallback has none either. */
 export const giveUp = (plan: Plan, id: string, why: Failure): Plan => {
   const step = find(plan, id)!;
-  if (step.fallback !== undefined && !why.code.startsWith('BUDGET_')) {
+  if (step.fallback !== undefined && step.fellBackFrom === undefined && !why.code.startsWith('BUDGET_')) {
     const anew = {
       status: 'pending',
       tries: 0,
@@ -266,7 +271,7 @@ export const giveUp = (plan: Plan, id: string, why: Failure): Plan => {
       handover: undefined,
       due: undefined,
     } as const;
-    return change(plan, id, { ...anew, agent: step.fallback, fallback: undefined, failure: why });
+    return change(plan, id, { ...anew, agent: step.fallback, fellBackFrom: ownAgentOf(step), failure: why });
   }
   const instead = step.onFailure === 'default' ? { text: step.default ?? '', citations: [], output: undefined } : {};
   return change(plan, id, { status: 'failed', failure: why, due: undefined, ...instead });
@@ -283,6 +288,10 @@ export const beginTimesAnew = (plan: Plan, now: number): Plan =>
     : plan.map((step) => (step.status === 'running' && step.timeoutMs !== undefined ? { ...step, due: now + step.timeoutMs } : step));
 
 // --- how it ends -----------------------------------------------------------------------------------------------------------
+
+/** No step had anything to do: each was skipped, or was for the items of an empty list. */
+export const nothingDone = (plan: Plan): boolean =>
+  plan.length > 0 && plan.every(({ status, failure: why }) => status === 'skipped' || (status === 'completed' && why?.code === 'STEP_ITEMS_NONE'));
 
 /** Failures that meet every step alike: going on would only fail more slowly. */
 const FATAL = new Set(['STEP_HANDED_UP', 'BUDGET_EXHAUSTED', 'BUDGET_CLOSED', 'BUDGET_NONE', 'MODEL_UNAUTHORISED', 'MODEL_UNKNOWN', 'PRICE_UNKNOWN']);

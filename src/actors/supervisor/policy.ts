@@ -430,6 +430,15 @@ export const soleAnswer = (plan: Plan): Answer | undefined => {
   return step?.status === 'completed' && others.length === 0 ? { text: step.text, citations: [...step.citations], output: step.output } : undefined;
 };
 
+/** Nothing is found, and nobody is asked, where no step had anything to do: why is the answer. */
+export const idleAnswer = (plan: Plan): string => {
+  const reasons = plan.slice(0, REASONS_MAX).flatMap(({ failure: why }) => (why ? [why.message] : []));
+  const more = plan.length - REASONS_MAX;
+  return `Nothing was to be done: ${reasons.join('; ')}${more > 0 ? `; and so on for ${more} more` : ''}.`;
+};
+
+const REASONS_MAX = 5;
+
 const sameSource = (one: Citation, other: Citation): boolean => one.file === other.file && one.line === other.line && one.quote === other.quote;
 
 /** In code `[1]` is no mark of a source. */

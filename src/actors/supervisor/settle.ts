@@ -9,7 +9,7 @@ import { failure, type Failure } from '../../protocols/failure.ts';
 import { evaluate, readCondition, type Value } from './condition.ts';
 import { itemsOf } from './fan-out.ts';
 import { nextOrder, stateOf } from './graph-state.ts';
-import { hasEnded, hasResult, indexOf, openStep, prospectOf, type Goto, type Plan, type Step, type StepIndex } from './plan.ts';
+import { hasEnded, hasResult, indexOf, openStep, ownAgentOf, prospectOf, type Goto, type Plan, type Step, type StepIndex } from './plan.ts';
 
 /** Texts that the run was given, by name: conditions and lists ask for them. */
 export type Inputs = Readonly<Record<string, string>>;
@@ -131,12 +131,15 @@ const openItems = (step: Step, draft: Draft, inputs: Inputs): true => {
     // Attempts are counted on, so that each has an agent of its own, also after the plan went back.
     draft.set({ ...openStep({ ...planned, id, needs, task: around.join(item) }), of: step.id, attempt: step.attempt });
   });
-  const left = found.length - max;
-  return put(draft, step, {
-    status: 'mapping',
-    begun: true,
-    failure: left > 0 ? failure('STEP_ITEMS_MAX', `step ${step.id} took ${max} items and left out ${left}; raise map.max`) : undefined,
-  });
+  return put(draft, step, { status: 'mapping', begun: true, failure: leftOut(step, found.length) });
+};
+
+/** What becomes of a list that is not as long as was thought. */
+const leftOut = ({ id, map }: Step, found: number): Failure | undefined => {
+  const { over, max } = map!;
+  const list = 'step' in over ? `the result of step ${over.step}` : `inputs.${over.input}`;
+  if (found === 0) return failure('STEP_ITEMS_NONE', `step ${id} found no item in ${list}, and did nothing`);
+  return found > max ? failure('STEP_ITEMS_MAX', `step ${id} took ${max} items and left out ${found - max}; raise map.max`) : undefined;
 };
 
 /** What is made of a result that is a list: of one that was made for items, what each of them brought. */
@@ -169,7 +172,8 @@ const missingIn = (step: Step, items: readonly Step[]): Failure | undefined => {
   const lost = items.filter((item) => !hasResult(item));
   if (lost.length === 0) return undefined;
   const reasons = lost.map(({ id, failure: why }) => `${id}: ${why?.message}`);
-  return failure('STEP_ITEMS_FAILED', `${lost.length} of the ${items.length} items of step ${step.id} failed: ${reasons.slice(0, 3).join('; ')}`);
+  const said = `${lost.length} of the ${items.length} items of step ${step.id} failed: ${reasons.slice(0, 3).join('; ')}`;
+  return failure('STEP_ITEMS_FAILED', step.failure ? `${said}; and ${step.failure.message}` : said);
 };
 
 // --- what a completed step does to others ----------------------------------------------------------------------------------
@@ -205,8 +209,8 @@ const goBack = (from: Step, { to, when }: Goto, draft: Draft): void => {
     const told =
       id === to ? { objections: [from.id === to ? `it is done again while ${when ?? 'there are visits left'}` : from.text] } : { text: '', objections: [] };
     const anew = { status: 'pending', begun: false, followed: false, tries: 0, revisions: 0, due: undefined, failure: undefined, citations: [] } as const;
-    const agent = step.handover?.by[0] ?? step.agent;
-    put(draft, step, { ...anew, ...told, agent, handover: undefined, attempt, visits: step.visits + 1 });
+    const whose = { agent: ownAgentOf(step), fellBackFrom: undefined, handover: undefined };
+    put(draft, step, { ...anew, ...told, ...whose, attempt, visits: step.visits + 1 });
   }
 };
 

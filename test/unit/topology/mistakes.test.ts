@@ -512,6 +512,11 @@ const routing: Mistake[] = [
     'team.yaml:22:15 topology.on_unknown: no fallback is named for what is for nobody; add fallback: with an agent, or write on_unknown: fail',
   ],
   [
+    'nobody whom a person could be asked about',
+    edited(router, 'budget:', '  on_unknown: ask\nbudget:'),
+    'team.yaml:22:15 topology.on_unknown: no fallback is named that a person could be asked about, where the task is for nobody; add fallback: with an agent, or write on_unknown: fail',
+  ],
+  [
     'a fallback that is never asked',
     edited(router, 'budget:', '  on_unknown: fail\n  fallback: reader\nbudget:'),
     'team.yaml:23:3 warning: topology.fallback: the fallback is never asked with on_unknown: fail; remove one of them',
