@@ -1,5 +1,5 @@
 /** What the steps of a workflow mean to each other: names that must be there, plans that must end, conditions that can be read. Pure. */
-import { namesIn, readCondition } from '../actors/supervisor/condition.ts';
+import { namesIn, readCondition, STATUSES, strangeStatusesIn } from '../actors/supervisor/condition.ts';
 import { findCycle } from '../actors/supervisor/plan.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
@@ -136,13 +136,20 @@ const failureIssues = (step: StepFile, path: Path): Issue[] => [
 const conditionIssues = (when: string, ended: ReadonlySet<string>, { steps, state, inputs }: Plan, path: Path): Issue[] => {
   const read = readCondition(when);
   if (!read.ok) return [{ code: 'CONDITION_INVALID', path, message: read.problem }];
-  return namesIn(read.condition).flatMap(([root, name]): Issue[] => {
+  const names = namesIn(read.condition).flatMap(([root, name]): Issue[] => {
     if (root === 'inputs') return inputIssues(name!, inputs, path);
     if (root === 'state') return keyIssues(name!, state, path);
     if (ended.has(name!)) return [];
     if (!steps.some(({ id }) => id === name)) return [{ code: 'STEP_UNKNOWN', path, message: `unknown step "${name}"`, hint: knownHint(name!, [...ended]) }];
     return [{ code: 'CONDITION_INVALID', path, message: `step "${name}" need not have ended when this is asked`, hint: `add it to needs: [${name}]` }];
   });
+  const statuses = strangeStatusesIn(read.condition).map((value): Issue => ({
+    code: 'CONDITION_INVALID',
+    path,
+    message: `no status is ${JSON.stringify(value)}`,
+    hint: knownHint(String(value), STATUSES),
+  }));
+  return [...names, ...statuses];
 };
 
 const gotoIssues = ({ id, goto = [] }: StepFile, reachable: ReadonlySet<string>, plan: Plan, path: Path): Issue[] =>

@@ -155,6 +155,18 @@ export const readCondition = (source: string): ReadCondition => {
 export const namesIn = (condition: Condition): readonly (readonly string[])[] =>
   condition.is === 'name' ? [condition.path] : condition.is === 'call' ? condition.args.flatMap(namesIn) : [];
 
+/** What a status may be in a condition. */
+export const STATUSES: readonly string[] = ['pending', 'running', 'completed', 'failed', 'skipped'];
+
+/** Every value that a status is compared with and that none can be: such a comparison says the same whatever the steps do. */
+export const strangeStatusesIn = (condition: Condition): readonly Value[] => {
+  if (condition.is !== 'call') return [];
+  const { of, args } = condition;
+  const asksStatus = (of === '==' || of === '!=') && args.some((arg) => arg.is === 'name' && arg.path[2] === 'status');
+  const strange = asksStatus ? args.flatMap((arg) => (arg.is === 'value' && !STATUSES.includes(String(arg.value)) ? [arg.value] : [])) : [];
+  return [...strange, ...args.flatMap(strangeStatusesIn)];
+};
+
 /** What a condition comes to. `lookUp` gives what a name stands for. */
 export const evaluate = (condition: Condition, lookUp: (path: readonly string[]) => Value): Value => {
   switch (condition.is) {

@@ -46,6 +46,16 @@ test.each<readonly [string, string, string]>([
     'team.yaml:32:13 topology.steps[1].when: no input is called "topik"; known: topic; did you mean "topic"?',
   ],
   [
+    'a condition on a status that there is not',
+    compare('when: steps.find.status == "complete"'),
+    'team.yaml:32:13 topology.steps[1].when: no status is "complete"; known: pending, running, completed, failed, skipped; did you mean "completed"?',
+  ],
+  [
+    'a status that there is not, deep in a condition and on the other side',
+    compare(`when: steps.find.status == "failed" or not ('done' != steps.find.status and steps.find.text == "complete")`),
+    'team.yaml:32:13 topology.steps[1].when: no status is "done"; known: pending, running, completed, failed, skipped',
+  ],
+  [
     'a condition on a folder',
     compare('when: inputs.docs == "x"'),
     'team.yaml:32:13 topology.steps[1].when: input "docs" is a folder, and no text; known: topic',
