@@ -3,10 +3,11 @@
  * when it fails or falls silent. The manager is the first peer; whoever comes after it in the list takes its place when nothing
  * is heard of a manager for long enough.
  */
-import { failure } from '../../protocols/failure.ts';
+import { failure, type Failure } from '../../protocols/failure.ts';
 import type { ChatMessage } from '../../protocols/model.ts';
 import { readReply, sectionsMessage, systemMessage } from '../conversation.ts';
 import {
+  causeOf,
   count,
   gather,
   meOf,
@@ -23,7 +24,7 @@ import {
   type Table,
 } from './table.ts';
 
-type Phase = { readonly duty: 'bid' | 'contract'; readonly manager: string };
+type Phase = { readonly duty: 'bid' | 'contract' | 'manage'; readonly manager: string };
 const phaseOf = ({ duty, manager }: Phase): string => `${duty} ${manager}`;
 const readPhase = (phase: string): Phase => {
   const [duty, manager] = phase.split(' ') as [Phase['duty'], string];
@@ -44,18 +45,22 @@ export const ranked = (bids: readonly Minute<'contract.bid'>[]): Minute<'contrac
 
 const hasCalled = (table: Table, name: string): boolean => said(table, 'contract.call').some(({ by }) => by === name);
 
+/** A manager that nobody is left for passes its own part, so that the others do not wait for a sign of it. */
+const hasGivenUp = (table: Table, manager: string): boolean => passed(table, phaseOf({ duty: 'manage', manager }), manager) !== undefined;
+
 /** Whoever called is owed a bid, and whoever awarded is owed the work; the work is done once for all of them. */
 const contractorsMove = (table: Table): Move | undefined => {
   const me = meOf(table);
   const delivered = said(table, 'contract.delivered').filter(({ by }) => by === me);
   for (const { by: manager } of said(table, 'contract.call')) {
+    if (hasGivenUp(table, manager)) continue;
     const phase = phaseOf({ duty: 'bid', manager });
     const answered = said(table, 'contract.bid').some((bid) => bid.by === me && bid.manager === manager) || passed(table, phase, me);
     if (!answered) return { kind: 'ask', phase, format: 'bid', messages: bidding(table) };
   }
   for (const { by: manager } of said(table, 'contract.award').filter(({ winner }) => winner === me)) {
     const phase = phaseOf({ duty: 'contract', manager });
-    if (delivered.some((work) => work.manager === manager) || passed(table, phase, me)) continue;
+    if (delivered.some((work) => work.manager === manager) || passed(table, phase, me) || hasGivenUp(table, manager)) continue;
     const [done] = delivered;
     if (done) return sayTo(table, manager, { type: 'contract.delivered', manager, text: done.text, citations: done.citations });
     return { kind: 'work', phase, task: { step: 'contract', instructions: table.goal, findings: [] } };
@@ -93,9 +98,12 @@ const managersMove = (table: Table): Move => {
     if (!told) return { kind: 'say', to: others, statement: { type: 'contract.reject', winner } };
     return { kind: 'wait', phase, for: [winner], ms: table.patienceMs };
   }
-  return order.length === 0
-    ? noConclusion(table, failure('PEERS_NO_BID', 'none of the peers offered to do the work'))
-    : noConclusion(table, failure('PEERS_SILENT', `none of the ${count(order.length, 'bidder')} delivered the work`));
+  const why =
+    order.length === 0
+      ? failure('PEERS_NO_BID', 'none of the peers offered to do the work')
+      : failure('PEERS_SILENT', `none of the ${count(order.length, 'bidder')} delivered the work`);
+  if (hasGivenUp(table, me)) return noConclusion(table, why);
+  return sayToAll(table, { type: 'peer.passed', phase: phaseOf({ duty: 'manage', manager: me }), failure: causeOf(table, why) });
 };
 
 const concluded = (table: Table, { by, text, citations }: Minute<'contract.delivered'>, bids: number): Move => {
@@ -106,8 +114,19 @@ const concluded = (table: Table, { by, text, citations }: Minute<'contract.deliv
   };
 };
 
-/** The first calls at once. The others wait for a sign of a manager, each longer than the one before it, and then call themselves. */
+/** What the last manager gave up for; `undefined`: one of them may still come to an end, or there was none. */
+const givenUpFor = (table: Table): Failure | undefined => {
+  if (said(table, 'contract.call').some(({ by }) => !hasGivenUp(table, by))) return undefined;
+  return said(table, 'peer.passed').findLast(({ phase, by }) => phase === phaseOf({ duty: 'manage', manager: by }))?.failure;
+};
+
+/**
+ * The first calls at once. The others wait for a sign of a manager, each longer than the one before it, and then call themselves,
+ * unless there was a manager and it came to nothing: another one would ask the same peers again.
+ */
 const deputysMove = (table: Table): Move => {
+  const why = givenUpFor(table);
+  if (why) return { kind: 'conclude', conclusion: { citations: [], failure: why } };
   const place = table.peers.indexOf(meOf(table));
   const signs = table.minutes.filter(
     ({ type, by }) => by !== meOf(table) && (type === 'contract.call' || type === 'contract.award' || type === 'contract.reject'),

@@ -113,7 +113,9 @@ const concluded = (table: Table, rounds: number, by: 'agreement' | 'rounds'): Mo
     );
     return `- ${fact.text}${marks.length > 0 ? ` ${marks.join('')}` : ''} (${fact.by.join(', ')})`;
   });
-  const note = `${count(facts.length, 'fact')}; ${by === 'agreement' ? 'nothing new was told' : 'the rounds were used up'}`;
+  const finders = new Set(facts.flatMap((fact) => fact.by)).size;
+  const share = finders < table.peers.length ? ` from ${finders} of ${table.peers.length} peers` : '';
+  const note = `${count(facts.length, 'fact')}${share}; ${by === 'agreement' ? 'nothing new was told' : 'the rounds were used up'}`;
   return { kind: 'conclude', conclusion: { answer: lines.join('\n'), citations, ended: { by, rounds, note } } };
 };
 

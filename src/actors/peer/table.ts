@@ -125,11 +125,16 @@ export const gather = (table: Table, phase: string, names: readonly string[], sp
 
 export const sayToAll = (table: Table, statement: Statement): Say => ({ kind: 'say', to: othersOf(table), statement });
 
-/** They came to nothing, or not to what the rules ask: why, and what there is. A phase that failed says more of it than silence does. */
-export const noConclusion = (table: Table, why: Failure, answer?: Report): Move => {
+/** What they came to nothing for: a phase that failed says more of it than silence does, unless there is an answer all the same. */
+export const causeOf = (table: Table, why: Failure, answer?: Report): Failure => {
   const failures = said(table, 'peer.passed').map((minute) => minute.failure);
-  const cause = failures.find(({ code }) => code.startsWith('BUDGET_')) ?? (answer === undefined ? failures[0] : undefined);
-  return { kind: 'conclude', conclusion: { ...(answer && { answer: answer.text }), citations: answer?.citations ?? [], failure: cause ?? why } };
+  return failures.find(({ code }) => code.startsWith('BUDGET_')) ?? (answer === undefined ? failures[0] : undefined) ?? why;
 };
+
+/** They came to nothing, or not to what the rules ask: why, and what there is. */
+export const noConclusion = (table: Table, why: Failure, answer?: Report): Move => ({
+  kind: 'conclude',
+  conclusion: { ...(answer && { answer: answer.text }), citations: answer?.citations ?? [], failure: causeOf(table, why, answer) },
+});
 
 export const count = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? '' : 's'}`;

@@ -87,6 +87,19 @@ describe('contract net', () => {
     expect(conclusions['ben']).toMatchObject({ answer: 'ben says so', ended: { by: 'award' } });
   });
 
+  it.each<[string, Mind, string]>([
+    ['every peer has declined', { ...mind, answer: () => ({ price: 1, confidence: 0 }) }, 'PEERS_NO_BID'],
+    ['every bidder has failed', { ...mind, work: () => undefined }, 'MODEL_REFUSED'],
+    ['the only bidder has failed', { answer: (name) => ({ price: 1, confidence: name === 'ben' ? 1 : 0 }), work: () => undefined }, 'MODEL_REFUSED'],
+  ])('ends for everybody at once when %s: nobody is waited for', (_, minds, code) => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const { conclusions, patienceEnded } = talk(seed, PEERS, contract, minds);
+      expect(patienceEnded).toBe(0);
+      expect(Object.keys(conclusions).toSorted()).toEqual(PEERS);
+      for (const { failure: why } of Object.values(conclusions)) expect(why).toMatchObject({ code });
+    }
+  });
+
   it('ends and says so when nobody bids', () => {
     const { conclusions } = talk(1, PEERS, contract, { ...mind, answer: () => ({ price: 1, confidence: 0 }) });
     expect(conclusions['anna']).toMatchObject({ failure: { code: 'PEERS_NO_BID' } });
@@ -180,6 +193,11 @@ describe('gossip', () => {
       '- cleo saw it. (cleo)',
       '- dan saw it. (dan)',
     ]);
+  });
+
+  it('says how many the facts are from when a peer is dead', () => {
+    const { conclusions } = talk(1, [...PEERS, 'dan'], gossip, mind, { deaths: { dan: 0 } });
+    for (const { ended: how } of Object.values(conclusions)) expect(how!.note).toMatch(/^\d facts from 3 of 4 peers; /);
   });
 
   it('takes facts with the same content for one, with the sources of both', () => {
