@@ -75,23 +75,27 @@ const topologyOf = async (file: TeamFile, name: string): Promise<TeamFile['topol
 /** The plainest topology of a kind with all the agents that the file has for it. */
 const madeOf = ({ agents }: TeamFile, kind: string): unknown => {
   const ofKind = (wanted: string): string[] => Object.keys(agents).filter((name) => agents[name]!.kind === wanted);
-  const [supervisor] = ofKind('supervisor');
+  const lead = (): string => {
+    const [supervisor] = ofKind('supervisor');
+    if (supervisor === undefined) throw new TroupeError('TOPOLOGY_UNUSABLE', `topology ${kind}: no agent of kind supervisor`);
+    return supervisor;
+  };
   const [reviewer] = ofKind('reviewer');
   const workers = ofKind('worker');
   switch (kind) {
     case 'centralised':
-      return { kind, supervisor, workers, ...(reviewer !== undefined && { reviewer }) };
+      return { kind, supervisor: lead(), workers, ...(reviewer !== undefined && { reviewer }) };
     case 'workflow':
       return {
         kind,
-        supervisor,
+        supervisor: lead(),
         ...(reviewer !== undefined && { reviewer }),
         steps: workers.map((agent) => ({ id: agent, agent, task: 'Answer the question.' })),
       };
     case 'router':
       return {
         kind,
-        supervisor,
+        supervisor: lead(),
         ...(reviewer !== undefined && { reviewer }),
         routes: workers.map((agent) => ({ agent, when: agents[agent]!.role })),
         ...(workers[0] !== undefined && { fallback: workers[0] }),

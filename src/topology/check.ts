@@ -14,7 +14,7 @@ import { pathToAgents, reachedFrom, resolveHandoffs } from './handoffs.ts';
 import { placeholders } from './placeholder.ts';
 import type { Issue, Path } from './problem.ts';
 import { candidatesOf, FREE, providerOf, ratesOf, scriptedModels } from './resolve.ts';
-import { dollars, isExternal, type AgentFile, type PersonFile, type SupervisedFile, type TeamFile, type TopologyFile } from './schema.ts';
+import { DEPTH_MAX, dollars, isExternal, type AgentFile, type PersonFile, type SupervisedFile, type TeamFile, type TopologyFile } from './schema.ts';
 import type { StepFile } from './step.ts';
 import { knownHint } from './suggest.ts';
 
@@ -318,7 +318,9 @@ const depthIssues = (file: TeamFile): Issue[] => {
       const inside = [...teams, name];
       if (inside.length >= depth) {
         const message = `${['the team', ...inside].join(' -> ')} is ${inside.length + 1} teams inside each other; at most ${depth} are allowed`;
-        return [{ code: 'TEAM_TOO_DEEP', path: at, message, hint: 'raise limits.depth, 8 at most, or put the work of two teams into one' }];
+        const flatter = 'put the work of two teams into one';
+        const hint = depth < DEPTH_MAX ? `raise limits.depth, ${DEPTH_MAX} at most, or ${flatter}` : flatter;
+        return [{ code: 'TEAM_TOO_DEEP', path: at, message, hint }];
       }
       return tooDeep({ path: ['agents', name, 'topology'], topology: agent.topology }, inside);
     });

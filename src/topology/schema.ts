@@ -15,6 +15,9 @@ import { ReducerFile, StepFile } from './step.ts';
 const text = () => z.string().min(1);
 const seconds = () => z.number().int().min(1).max(86_400);
 
+/** The most teams inside each other that a file may allow. */
+export const DEPTH_MAX = 8;
+
 const DOLLARS_EXPECTED = 'expected dollars such as 0.05 or "0.15", nine decimals at most';
 
 /** A number below a millionth prints with an exponent: 5e-7 is 0.0000005. */
@@ -332,7 +335,7 @@ export const TeamFile = z
     limits: z
       .strictObject({
         deadline_s: seconds().default(900).describe('The longest that a run may take, seconds.'),
-        depth: z.number().int().min(1).max(8).default(4).describe('The most teams inside each other, the whole team being the first.'),
+        depth: z.number().int().min(1).max(DEPTH_MAX).default(4).describe('The most teams inside each other, the whole team being the first.'),
         answer_timeout_s: seconds().default(300).describe('How long a person may take over a question, seconds. Then the answer is no.'),
       })
       .prefault({})

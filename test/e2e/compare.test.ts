@@ -12,6 +12,15 @@ beforeAll(async () => void (bus = await testBuses.embedded()));
 afterAll(() => bus.dispose());
 
 const ONE_STEP = 'topology:\n  kind: workflow\n  supervisor: manager\n  steps: [{ id: find, agent: researcher, task: Answer the question. }]\n';
+const LEADERLESS = `
+name: pair
+task: What is so?
+agents:
+  anna: { kind: worker, role: a reader, model: extractive/classic }
+  ben: { kind: worker, role: another reader, model: extractive/classic }
+topology: { kind: peers, peers: [anna, ben], protocol: debate }
+budget: { limit: 0.01 }
+`;
 const input = ['--input', `docs=${join(ROOT, 'docs')}`];
 
 type Said = { runs: { topology: string; status: string; answer: string; spentNanos: string; durationMs: number; messages: number; modelCalls: number }[] };
@@ -52,5 +61,10 @@ test('a topology that cannot be used is told before anything is run', async () =
     expect(ended.exitCode).toBe(2);
     expect(ended.stderr).toContain(said);
     expect((await desk.run(['runs'])).stdout).toBe('');
+  }
+  const leaderless = bus.desk({ 'team.yaml': LEADERLESS });
+  for (const kind of ['centralised', 'workflow', 'router']) {
+    const ended = await leaderless.run(['compare', 'team.yaml', '--topologies', `peers,${kind}`]);
+    expect([ended.exitCode, ended.stderr]).toEqual([2, expect.stringContaining(`topology ${kind}: no agent of kind supervisor`) as string]);
   }
 });

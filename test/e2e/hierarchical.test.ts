@@ -92,5 +92,14 @@ test('teams that work for each other, and teams that are too deep, are mistakes 
   await expect(play(teamFile(nested('fail', 'limits: { depth: 2 }\n')))).rejects.toThrow(
     'the team -> outer -> inner is 3 teams inside each other; at most 2 are allowed; raise limits.depth',
   );
+  const tower = Array.from({ length: 8 }, (_, index) => `t${index}`);
+  const storeys = tower.map(
+    (name, index) =>
+      `  ${name}: { kind: team, topology: { kind: workflow, supervisor: lead, steps: [{ id: s, agent: ${tower[index + 1] ?? 'reader'}, task: Go. }] } }`,
+  );
+  const high = nested('fail', 'limits: { depth: 8 }\n')
+    .replace('agents:\n', `agents:\n${storeys.join('\n')}\n`)
+    .replace('agent: outer', 'agent: t0');
+  await expect(play(teamFile(high))).rejects.toThrow('is 9 teams inside each other; at most 8 are allowed; put the work of two teams into one');
   await expect(play(teamFile(nested('hand_up')))).rejects.toThrow('nobody is above this supervisor to hand work up to');
 });
