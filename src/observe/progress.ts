@@ -46,7 +46,7 @@ export class Progress {
       this.#spent.set(address, (this.#spent.get(address) ?? 0n) + BigInt(message.data.bill.spentNanos));
     }
     const doing = doingOf(state);
-    const news = this.#newsOf(address, state.snapshot.context as Leading);
+    const news = [...drawIn(message), ...this.#newsOf(address, state.snapshot.context as Leading)];
     if (doing === 'idle' || (this.#shown.get(address) === doing && news.length === 0)) return undefined;
     this.#shown.set(address, doing);
     // The convener of peers lives where other runs have their supervisor.
@@ -67,6 +67,10 @@ export class Progress {
     return this.#money ? `${formatDollars(this.#money.spent)} of ${formatDollars(this.#money.limit)}` : '';
   }
 }
+
+/** That a call is paid from the actor's advance, since the account says nothing. */
+const drawIn = ({ type, data }: Observed['entry']['message']): string[] =>
+  type === 'effect.drawn' ? [`no answer of the budget: draws ${formatDollars(BigInt(data.nanos))} of its advance`] : [];
 
 /** Of a supervisor: the others decide nothing of a plan. */
 type Leading = { readonly routing?: Routing; readonly route?: Route; readonly revisions?: readonly Revised[] };

@@ -115,6 +115,9 @@ describe('the only budget server is killed with -9 in the middle of a run', { ti
       expect(drawn).toHaveLength(4);
       expect(model.requests.slice(3).map(({ attempt }) => attempt!.endsWith('#2'))).toEqual([true, true, true, true]);
 
+      const soFar = await desk.run(['tail', run, '--json', '--no-follow']);
+      expect(soFar.stdout).toMatch(/no answer of the budget: draws \$0\.00\d+ of its advance/);
+
       await serve();
       const tail = await desk.run(['tail', run, '--json', '--quiet']);
       expect(tail.exitCode, tail.stderr).toBe(0);
