@@ -1,6 +1,7 @@
 /** Agents in code: the keys of a team file's `agents`, with tools as functions and the forms of answers as zod schemas. */
 import { z } from 'zod';
 import type { Tool } from '../capabilities/tool/port.ts';
+import { patternProblem } from '../protocols/linear-pattern.ts';
 import type { AgentFile } from '../topology/schema.ts';
 
 type Kind = AgentFile['kind'];
@@ -27,7 +28,11 @@ export type Agent<K extends Kind = Kind, Output extends z.ZodType = z.ZodType> =
   readonly file: z.input<typeof AgentFile>;
   readonly tools: readonly AnyTool[];
   readonly output: Output | undefined;
+  /** What of its form no model can be asked for in JSON, each with its place in the form as JSON Schema. */
+  readonly unsaid: readonly Unsaid[];
 };
+
+export type Unsaid = { readonly path: readonly (string | number)[]; readonly problem: string };
 
 export const worker = <Output extends z.ZodType = z.ZodType>(written: Written<'worker'> & Formed<Output> & Tooled): Agent<'worker', Output> =>
   agentOf('worker', written);
@@ -37,17 +42,38 @@ export const supervisor = <Output extends z.ZodType = z.ZodType>(written: Writte
 
 export const reviewer = (written: Written<'reviewer'> & Tooled): Agent<'reviewer'> => agentOf('reviewer', written);
 
-const agentOf = <K extends Kind, Output extends z.ZodType>(kind: K, { output, repairs, tools, ...written }: Formed<Output> & Tooled): Agent<K, Output> => ({
-  kind,
-  file: {
+const agentOf = <K extends Kind, Output extends z.ZodType>(kind: K, { output, repairs, tools, ...written }: Formed<Output> & Tooled): Agent<K, Output> => {
+  const form = output && asJson(output);
+  return {
     kind,
-    ...written,
-    ...(tools && { tools: tools.map((one) => (typeof one === 'string' ? one : one.name)) }),
-    ...(output && { output: { schema: schemaOf(output), ...(repairs !== undefined && { repairs }) } }),
-  } as z.input<typeof AgentFile>,
-  tools: (tools ?? []).filter((one) => typeof one !== 'string'),
-  output,
-});
+    file: {
+      kind,
+      ...written,
+      ...(tools && { tools: tools.map((one) => (typeof one === 'string' ? one : one.name)) }),
+      ...(form && { output: { schema: form.schema, ...(repairs !== undefined && { repairs }) } }),
+    } as z.input<typeof AgentFile>,
+    tools: (tools ?? []).filter((one) => typeof one !== 'string'),
+    output,
+    unsaid: form?.unsaid ?? [],
+  };
+};
 
-/** As the agent's model has to write it. */
-const schemaOf = (output: z.ZodType): Record<string, unknown> => z.toJSONSchema(output, { target: 'draft-7', io: 'input' });
+/** Kinds of values that JSON has no word for. */
+const BEYOND_JSON = new Set(['bigint', 'custom', 'date', 'function', 'map', 'nan', 'promise', 'set', 'symbol', 'undefined', 'void']);
+
+/** A form as the agent's model has to write it, and what is lost on the way. */
+const asJson = (output: z.ZodType): { readonly schema: Record<string, unknown>; readonly unsaid: readonly Unsaid[] } => {
+  const unsaid: Unsaid[] = [];
+  const schema = z.toJSONSchema(output, {
+    target: 'draft-7',
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema, path }) => {
+      const { type } = zodSchema._zod.def;
+      if (BEYOND_JSON.has(type)) unsaid.push({ path: [...path], problem: `JSON Schema cannot say ${JSON.stringify(type)}` });
+      // Formats have patterns of their own, and some are beyond those that answers are matched by: the format is checked all the same.
+      if (jsonSchema.format !== undefined && jsonSchema.pattern !== undefined && patternProblem(jsonSchema.pattern)) delete jsonSchema.pattern;
+    },
+  });
+  return { schema, unsaid };
+};

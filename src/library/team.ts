@@ -22,7 +22,7 @@ import { shapeTeam } from '../topology/shape.ts';
 import { catalogueOf, standardModels, standardTools } from '../topology/standard.ts';
 import { Troupe, type Paused, type Run, type TroupeOptions, type Waiting } from '../topology/start.ts';
 import type { Team } from '../topology/team.ts';
-import type { Agent } from './agent.ts';
+import type { Agent, Unsaid } from './agent.ts';
 
 type Agents = Readonly<Record<string, Agent>>;
 type NameOf<All extends Agents> = keyof All & string;
@@ -75,7 +75,8 @@ export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: T
   const agents = Object.entries<Agent>(spec.agents);
   const tools = [...standardTools(), ...new Set(agents.flatMap(([, agent]) => agent.tools))];
   const shaped = shapeTeam({ ...spec, agents: Object.fromEntries(agents.map(([name, { file }]) => [name, file])) });
-  if (!shaped.ok) throw invalid(spec.name, shaped.issues);
+  const unsaid = agents.flatMap(([name, agent]) => agent.unsaid.map((place) => unsaidIssue(name, place)));
+  if (!shaped.ok || unsaid.length > 0) throw invalid(spec.name, [...unsaid, ...(shaped.ok ? [] : shaped.issues)]);
 
   const resolve = async (task: string | undefined, { inputs: given = {}, budget, models }: RunOptions): Promise<Team> => {
     const file: TeamFile = budget === undefined ? shaped.file : { ...shaped.file, budget: { ...shaped.file.budget, limit: budget } };
@@ -105,7 +106,11 @@ export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: T
     if (ended.status === 'waiting' || ended.status === 'paused') return ended;
     const steps = ended.steps.map((step) => withOutput(step, spec.agents[step.agent]?.output, `step ${step.step}`));
     const lead = spec.agents[(spec.topology as { supervisor?: string }).supervisor ?? '']?.output;
-    return { ...withOutput(ended, lead, 'the answer'), steps } as TypedResult<All, Lead>;
+    const [sole, ...others] = steps;
+    // The answer of a run with one step is that step's: one value, read once.
+    const answer =
+      !lead && sole && others.length === 0 && ended.output !== undefined ? { ...ended, output: sole.output } : withOutput(ended, lead, 'the answer');
+    return { ...answer, steps } as TypedResult<All, Lead>;
   };
 
   return {
@@ -149,6 +154,13 @@ const withOutput = <T extends { readonly output?: unknown }>(of: T, form: z.ZodT
     `${what} fits its JSON Schema, and not the schema that it was made of: ${mismatches(parsed.error, of.output, 'output')}`,
   );
 };
+
+const unsaidIssue = (name: string, { path, problem }: Unsaid): Issue => ({
+  code: 'OUTPUT_SCHEMA_INVALID',
+  path: ['agents', name, 'output', 'schema', ...path],
+  message: problem,
+  hint: 'ask for what JSON has, such as z.iso.datetime() for a date, and make the value of it with .transform()',
+});
 
 const invalid = (name: string, issues: readonly Issue[]): TroupeError =>
   new TroupeError(

@@ -102,6 +102,32 @@ test('what a file may not say, code may not say either', () => {
   expect(make).toThrow('team loop: topology.steps: expected at least 1 entry');
 });
 
+const oneStep = (output: z.ZodType) =>
+  team({
+    name: 'one',
+    prices: { 'scripted/any': { input: 0, output: 0 } },
+    agents: { lead: supervisor({ role: 'r', model: 'scripted/any' }), one: worker({ role: 'r', model: 'scripted/any', output }) },
+    topology: { kind: 'workflow', supervisor: 'lead', steps: [{ id: 'only', agent: 'one', task: 'Do it.' }] },
+    budget: { limit: 0.01 },
+  });
+
+test.each([
+  [z.object({ from: z.object({ day: z.date() }) }), 'agents.one.output.schema.properties.from.properties.day: JSON Schema cannot say "date"'],
+  [z.object({ sizes: z.array(z.bigint()) }), 'agents.one.output.schema.properties.sizes.items: JSON Schema cannot say "bigint"'],
+  [z.custom<string>(() => true), 'agents.one.output.schema: JSON Schema cannot say "custom"'],
+])('a form that no model can be asked for in JSON is told with its agent and its place', (output, said) => {
+  expect(() => oneStep(output)).toThrow(expect.objectContaining({ code: 'TEAM_INVALID', message: expect.stringContaining(said) as string }));
+});
+
+test('a form that makes another value of the answer makes one, for the run and for its only step', async () => {
+  const model = createScriptedAdapter([{ json: { output: { day: '2026-02-01', span: 'P1D' }, citations: [] } }]);
+  const day = z.object({ day: z.iso.date().transform((text) => new Date(text)), span: z.iso.duration() });
+  const ended = await oneStep(day).run('When?', { bus: 'memory', models: [model] });
+  if (ended.status !== 'completed') throw new Error(`it is ${ended.status}`);
+  expect(ended.output).toEqual({ day: new Date('2026-02-01'), span: 'P1D' });
+  expect(ended.steps[0]!.output).toEqual(ended.output);
+});
+
 test('mistakes between the parts are found before anything is spent', async () => {
   const made = team({
     name: 'lost',
