@@ -1,5 +1,6 @@
 /** How a run stands when a command has nothing more to wait for: its end, or what keeps it from going on. Printed, and as an exit code. */
 import type { Citation } from '../protocols/formats.ts';
+import type { StepOutcome } from '../protocols/lifecycle.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { RunResult } from '../topology/run-result.ts';
 import type { Paused, Threshold, Waiting } from '../topology/start.ts';
@@ -16,7 +17,7 @@ export const thresholdLine = ({ account, percent, spentNanos, limitNanos }: Thre
 
 /** `limit`: of the team, where the account did not say. */
 export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown): number => {
-  const { run, status, answer, citations, output, ended, failure, spending, durationMs } = result;
+  const { run, status, answer, citations, output, steps, ended, failure, spending, durationMs } = result;
   if (json) {
     const limitNanos = spending?.limitNanos ?? limit;
     const shared = {
@@ -25,6 +26,7 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
       ...(answer !== undefined && { answer }),
       citations,
       ...(output !== undefined && { output }),
+      steps: steps.map(stepJson),
       ...(ended && { ended }),
       ...(spending && { spentNanos: spending.spentNanos, heldNanos: spending.heldNanos }),
       limitNanos,
@@ -35,10 +37,25 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
     print([answer, ...(citations.length > 0 ? ['', ...sourceLines(citations)] : [])].join('\n'));
   }
   if (ended && !quiet) say(oneLine(`ended by ${ended.by} after ${ended.rounds} ${ended.rounds === 1 ? 'round' : 'rounds'}: ${ended.note}`));
+  if (!quiet) leftOutLines(result).forEach(say);
   if (failure) tell(failure);
   if (failure?.code === 'BUDGET_EXHAUSTED') say(howToRaise(run, failure));
   if (!quiet) say(figures(result, limit));
   return failure ? exitCodeOf(failure) : EXIT.done;
+};
+
+const stepJson = ({ failure, ...step }: StepOutcome) => ({ ...step, ...(failure && { failure: failureJson(failure) }) });
+
+/** Of a list of a thousand items that all failed, the first are enough: `--json` has them all. */
+const LEFT_OUT_MAX = 20;
+
+/** What the answer is without: a line for each step that failed, was skipped, or did less than it was to. Why the run failed is said apart. */
+const leftOutLines = ({ steps, failure: end }: RunResult): string[] => {
+  const lines = steps.flatMap(({ step, agent, status, failure }) =>
+    failure && failure.message !== end?.message ? [oneLine(`${step} (${agent}) ${status}: ${failure.message}`)] : [],
+  );
+  const more = lines.length - LEFT_OUT_MAX;
+  return more > 0 ? [...lines.slice(0, LEFT_OUT_MAX), `and ${more} more steps: --json has them all`] : lines;
 };
 
 const sourceLines = (citations: readonly Citation[]): string[] =>

@@ -25,5 +25,6 @@ export const remove = (name: string, { bus: address, json }: SessionOptions): Pr
   withBus(address, async (bus) => {
     await forgetSession(bus, name);
     if (json) printJson({ session: name, status: 'removed' });
+    else say(`session ${name} is forgotten`);
     return EXIT.done;
   });

@@ -66,6 +66,11 @@ export const remember = async (bus: Bus, name: string, turn: z.infer<typeof Turn
   }
 };
 
-export const forgetSession = (bus: Bus, name: string): Promise<void> => bus.delete(keyOf(name));
+/** Error: SESSION_UNKNOWN. */
+export const forgetSession = async (bus: Bus, name: string): Promise<void> => {
+  if (!(await bus.get(keyOf(name))))
+    throw new TroupeError('SESSION_UNKNOWN', `no session ${name} on ${bus.name}; \`troupe session show\` with the same --bus lists those that are there`);
+  await bus.delete(keyOf(name));
+};
 
 export const listSessions = async (bus: Bus): Promise<string[]> => (await bus.keys('session.')).map((key) => key.slice('session.'.length)).sort();

@@ -6,6 +6,38 @@ import { testBuses, type TestBus } from '../support/cli.ts';
 
 const example = (name: string): string => readFileSync(join(import.meta.dirname, `../../examples/workflow-${name}/team.yaml`), 'utf8');
 
+type Failed = { readonly code: string; readonly message: string };
+type Said = {
+  readonly status: string;
+  readonly answer?: string;
+  readonly failure?: Failed;
+  readonly spentNanos: string;
+  readonly steps: readonly { readonly step: string; readonly agent: string; readonly status: string; readonly failure?: Failed }[];
+};
+
+/** Its supervisor has nothing to say but at the end of a plan that did something. */
+const harbour = (steps: string, lead = 'lead: [{ json: { text: Some are in. } }]'): string => `
+name: harbour
+task: Which ships are in?
+inputs: { ships: { text: "", description: The ships. } }
+scripts:
+  ${lead}
+  pilot: [{ json: { text: It is in. } }, { json: { text: It is in. } }, { json: { text: It is in. } }, { json: { text: It is in. } }]
+  deaf: [{ error: { code: MODEL_REJECTED, message: the line is dead } }]
+agents:
+  lead: { kind: supervisor, role: the harbour master, model: scripted/lead }
+  pilot: { kind: worker, role: a pilot, model: scripted/pilot }
+  deaf: { kind: worker, role: a pilot who hears nothing, model: scripted/deaf }
+topology:
+  kind: workflow
+  supervisor: lead
+  steps:
+${steps}
+budget: { limit: 0.01 }
+`;
+const SHIPS = 'ships=["one","two","three"]';
+const EACH = '    - { id: look, agent: pilot, task: "Look for {item}.", map: { over: inputs.ships, max: 2 } }';
+
 describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) => {
   let bus: TestBus;
   beforeAll(async () => void (bus = await testBuses[name]()));
@@ -13,7 +45,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
 
   const runOf = async (team: string, ...more: readonly string[]) => {
     const { exitCode, stdout, stderr } = await bus.desk({ 'team.yaml': team }).run(['run', 'team.yaml', '--json', ...more]);
-    return { exitCode, stderr, said: JSON.parse(stdout) as { status: string; answer?: string; failure?: { code: string; message: string } } };
+    return { exitCode, stderr, said: JSON.parse(stdout) as Said };
   };
 
   test('a step is done for each item of a list, and the results come in its order', async () => {
@@ -48,5 +80,50 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
     expect(said).toMatchObject({ status: 'completed', answer: 'It burns above the sea.' });
     for (const attempt of ['poet draft-2', 'critic critique-2', 'keeper minutes-1']) expect(stderr).toContain(attempt);
     expect(stderr).not.toContain('poet draft-3');
+  });
+
+  test('the end says what the answer is without: items, failed steps that the run went on without, skipped ones', async () => {
+    const steps = [
+      EACH,
+      '    - { id: call, agent: deaf, task: Call., on_failure: continue }',
+      '    - { id: flag, agent: pilot, task: Hoist it., needs: [call], when: "steps.call.status == \'completed\'" }',
+      '    - { id: wait, agent: pilot, task: Wait., goto: [{ to: wait, max_visits: 2 }] }',
+    ];
+    const { exitCode, said, stderr } = await runOf(harbour(steps.join('\n')), '--input', SHIPS);
+    expect(exitCode, stderr).toBe(0);
+    expect(said.steps.map(({ step, agent, status, failure }) => [step, agent, status, failure?.code])).toEqual([
+      ['look', 'pilot', 'completed', 'STEP_ITEMS_MAX'],
+      ['look-1', 'pilot', 'completed', undefined],
+      ['look-2', 'pilot', 'completed', undefined],
+      ['call', 'deaf', 'failed', 'MODEL_REJECTED'],
+      ['flag', 'pilot', 'skipped', 'STEP_SKIPPED'],
+      ['wait', 'pilot', 'completed', 'STEP_VISITS_MAX'],
+    ]);
+    for (const line of [
+      'look (pilot) completed: step look took 2 items and left out 1; raise map.max',
+      'call (deaf) failed: scripted: the line is dead',
+      "flag (pilot) skipped: step flag runs only when steps.call.status == 'completed'",
+      'wait (pilot) completed: step wait would go back to wait, which was visited 2 times; raise max_visits',
+    ])
+      expect(stderr).toContain(line);
+  });
+
+  test('where nothing was to be done nobody is paid for saying so, and the answer says why', async () => {
+    const none = '    - { id: look, agent: pilot, task: "Look for {item}.", map: { over: inputs.ships } }';
+    const never = '    - { id: flag, agent: pilot, task: Hoist it., when: "inputs.ships != \'\'" }';
+    const cases: [string, string[]][] = [
+      [none, ['step look found no item in inputs.ships']],
+      [never, ["step flag runs only when inputs.ships != ''"]],
+      [[none, never].join('\n'), ['step look found no item in inputs.ships', "step flag runs only when inputs.ships != ''"]],
+    ];
+    for (const [steps, reasons] of cases) {
+      const { exitCode, said, stderr } = await runOf(harbour(steps, 'lead: [{ error: { code: MODEL_REJECTED, message: nobody asked } }]'));
+      expect(exitCode, stderr).toBe(0);
+      expect(said).toMatchObject({ status: 'completed', spentNanos: '0', answer: expect.stringMatching(/^Nothing was to be done: /) as string });
+      for (const reason of reasons) {
+        expect(said.answer).toContain(reason);
+        expect(stderr).toContain(reason);
+      }
+    }
   });
 });

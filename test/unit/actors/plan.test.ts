@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest';
 import {
   allEnded,
   change,
+  complete,
   draftProblems,
+  find,
   findCycle,
   fromDraft,
+  giveUp,
   openPlan,
   present,
   ready,
@@ -100,6 +103,34 @@ describe('a failed step (P2)', () => {
         expect(allEnded(plan)).toBe(true);
       }),
     );
+  });
+});
+
+describe('a step that its fallback took', () => {
+  const loop = openPlan([
+    { ...planned('draft'), fallback: 'stand-in', retry: { attempts: 1, backoffMs: 0 } },
+    { ...planned('check', ['draft']), goto: [{ to: 'draft', maxVisits: 2 }] },
+  ]);
+  const fellBack = giveUp(change(loop, 'draft', { status: 'running', attempt: 1 }), 'draft', failure('TASK_TIMEOUT', 'it failed'));
+  const wentBack = (plan: Plan): Plan => settle(complete(complete(plan, 'draft', { text: 'one' }), 'check', { text: 'again' }));
+
+  it('begins anew with the agent of its own when the plan goes back to it, and has its fallback again', () => {
+    expect(find(fellBack, 'draft')).toMatchObject({ agent: 'stand-in', status: 'pending' });
+    const anew = wentBack(fellBack);
+    expect(find(anew, 'draft')).toMatchObject({ agent: 'reader', status: 'pending', visits: 2, objections: ['again'] });
+    expect(find(giveUp(anew, 'draft', failure('TASK_TIMEOUT', 'it failed')), 'draft')).toMatchObject({ agent: 'stand-in', status: 'pending' });
+  });
+
+  it('has one fallback for each visit', () => {
+    expect(find(giveUp(fellBack, 'draft', failure('TASK_TIMEOUT', 'it failed too')), 'draft')).toMatchObject({ agent: 'stand-in', status: 'failed' });
+  });
+
+  it('begins anew with the agent of its own also when it was handed over before or after', () => {
+    const handedOver = (plan: Plan, agent: string, by: string): Plan => change(plan, 'draft', { agent, handover: { by: [by], reason: '', messages: [] } });
+    const before = giveUp(handedOver(loop, 'other', 'reader'), 'draft', failure('TASK_TIMEOUT', 'it failed'));
+    for (const plan of [before, handedOver(fellBack, 'other', 'stand-in')]) {
+      expect(find(wentBack(plan), 'draft')).toMatchObject({ agent: 'reader', handover: undefined });
+    }
   });
 });
 
