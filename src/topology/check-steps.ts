@@ -21,10 +21,9 @@ export const planIssues = (plan: Plan, path: Path): Issue[] => {
       : [];
   });
   if (duplicates.length > 0) return duplicates;
-  const loose = [...steps.flatMap((step, index) => needIssues(step, places, [...path, index, 'needs'])), ...cycleIssues(steps, path)];
-  if (loose.length > 0) return loose;
-  const byId = new Map(steps.map((step) => [step.id, step]));
-  return steps.flatMap((step, index) => [
+  const meant = steps.map((step) => asMeant(step, places));
+  const byId = new Map(meant.map((step) => [step.id, step]));
+  const between = meant.flatMap((step, index) => [
     ...joinIssues(step, [...path, index]),
     ...mapIssues(step, plan, [...path, index]),
     ...failureIssues(step, [...path, index]),
@@ -32,7 +31,12 @@ export const planIssues = (plan: Plan, path: Path): Issue[] => {
     ...(step.goto ? gotoIssues(step, new Set([step.id, ...aboveOf(step, byId)]), plan, [...path, index]) : []),
     ...stateIssues(step, plan, [...path, index]),
   ]);
+  return [...steps.flatMap((step, index) => needIssues(step, places, [...path, index, 'needs'])), ...cycleIssues(steps, path), ...between];
 };
+
+/** Whoever mistypes a need may have meant any step: what would follow from its absence is no mistake of its own. */
+const asMeant = (step: StepFile, known: ReadonlyMap<string, number>): StepFile =>
+  step.needs.every((need) => known.has(need)) ? step : { ...step, needs: [...known.keys()].filter((id) => id !== step.id) };
 
 const needIssues = ({ id, needs }: StepFile, known: ReadonlyMap<string, number>, path: Path): Issue[] => [
   ...needs.flatMap((need, index): Issue[] => {

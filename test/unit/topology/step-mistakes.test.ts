@@ -56,6 +56,18 @@ test.each<readonly [string, string, string]>([
     'team.yaml:32:13 topology.steps[1].when: no status is "done"; known: pending, running, completed, failed, skipped',
   ],
   [
+    'an unknown step in needs, and nothing that only follows from it, but another mistake',
+    edited(
+      compare('map: { over: steps.find }', 'when: steps.find.status == "complete"').replace('Compare it.', '"Compare {item}."'),
+      'needs: [find]',
+      'needs: [fnid]',
+    ),
+    [
+      'team.yaml:31:15 topology.steps[1].needs[0]: unknown step "fnid"; known: find; did you mean "find"?',
+      'team.yaml:33:13 topology.steps[1].when: no status is "complete"; known: pending, running, completed, failed, skipped; did you mean "completed"?',
+    ].join('\n'),
+  ],
+  [
     'a condition on a folder',
     compare('when: inputs.docs == "x"'),
     'team.yaml:32:13 topology.steps[1].when: input "docs" is a folder, and no text; known: topic',
