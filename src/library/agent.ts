@@ -68,8 +68,8 @@ const asJson = (output: z.ZodType): { readonly schema: Record<string, unknown>; 
     target: 'draft-7',
     io: 'input',
     unrepresentable: 'any',
-    override: ({ zodSchema, jsonSchema, path }) => {
-      const { type } = zodSchema._zod.def;
+    override: ({ zodSchema: { _zod: zod }, jsonSchema, path }) => {
+      const { type } = zod.def;
       if (BEYOND_JSON.has(type)) unsaid.push({ path: [...path], problem: `JSON Schema cannot say ${JSON.stringify(type)}` });
       // Formats have patterns of their own, and some are beyond those that answers are matched by: the format is checked all the same.
       if (jsonSchema.format !== undefined && jsonSchema.pattern !== undefined && patternProblem(jsonSchema.pattern)) delete jsonSchema.pattern;

@@ -39,7 +39,9 @@ export const matchLinearly = <T extends z.ZodType>(schema: T): T => {
     if (typeof value !== 'object' || value === null || seen.has(value)) return;
     seen.add(value);
     if (!isChecked(value)) return Object.values(value).forEach(visit);
-    const { def } = value._zod;
+    const {
+      _zod: { def },
+    } = value;
     if (def['check'] === 'string_format' && def['format'] === 'regex') def['pattern'] = new LinearPattern((def['pattern'] as RegExp).source);
     if (def['type'] === 'lazy') visit((def['getter'] as () => unknown)());
     visit(def);

@@ -22,7 +22,7 @@ const formOf = (schema: JsonSchema) => {
   const key = JSON.stringify(schema);
   const known = forms.get(key);
   if (known) return known;
-  const output = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0], { defaultTarget: 'draft-7' });
+  const output = z.fromJSONSchema(schema, { defaultTarget: 'draft-7' });
   const made = z.object({ output: matchLinearly(output) });
   if (forms.size >= FORMS_MAX) forms.delete(forms.keys().next().value!);
   forms.set(key, made);
