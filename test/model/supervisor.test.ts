@@ -251,6 +251,12 @@ const teams = {
     handoffs: { reader: { to: ['other'], max: 2 }, other: { to: ['reader'], max: 2 } },
     agents: ['reader', 'other'].map((name) => ({ name, description: 'reads' })),
   }),
+  'with nothing to do': walkOf({
+    plan: [
+      { ...planned('never', 'fail'), when: "inputs.part == 'all of it'" },
+      { ...planned('each', 'fail'), map: { over: { input: 'parts' }, around: ['read ', ''], max: 5, concurrency: 2 } },
+    ],
+  }),
   'that answers with what it has': walkOf({ plan: [planned('left', 'fail'), planned('right', 'fail', 'left')], answersPartly: true }),
 } satisfies Record<string, Walk>;
 
@@ -385,7 +391,7 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     everyPath(paths, (moment) => {
       const said = sentIn(moment).find(({ type }) => type === 'run.completed');
       if (!said) return;
-      expect(said.data['citations']).toEqual(contextOf(moment).steps.some(({ status }) => status === 'completed') ? [brought] : []);
+      expect(said.data['citations']).toEqual(contextOf(moment).steps.some(({ status, text }) => status === 'completed' && text !== '') ? [brought] : []);
       expect(said.data['answer']).not.toContain('[2]');
     });
   });
@@ -661,6 +667,21 @@ describe('a supervisor that changes its plan, on every path', () => {
       if (moment.taken.at(-1)!.happening !== 'revision fails for good') return;
       expect(hasEnded(moment)).toBe(false);
       expect(contextOf(moment).failure).toBeUndefined();
+    });
+  });
+});
+
+describe('a supervisor with nothing to do, on every path', () => {
+  const { paths } = walked.find(({ team }) => team === 'with nothing to do')!;
+
+  it('asks nobody and its model nothing, and its answer says why', () => {
+    everyPath(paths, (moment) => {
+      expect(countSent(moment, 'task.assign', 'budget.reserve')).toBe(0);
+      if (!happened(moment, 'run.start')) return;
+      expect(contextOf(moment)).toMatchObject({
+        failure: undefined,
+        answer: "Nothing was to be done: step never runs only when inputs.part == 'all of it'; step each found no item in inputs.parts, and did nothing.",
+      });
     });
   });
 });
