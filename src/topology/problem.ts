@@ -71,6 +71,9 @@ export type Issue = {
   readonly onKey?: boolean;
 };
 
+/** What follows from other mistakes is looked for when there are none: who mistypes a name has not left its bearer out. */
+export const orElse = (issues: Issue[], others: () => Issue[]): Issue[] => (issues.length > 0 ? issues : others());
+
 export type Problem = {
   readonly severity: Severity;
   readonly code: ProblemCode;

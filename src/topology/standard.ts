@@ -8,7 +8,7 @@ import type { Tool } from '../capabilities/tool/port.ts';
 import { fewestTokens } from '../actors/conversation.ts';
 import type { ModelRequest } from '../protocols/model.ts';
 import { tokensCost } from '../protocols/money.ts';
-import type { Catalogue } from './check.ts';
+import type { Catalogue } from './catalogue.ts';
 
 export const standardModels = (): ModelAdapter[] => [createOpenAIAdapter(), createExtractiveAdapter({ now: Date.now })];
 export const standardTools = (): Tool[] => createFileTools();

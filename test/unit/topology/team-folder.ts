@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { tokensCost } from '../../../src/protocols/money.ts';
-import type { Catalogue } from '../../../src/topology/check.ts';
+import type { Catalogue } from '../../../src/topology/catalogue.ts';
 
 export const catalogue: Catalogue = {
   tools: [
