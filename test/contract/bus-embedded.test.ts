@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openEmbeddedBus } from '../../src/bus/embedded/bus.ts';
@@ -75,11 +76,32 @@ const writer = (path: string, log: string, prefix: string, count: number) => {
   return { child, acknowledged, ended: once(child, 'close') };
 };
 
+const opener = () => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../support/embedded-opener.ts')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+};
+
 describe('the embedded bus', () => {
   test('memory keeps what it was given, in order', async () => {
     const bus = opened({ path: ':memory:' });
     await Promise.all(['a', 'b', 'c'].map((id) => bus.append('r-m.worker', envelope(id))));
     expect((await entriesOf(bus, 'r-m.worker')).map(({ envelope: { id } }) => id)).toEqual(['a', 'b', 'c']);
+  });
+
+  test('two processes may open a new file at the same moment', async () => {
+    const folder = dirname(await scratch());
+    const openers = [1, 2].map(() => {
+      const { stdin, stdout } = opener();
+      const lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
+      return { tell: (line: string) => stdin.write(`${line}\n`), heard: async () => (await lines.next()).value };
+    });
+    expect(await Promise.all(openers.map(({ heard }) => heard()))).toEqual(['ready', 'ready']);
+    for (let round = 0; round < 40; round++) {
+      const at = Date.now() + 5;
+      for (const { tell } of openers) tell(`${join(folder, `${round}.db`)} ${at}`);
+      expect(await Promise.all(openers.map(({ heard }) => heard()))).toEqual(['ok', 'ok']);
+    }
   });
 
   test('what kill -9 leaves of a writer is everything that it was told is durable (B1)', async () => {

@@ -46,7 +46,7 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
     const { exitCode, stdout, stderr } = await desk.run(run(QUESTION, '--json', '--quiet'));
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     const result = JSON.parse(stdout) as Record<string, unknown> & { citations: { file: string; line: number; quote: string }[] };
-    expect(Object.keys(result).sort()).toEqual(['answer', 'citations', 'durationMs', 'heldNanos', 'limitNanos', 'run', 'spentNanos', 'status']);
+    expect(Object.keys(result).sort()).toEqual(['answer', 'citations', 'durationMs', 'heldNanos', 'limitNanos', 'run', 'spentNanos', 'status', 'steps']);
     expect(result).toMatchObject({ status: 'completed', heldNanos: '0', limitNanos: '50000000' });
     expect(Number(result['spentNanos'])).toBeGreaterThan(0);
     for (const citation of result.citations) expect(citation).toSatisfy(stands);

@@ -17,6 +17,7 @@ import { makeFolder } from '../make-folder.ts';
 const POLL_MS = 50;
 /** How long a writer waits for the other processes' turns. */
 const BUSY_MS = 10_000;
+const BUSY_PAUSE_MS = 5;
 /** Of the tables. A file of another one is refused, so that no old process reads what it does not understand. */
 const FORMAT = 2;
 
@@ -65,7 +66,7 @@ export class Connection {
       if (path !== ':memory:') makeFolder(dirname(file));
       // The whole path: SQLite takes a name that begins with file: for a URI.
       this.#db = new DatabaseSync(path === ':memory:' ? path : file, { timeout: BUSY_MS });
-      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      patiently(() => this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;'));
       this.#prepareTables();
     } catch (cause) {
       throw cause instanceof TroupeError ? cause : this.#unavailable('cannot be opened', cause);
@@ -239,14 +240,32 @@ export class Connection {
 
   #unavailable(what: string, cause: unknown): TroupeError {
     const why = cause instanceof Error ? cause.message : String(cause);
-    const next = nextStep(cause as { readonly errcode?: number; readonly syscall?: string });
+    const next = nextStep(cause as SqliteError);
     return new TroupeError('BUS_UNAVAILABLE', `${this.name} ${what}: ${why}${next === undefined ? '' : `; ${next}`}`, { retryable: true, cause });
   }
 }
 
+/** Of processes that open a new file at the same moment one makes it a WAL, and SQLite lets no other wait for that: it is tried again. */
+const patiently = (run: () => void): void => {
+  for (const end = Date.now() + BUSY_MS; ;) {
+    try {
+      return run();
+    } catch (thrown) {
+      if (primaryCode(thrown as SqliteError) !== SQLITE_BUSY || Date.now() > end) throw thrown;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_PAUSE_MS);
+    }
+  }
+};
+
+type SqliteError = { readonly errcode?: number; readonly syscall?: string };
+
+const SQLITE_BUSY = 5;
+
+const primaryCode = ({ errcode }: SqliteError): number => (errcode ?? 0) & 0xff;
+
 /** What helps, by SQLite's primary result code: the lowest byte of what it gives. */
-const nextStep = ({ errcode, syscall }: { readonly errcode?: number; readonly syscall?: string }): string | undefined => {
-  switch (syscall === 'mkdir' ? 14 : (errcode ?? 0) & 0xff) {
+const nextStep = (error: SqliteError): string | undefined => {
+  switch (error.syscall === 'mkdir' ? 14 : primaryCode(error)) {
     case 3: // PERM
     case 8: // READONLY
       return 'the file and its folder must be writable for this user: change their rights, or name another file with --bus';
