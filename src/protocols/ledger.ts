@@ -51,13 +51,12 @@ export const append = ({ seq, hash }: Chain, line: NewLine & { readonly at: numb
 
 /** Of everything in the line but its own hash; fields and measures in order, so that a copy of a line has the same one. */
 export const hashOf = (line: Omit<LedgerLine, 'hash'>): string => {
-  let text = '';
+  const fields: [name: string, value: unknown][] = [];
   for (const field of HASHED) {
     const value = line[field];
-    if (value === undefined) continue;
-    text += `${text === '' ? '[' : ','}["${field}",${typeof value === 'object' ? textOfAmounts(value) : JSON.stringify(value)}]`;
+    if (value !== undefined) fields.push([field, typeof value === 'object' ? inOrder(value) : value]);
   }
-  return digest('sha256', `${text}]`);
+  return digest('sha256', JSON.stringify(fields));
 };
 
 /** Of plain data; fields in order, so that a copy has the same one. */
@@ -73,10 +72,10 @@ export const digestOf = (data: unknown): string =>
 
 const HASHED = ['account', 'amounts', 'at', 'grant', 'heldNanos', 'holder', 'kind', 'model', 'note', 'previous', 'response', 'seq', 'spentNanos'] as const;
 
-const textOfAmounts = (amounts: LedgerLine['amounts']): string => {
-  let text = '';
-  for (const measure of MEASURES) if (amounts[measure] !== undefined) text += `${text === '' ? '' : ','}["${measure}",${JSON.stringify(amounts[measure])}]`;
-  return `[${text}]`;
+const inOrder = (amounts: LedgerLine['amounts']): [measure: string, amount: string][] => {
+  const ordered: [string, string][] = [];
+  for (const measure of MEASURES) if (amounts[measure] !== undefined) ordered.push([measure, amounts[measure]]);
+  return ordered;
 };
 
 /** Before the first line. */

@@ -154,7 +154,7 @@ class Draft {
       case 'budget.vetoed': {
         this.#endAdvance('a veto was heard');
         const effect = this.#byKey(effectOfGrant(message.data.grant).effect);
-        if (effect && grantId(effect.key, effect.attempt) === message.data.grant) this.#end(effect, errorEvent(effect, message.data.failure));
+        if (effect && grantId(effect.key, effect.attempt) === message.data.grant) this.#end(effect, errorEvent(effect, message.data.failure, this.#at));
         return;
       }
       case 'budget.revoked': {
@@ -162,7 +162,7 @@ class Draft {
         for (const effect of Object.values(this.#effects)) {
           if (!effect.grant || ![effect.grant.grant, effect.grant.advance].includes(grant) || this.#byKey(effect.key) !== effect) continue;
           this.#abandon(effect);
-          this.#end(effect, errorEvent(effect, why));
+          this.#end(effect, errorEvent(effect, why, this.#at));
         }
         this.#endAdvance('the account was frozen');
         return;
@@ -191,13 +191,13 @@ class Draft {
       case 'effect.completed': {
         this.receiveMoney(message);
         const effect = this.#byKey(message.data.effect);
-        if (effect) this.#end(effect, doneEvent(effect, message.data.output), message.data.attempt);
+        if (effect) this.#end(effect, doneEvent(effect, message.data.output, this.#at), message.data.attempt);
         return;
       }
       case 'effect.failed': {
         this.receiveMoney(message);
         const effect = this.#byKey(message.data.effect);
-        if (effect) this.#end(effect, errorEvent(effect, message.data.failure), message.data.attempt);
+        if (effect) this.#end(effect, errorEvent(effect, message.data.failure, this.#at), message.data.attempt);
         return;
       }
       case 'timer.fired': {
@@ -263,7 +263,7 @@ class Draft {
     this.#pay('budget.orphaned', { grant: grantId(effect.key, effect.attempt) });
     if (effect.attempt >= LOST_ATTEMPTS_MAX) {
       const said = failure('EFFECT_LOST', `${effect.src} was lost with its host ${effect.attempt} times; it may be what stops them`);
-      this.#end(effect, errorEvent(effect, said), effect.attempt);
+      this.#end(effect, errorEvent(effect, said, this.#at), effect.attempt);
       return;
     }
     const { key, child, src, input } = effect;
@@ -275,7 +275,7 @@ class Draft {
     if (by !== effect.attempt) this.#abandon(effect);
     this.#own();
     delete this.#effects[effect.child];
-    this.#transition({ ...event, at: this.#at });
+    this.#transition(event);
   }
 
   /** F4: the current attempt is not wanted any more. Once it is claimed, its result says what it cost. */
@@ -403,5 +403,5 @@ class Draft {
   }
 }
 
-const doneEvent = (effect: Effect, output: unknown): AnyEventObject => ({ type: `xstate.done.actor.${effect.child}`, output, actorId: effect.child });
-const errorEvent = (effect: Effect, error: Failure): AnyEventObject => ({ type: `xstate.error.actor.${effect.child}`, error, actorId: effect.child });
+const doneEvent = ({ child }: Effect, output: unknown, at: number): AnyEventObject => ({ type: `xstate.done.actor.${child}`, output, actorId: child, at });
+const errorEvent = ({ child }: Effect, error: Failure, at: number): AnyEventObject => ({ type: `xstate.error.actor.${child}`, error, actorId: child, at });

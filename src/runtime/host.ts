@@ -87,7 +87,6 @@ export class Host {
   readonly #units = new Map<string, Unit>();
   /** By the run that they belong to: who waits for an end waits before the run is adopted. */
   readonly #inboxes = new Map<string, Map<Address, Inbox>>();
-  readonly #own = new WeakSet<Envelope>();
   #following: Following | undefined;
   #stopped = false;
   #broken!: (reason: unknown) => void;
@@ -252,11 +251,12 @@ export class Host {
     if (!entry) return;
     const { message } = entry;
     if (message.type === 'effect.claimed' && message.data.host === this.#options.id) unit.claims.delete(grantId(message.data.effect, message.data.attempt));
-    const inbox = this.#inboxes.get(runOf(address))?.get(address);
-    if (inbox) return inbox(entry);
-    const retired = unit.retired.get(address);
+    const living = unit.instances.get(address);
+    const retired = living ? undefined : unit.retired.get(address);
     if (retired) return this.#sends(address, entry, retired.apply(entry), unit);
-    const instance = unit.instances.get(address) ?? this.#begin(address, entry, unit, snapshots);
+    const inbox = living ? undefined : this.#inboxes.get(runOf(address))?.get(address);
+    if (inbox) return inbox(entry);
+    const instance = living ?? this.#begin(address, entry, unit, snapshots);
     if (!instance) return this.#bury(raw, unit, `nobody lives at ${address}`);
     let outputs: Output[];
     try {
@@ -291,8 +291,8 @@ export class Host {
   #decode(raw: Entry, unit: Unit): FoldEntry | undefined {
     const { envelope } = raw;
     const { position, at } = raw;
-    // What this host wrote itself and gets back as the same object needs no second look.
-    if (this.#own.has(envelope)) return { position, at, id: envelope.id, from: envelope.from, message: envelope as unknown as FoldEntry['message'] };
+    // What this process wrote itself and gets back as the same object needs no second look.
+    if (envelope instanceof Own) return { position, at, id: envelope.id, from: envelope.from, message: envelope as unknown as FoldEntry['message'] };
     const decoded = decode(envelope);
     if (decoded.ok) return { position, at, id: envelope.id, from: envelope.from, message: decoded.message };
     this.#bury(raw, unit, `${decoded.code}: ${decoded.reason}`);
@@ -525,13 +525,11 @@ export class Host {
   }
 
   #envelope(id: string, from: Address, type: MessageName, data: Readonly<Record<string, unknown>>, causation: string | undefined): Envelope {
-    const time = this.#options.clock.now();
-    return { id, type, v: versionOf(type), from, ...(causation !== undefined && { causation }), correlation: runOf(from), time, data: data };
+    return new Own(id, type, from, data, this.#options.clock.now(), causation);
   }
 
   #append(unit: Unit, log: Address, envelope: Envelope): void {
     if (this.#stopped) return;
-    this.#own.add(envelope);
     this.#track(unit, this.#options.bus.append(log, envelope));
   }
 
@@ -584,6 +582,29 @@ export class Host {
       unit,
       said.then(async () => void (this.#stopped || (await this.#options.bus.put(`${SNAPSHOT_PREFIX}${address}`, frozen)))),
     );
+  }
+}
+
+/** An envelope that was made in this process: its payload was typed when it was said. */
+class Own implements Envelope {
+  readonly id: string;
+  readonly type: MessageName;
+  readonly v: number;
+  readonly from: Address;
+  readonly causation?: string;
+  readonly correlation: string;
+  readonly time: number;
+  readonly data: Readonly<Record<string, unknown>>;
+
+  constructor(id: string, type: MessageName, from: Address, data: Readonly<Record<string, unknown>>, time: number, causation: string | undefined) {
+    this.id = id;
+    this.type = type;
+    this.v = versionOf(type);
+    this.from = from;
+    if (causation !== undefined) this.causation = causation;
+    this.correlation = runOf(from);
+    this.time = time;
+    this.data = data;
   }
 }
 

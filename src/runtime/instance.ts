@@ -6,7 +6,7 @@
  * that knows the grant.
  */
 import { begin, lateOutputs, step, type Definition, type FoldEntry, type Output, type State } from './fold.ts';
-import type { Address } from '../protocols/ids.ts';
+import { runOf, type Address, type RunId } from '../protocols/ids.ts';
 
 const SEEN_MAX = 4_096;
 
@@ -23,12 +23,14 @@ export type Frozen = {
 
 export class Instance {
   readonly address: Address;
+  readonly run: RunId;
   readonly definition: Definition;
   #state: State;
   readonly #seen: Set<string>;
 
   private constructor(address: Address, definition: Definition, state: State, seen: Iterable<string>) {
     this.address = address;
+    this.run = runOf(address);
     this.definition = definition;
     this.#state = state;
     this.#seen = new Set(seen);

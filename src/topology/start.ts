@@ -70,6 +70,9 @@ export type Run = {
 
 type Hosted = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
+/** Whoever waits for a run: looks whether only a person is waited for, by the actors that know. */
+type Waiter = { readonly check: () => void; readonly approver: Address; readonly account: Address };
+
 /** What is waited for, to tell it from what was waited for before. */
 const idleFor = (idle: Waiting | Paused): string =>
   idle.status === 'waiting' ? idle.questions.map(({ approval }) => approval).join(' ') : JSON.stringify([idle.failure.details, idle.spending]);
@@ -86,7 +89,7 @@ export class Troupe {
   readonly #shared = new Map<string, AccountKeeper>();
   /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
   readonly #rejects = new Map<RunId, (why: unknown) => void>();
-  readonly #waiters = new Map<RunId, () => void>();
+  readonly #waiters = new Map<RunId, Waiter>();
   readonly #open = new Map<RunId, Run>();
 
   private constructor(options: TroupeOptions, clock: Clock, presence: Presence) {
@@ -180,6 +183,7 @@ export class Troupe {
     const check = (): void => void this.#whenIdle(id, nowIdle);
     result.catch(() => {});
     this.#rejects.set(id, reject);
+    let isOver = false;
 
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(id)) return;
@@ -188,7 +192,7 @@ export class Troupe {
       await this.#host.release(id);
       this.#hosted.delete(id);
       await lease.release();
-      reject(new TroupeError('RUN_LEFT', `this process hosts ${id} no longer; it can be resumed`));
+      if (!isOver) reject(new TroupeError('RUN_LEFT', `this process hosts ${id} no longer; it can be resumed`));
     };
     const run: Run = {
       id,
@@ -212,18 +216,19 @@ export class Troupe {
       if (entry.message.type === 'budget.opened') open(entry.message.data.failure);
       const ended = resultOf(id, entry, startedAt);
       if (!ended) return;
+      isOver = true;
       void this.#keep(team, startedAt, ended)
         .then(() => resolve(ended), reject)
         .then(leave)
         .then(() => this.#forgetSnapshots(id));
     });
-    this.#waiters.set(id, check);
+    this.#waiters.set(id, { check, approver: approverOf(id), account: accountOf(id, team) });
     if (team.budget.account !== undefined) await this.#serve(team.budget.account);
     await this.#host.adopt(id, { fresh, lease });
     // A run that has ended opens none: its account may be closed and forgotten.
     if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
     live = true;
-    this.#waiters.get(id)?.();
+    this.#waiters.get(id)?.check();
     return run;
   }
 
@@ -262,38 +267,38 @@ export class Troupe {
 
   #observe(seen: Observed): void {
     this.#options.observe?.(seen);
-    this.#shared.get(runOf(seen.instance.address))?.see(seen);
+    const { run: unit } = seen.instance;
+    this.#shared.get(unit)?.see(seen);
     if (this.#waiters.size === 0 || seen.replayed) return;
-    const unit = runOf(seen.instance.address);
-    for (const id of this.#shared.has(unit) ? this.#waiters.keys() : [unit]) {
-      if (this.#questionsOf(id).length > 0 || this.#isPaused(id)) this.#waiters.get(id)?.();
-    }
+    if (this.#shared.has(unit)) for (const id of new Set(this.#deskAt(seen.instance.address)?.paused.map(runOf))) this.#waiters.get(id)?.check();
+    const waiter = this.#waiters.get(unit);
+    if (waiter && (this.#questionsAt(waiter.approver).length > 0 || this.#isPaused(unit, waiter))) waiter.check();
   }
 
-  #questionsOf(id: RunId): readonly Question[] {
-    const approver = this.#host.instance(approverOf(id));
-    return approver ? Object.values((approver.state.snapshot.context as ApproverContext).open) : [];
+  #questionsAt(approver: Address): readonly Question[] {
+    const instance = this.#host.instance(approver);
+    return instance ? Object.values((instance.state.snapshot.context as ApproverContext).open) : [];
   }
 
-  #isPaused(id: RunId): boolean {
-    return this.#deskOf(id)?.paused.some((who) => runOf(who) === id) ?? false;
+  #isPaused(id: RunId, { account }: Waiter): boolean {
+    return this.#deskAt(account)?.paused.some((who) => runOf(who) === id) ?? false;
   }
 
-  #deskOf(id: RunId): Desk | undefined {
-    const run = this.#open.get(id);
-    const account = run && this.#host.instance(accountOf(id, run.team));
-    return account && (account.state.snapshot.context as BudgetContext).desk;
+  #deskAt(account: Address): Desk | undefined {
+    const instance = this.#host.instance(account);
+    return instance && (instance.state.snapshot.context as BudgetContext).desk;
   }
 
   /** When all that is left to wait for is a person. */
   async #whenIdle(id: RunId, nowIdle: (idle: Waiting | Paused) => void): Promise<void> {
     await this.#host.settled(id);
     const busy = [...this.#host.instancesOf(id)].some(({ state }) => Object.keys(state.effects).length > 0);
-    if (busy || !this.#waiters.has(id)) return;
-    const questions = this.#questionsOf(id);
-    const desk = this.#deskOf(id);
+    const waiter = this.#waiters.get(id);
+    if (busy || !waiter) return;
+    const questions = this.#questionsAt(waiter.approver);
+    const desk = this.#deskAt(waiter.account);
     if (questions.length > 0) nowIdle({ status: 'waiting', run: id, questions });
-    else if (desk && this.#isPaused(id))
+    else if (desk && this.#isPaused(id, waiter))
       nowIdle({ status: 'paused', run: id, failure: desk.lastVeto!, spending: figuresOf(desk.book, runAccount(id, this.#open.get(id)!.team)) });
   }
 

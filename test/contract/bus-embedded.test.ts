@@ -192,11 +192,29 @@ describe('the embedded bus', () => {
     expect(seen).toEqual(['r-2.a z', 'r-1.a x']);
   });
 
+  test('no position is given twice, however often everything is cut away and the file is opened again (B3)', async () => {
+    const path = await scratch();
+    let last = 0;
+    for (const id of ['x', 'y', 'z']) {
+      const bus = openEmbeddedBus({ path });
+      const position = await bus.append('r-1.a', envelope(id));
+      expect(position).toBeGreaterThan(last);
+      last = position;
+      await bus.cut('r-1.a', last + 1);
+      expect(await entriesOf(bus, '>')).toEqual([]);
+      expect(await bus.head()).toBe(last);
+      await bus.close();
+    }
+    const db = new DatabaseSync(path);
+    expect(db.prepare('SELECT count(*) AS rows FROM entry').get()).toEqual({ rows: 1 });
+    db.close();
+  });
+
   test('a file of another format is refused by name, and left as it is', async () => {
     const path = await scratch();
     const db = new DatabaseSync(path);
     db.exec('PRAGMA user_version = 99');
-    expect(() => openEmbeddedBus({ path })).toThrow(/written in format 99, expected 2/);
+    expect(() => openEmbeddedBus({ path })).toThrow(/written in format 99, expected 3/);
     expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 });
     db.close();
   });

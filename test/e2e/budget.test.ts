@@ -504,7 +504,7 @@ describe.concurrent("entries of the account's log on the disk", { timeout: 90_00
         database.exec('UPDATE entry SET position = -position WHERE position < 0');
         database
           .prepare(
-            "INSERT INTO entry (position, log, id, at, envelope) SELECT position + 1, log, id || '-2', at, json_set(envelope, '$.id', id || '-2') FROM entry WHERE position = ?",
+            "INSERT INTO entry (position, log, id, at, envelope) SELECT position + 1, log, randomblob(16), at, json_set(envelope, '$.id', json_extract(envelope, '$.id') || '-2') FROM entry WHERE position = ?",
           )
           .run(position);
       },

@@ -131,7 +131,7 @@ function* limitsFor(current: Book, { account, quote }: Request, now: number): Ge
   for (const one of limitsOn(current.tree, account, now)) {
     const kept =
       one.account.id === current.root && one.limit.measure === 'money' && one.limit.window === 'total' && quote.purpose !== 'closing' ? current.keptBack : 0n;
-    yield { ...one, free: one.free > kept ? one.free - kept : 0n };
+    yield kept === 0n ? one : { ...one, free: one.free > kept ? one.free - kept : 0n };
   }
 }
 

@@ -10,15 +10,23 @@ import type { AccountSpec, Amounts, Measure, Window } from '../../protocols/acco
 
 export const NOTHING: Amounts = { money: 0n, tokens: 0n, calls: 0n, tool_calls: 0n, seconds: 0n };
 
-const combine = (a: Amounts, b: Amounts, sign: 1n | -1n): Amounts => ({
-  money: a.money + sign * b.money,
-  tokens: a.tokens + sign * b.tokens,
-  calls: a.calls + sign * b.calls,
-  tool_calls: a.tool_calls + sign * b.tool_calls,
-  seconds: a.seconds + sign * b.seconds,
+export const plus = (a: Amounts, b: Amounts): Amounts =>
+  b === NOTHING
+    ? a
+    : {
+        money: a.money + b.money,
+        tokens: a.tokens + b.tokens,
+        calls: a.calls + b.calls,
+        tool_calls: a.tool_calls + b.tool_calls,
+        seconds: a.seconds + b.seconds,
+      };
+export const minus = (a: Amounts, b: Amounts): Amounts => ({
+  money: a.money - b.money,
+  tokens: a.tokens - b.tokens,
+  calls: a.calls - b.calls,
+  tool_calls: a.tool_calls - b.tool_calls,
+  seconds: a.seconds - b.seconds,
 });
-export const plus = (a: Amounts, b: Amounts): Amounts => (b === NOTHING ? a : combine(a, b, 1n));
-export const minus = (a: Amounts, b: Amounts): Amounts => combine(a, b, -1n);
 
 const positive = (amount: bigint): bigint => (amount > 0n ? amount : 0n);
 const atLeastNothing = ({ money, tokens, calls, tool_calls: toolCalls, seconds }: Amounts): Amounts => ({

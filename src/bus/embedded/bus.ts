@@ -33,10 +33,13 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
   queues.sweep();
 
   /** The result of a write once it is there for good. */
-  const durably = async <T>(write: () => T): Promise<T> => {
-    const result = write();
-    await connection.durable();
-    return result;
+  const durably = <T>(write: () => T): Promise<T> => {
+    try {
+      const result = write();
+      return connection.durable().then(() => result);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
   };
 
   return {

@@ -2,9 +2,10 @@
  * The logs of the embedded bus. A follower in the appending process is handed an entry before the commit (port.ts, `follow`),
  * as the very object that was appended; everything that comes from the file is decoded.
  *
- * In the file a log is a number, given in the order in which logs begin: the index of ids stays small, and what is under way
- * now is found together at its end, so a commit writes few pages.
+ * A commit costs by the pages it writes, so they are few: in the file a log is a number, given in the order in which logs begin,
+ * and an id is a digest. What is under way now stands together at the end of a small index.
  */
+import { hash } from 'node:crypto';
 import type { StatementSync } from 'node:sqlite';
 import { Envelope } from '../../protocols/envelope.ts';
 import { TroupeError } from '../../protocols/failure.ts';
@@ -15,6 +16,10 @@ import type { Connection } from './connection.ts';
 
 /** Rows that are decoded before others get a turn. */
 const CHUNK = 256;
+/** Of the SHA-256 of an id: enough that no two ids of a log ever share them. */
+const ID_BYTES = 16;
+/** The log of the row that remembers the last position when its entry is gone. It has no name, so nobody reads it. */
+const NO_LOG = 0;
 /** Logs whose size and last position are remembered. */
 const KNOWN_LOGS_MAX = 20_000;
 
@@ -44,6 +49,7 @@ export class Journal {
   readonly #positions: StatementSync;
   readonly #rows: StatementSync;
   readonly #remove: StatementSync;
+  readonly #keepLast: StatementSync;
   readonly #forget: StatementSync;
   readonly #bury: StatementSync;
   readonly #followers = new Set<Follower>();
@@ -72,6 +78,7 @@ export class Journal {
     );
     this.#rows = connection.prepare(`${rows} position IN (SELECT value FROM json_each(?)) ORDER BY position`);
     this.#remove = connection.prepare('DELETE FROM entry WHERE log = (SELECT number FROM log WHERE name = ?) AND position < ?');
+    this.#keepLast = connection.prepare(`INSERT OR REPLACE INTO entry (position, log, id, at, envelope) VALUES (?, ${NO_LOG}, x'', 0, '')`);
     this.#forget = connection.prepare('DELETE FROM log WHERE name = ? AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.log = log.number)');
     this.#bury = connection.prepare('INSERT INTO dead (at, source, reason, body, position) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING');
     this.#seen = this.#lastPosition();
@@ -85,7 +92,7 @@ export class Journal {
     return this.#connection.write(() => {
       const known = this.#knownOf(log);
       if (expect !== undefined && known.last !== expect) {
-        const before = this.#find.get(known.number, envelope.id) as { position: number } | undefined;
+        const before = this.#find.get(known.number, digestOf(envelope.id)) as { position: number } | undefined;
         if (before) return before.position;
         throw new TroupeError('BUS_CONFLICT', `${log}: expected its last position to be ${expect}, found ${known.last}`, {
           retryable: true,
@@ -93,12 +100,13 @@ export class Journal {
         });
       }
       const full = !makesRoom && known.entries >= this.#maxEntries;
-      if (full && !this.#find.get(known.number, envelope.id)) {
+      if (full && !this.#find.get(known.number, digestOf(envelope.id))) {
         throw new TroupeError('BUS_LOG_FULL', `${log} holds ${known.entries} entries, its bound: its reader is too slow or gone`, { retryable: true });
       }
       const at = this.#connection.now();
-      const { changes, lastInsertRowid } = this.#insert.run(known.number, envelope.id, at, json);
-      if (changes === 0) return (this.#find.get(known.number, envelope.id) as { position: number }).position; // B2
+      const id = digestOf(envelope.id);
+      const { changes, lastInsertRowid } = this.#insert.run(known.number, id, at, json);
+      if (changes === 0) return (this.#find.get(known.number, id) as { position: number }).position; // B2
       const position = Number(lastInsertRowid);
       known.entries++;
       known.last = position;
@@ -111,7 +119,9 @@ export class Journal {
   cut(log: string, before: Position): void {
     checkName(log);
     this.#connection.write(() => {
+      const last = this.#lastPosition();
       this.#remove.run(log, before);
+      if (this.#lastPosition() < last) this.#keepLast.run(last); // B3: no position is given twice
       this.#forget.run(log);
       this.#known.delete(log);
     });
@@ -198,16 +208,19 @@ export class Journal {
     queueMicrotask(() => this.#handOver());
   }
 
-  /** In order of position; what a handler appends comes after what was there before. */
+  /** In order of position; what a handler appends comes after what was there before. A cascade may be long, so none of it is kept. */
   #handOver(): void {
-    for (let entry = this.#fresh[0], next = 0; entry; entry = this.#fresh[++next]) {
-      for (const follower of this.#followers) {
-        if (!follower.live || entry.position <= follower.cursor) continue;
-        follower.cursor = entry.position;
-        if (follower.matches(entry.log)) follower.onEntry(entry);
+    while (this.#fresh.length > 0) {
+      const wave = this.#fresh.toReversed();
+      this.#fresh = [];
+      for (let entry = wave.pop(); entry; entry = wave.pop()) {
+        for (const follower of this.#followers) {
+          if (!follower.live || entry.position <= follower.cursor) continue;
+          follower.cursor = entry.position;
+          if (follower.matches(entry.log)) follower.onEntry(entry);
+        }
       }
     }
-    this.#fresh = [];
     this.#handing = false;
   }
 
@@ -262,6 +275,8 @@ export class Journal {
     return this.#connection.read(() => (this.#last.get() as { last: number }).last);
   }
 }
+
+const digestOf = (id: string): Uint8Array => hash('sha256', id, 'buffer').subarray(0, ID_BYTES);
 
 const checkSize = (log: string, { type }: Envelope, bytes: number): void => {
   if (bytes <= MAX_ENTRY_BYTES) return;
