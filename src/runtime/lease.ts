@@ -1,6 +1,6 @@
 /**
  * Who hosts a unit: a key of the store that names a host. It keeps two hosts from doing the same work; should two believe that
- * they own a unit all the same, nothing is paid twice for it (host.ts, H3). A lease lasts as long as its host's presence
+ * they own a unit all the same, nothing is paid twice for it (calls.ts, H3). A lease lasts as long as its host's presence
  * (presence.ts), so that a host of a thousand units renews one record.
  */
 import type { Bus } from '../bus/port.ts';
@@ -9,6 +9,8 @@ import type { Clock } from './clock.ts';
 import { fence, hostOf, isKnownDead, pause, put, type HostRecord, type Presence } from './presence.ts';
 
 export type Lease = {
+  /** Whether nobody else has the unit while its host has it. */
+  readonly isSole: boolean;
   /** Whether its host is sure to have it. */
   readonly holds: () => boolean;
   /** Whether its host has it; asks where it is not sure. */
@@ -21,6 +23,7 @@ export type Lease = {
 
 /** For a unit that any number of hosts may have. */
 export const SHARED_LEASE: Lease = {
+  isSole: false,
   holds: () => true,
   confirm: () => Promise.resolve(true),
   release: () => Promise.resolve(),
@@ -87,6 +90,7 @@ const leaseOf = (key: string, revision: number, { bus, presence }: LeaseOptions,
     await write().catch(() => {}); // nobody's but its new owner's, if it is not as it was
   };
   return {
+    isSole: true,
     holds: () => !isOver() && presence.holds(),
     confirm: async () => !isOver() && (await presence.confirm()) && !isOver(),
     release: () => letGo(() => bus.delete(key, { expect: revision })),

@@ -12,9 +12,10 @@ import type { Bus, Entry } from '../bus/port.ts';
 import { failureOf } from '../protocols/failure.ts';
 import type { Address } from '../protocols/ids.ts';
 import type { Clock } from './clock.ts';
-import { SNAPSHOT_PREFIX, type Host } from './host.ts';
+import type { Host } from './host.ts';
 import { LEASE_PREFIX, NOBODY, SHARED_LEASE, takeLeaseAt, type Lease } from './lease.ts';
 import { fence, hostOf, isKnownDead, watchHosts, type Peer, type Presence } from './presence.ts';
+import { SNAPSHOT_PREFIX } from './snapshots.ts';
 
 /** What an actor is to those who could host it. */
 export type Part = {

@@ -299,6 +299,36 @@ describe('an effect', () => {
   });
 });
 
+/** Right behind every grant, a claim by a host that was fenced before it could write it. */
+const withStaleClaims = (of: Bus, host: string): Bus =>
+  Object.create(of, {
+    append: {
+      value: async (log: string, envelope: Envelope) => {
+        const appended = of.append(log, envelope);
+        const grant = envelope.data['grant'];
+        if (envelope.type === 'budget.granted' && String(grant).endsWith('#1')) {
+          const claim = { effect: String(grant).slice(0, -2), attempt: 1, host };
+          await of.append(log, { ...said('stale', 'effect.claimed', claim, worker) });
+        }
+        return appended;
+      },
+    },
+  }) as Bus;
+
+describe('an effect that a fenced host claims after its unit was taken from it', () => {
+  it('is made by the owner, under another grant (H3)', async () => {
+    const model = new HeldModel();
+    const owner = hostOf('h2', { runners: model.runners, bus: withStaleClaims(bus, 'h1') });
+    await owner.adopt(run, { fresh: true, lease: { ...SHARED_LEASE, isSole: true } });
+    await bus.append(worker, said('assign', 'task.assign', assignment, lead));
+    await eventually('it is called', () => model.calls.length === 1);
+    expect(model.calls[0]!.grant.endsWith('#2')).toBe(true);
+    expect((await typesIn(worker)).filter((type) => type === 'effect.lost')).toEqual(['effect.lost']);
+    expect(await typesIn(address(run, 'budget')), 'the grant that the other one may have used is not given back').toContain('budget.orphaned');
+    model.calls[0]!.end(billed(model.calls[0]!.grant));
+  });
+});
+
 describe('a unit that is let go', () => {
   it('has its calls aborted: what they cost is booked, and none of them is an answer (H4)', async () => {
     const model = new HeldModel();
