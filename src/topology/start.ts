@@ -70,8 +70,18 @@ export type Run = {
 
 type Hosted = { readonly team: Team; readonly definitionOf: (at: Address) => Definition | undefined };
 
-/** Whoever waits for a run: looks whether only a person is waited for, by the actors that know. */
-type Waiter = { readonly check: () => void; readonly approver: Address; readonly account: Address };
+/** Whoever waits for a run, and the actors that know whether it waits for a person. */
+type Waiter = {
+  readonly run: RunId;
+  /** Looks whether it does and nothing else is under way. */
+  readonly check: () => void;
+  readonly approver: Address;
+  readonly account: Address;
+  /** It waits for a person, as far as its actors said last. */
+  mayBeIdle: boolean;
+};
+
+const DECIDES_IDLE: ReadonlySet<string> = new Set(['approver', 'budget']);
 
 /** What is waited for, to tell it from what was waited for before. */
 const idleFor = (idle: Waiting | Paused): string =>
@@ -222,13 +232,13 @@ export class Troupe {
         .then(leave)
         .then(() => this.#forgetSnapshots(id));
     });
-    this.#waiters.set(id, { check, approver: approverOf(id), account: accountOf(id, team) });
+    this.#waiters.set(id, { run: id, check, approver: approverOf(id), account: accountOf(id, team), mayBeIdle: false });
     if (team.budget.account !== undefined) await this.#serve(team.budget.account);
     await this.#host.adopt(id, { fresh, lease });
     // A run that has ended opens none: its account may be closed and forgotten.
     if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
     live = true;
-    this.#waiters.get(id)?.check();
+    this.#mayBeIdle(this.#waiters.get(id));
     return run;
   }
 
@@ -267,12 +277,19 @@ export class Troupe {
 
   #observe(seen: Observed): void {
     this.#options.observe?.(seen);
-    const { run: unit } = seen.instance;
-    this.#shared.get(unit)?.see(seen);
-    if (this.#waiters.size === 0 || seen.replayed) return;
-    if (this.#shared.has(unit)) for (const id of new Set(this.#deskAt(seen.instance.address)?.paused.map(runOf))) this.#waiters.get(id)?.check();
-    const waiter = this.#waiters.get(unit);
-    if (waiter && (this.#questionsAt(waiter.approver).length > 0 || this.#isPaused(unit, waiter))) waiter.check();
+    const { run, address, definition } = seen.instance;
+    const shared = this.#shared.get(run);
+    shared?.see(seen);
+    if (seen.replayed) return;
+    if (shared) for (const id of new Set(this.#deskAt(address)?.paused.map(runOf))) this.#mayBeIdle(this.#waiters.get(id));
+    const waiter = this.#waiters.get(run);
+    if (waiter?.mayBeIdle === true || DECIDES_IDLE.has(definition.chart.name)) this.#mayBeIdle(waiter);
+  }
+
+  #mayBeIdle(waiter: Waiter | undefined): void {
+    if (!waiter) return;
+    waiter.mayBeIdle = this.#questionsAt(waiter.approver).length > 0 || this.#isPaused(waiter);
+    if (waiter.mayBeIdle) waiter.check();
   }
 
   #questionsAt(approver: Address): readonly Question[] {
@@ -280,8 +297,8 @@ export class Troupe {
     return instance ? Object.values((instance.state.snapshot.context as ApproverContext).open) : [];
   }
 
-  #isPaused(id: RunId, { account }: Waiter): boolean {
-    return this.#deskAt(account)?.paused.some((who) => runOf(who) === id) ?? false;
+  #isPaused({ run, account }: Waiter): boolean {
+    return this.#deskAt(account)?.paused.some((who) => runOf(who) === run) ?? false;
   }
 
   #deskAt(account: Address): Desk | undefined {
@@ -298,7 +315,7 @@ export class Troupe {
     const questions = this.#questionsAt(waiter.approver);
     const desk = this.#deskAt(waiter.account);
     if (questions.length > 0) nowIdle({ status: 'waiting', run: id, questions });
-    else if (desk && this.#isPaused(id, waiter))
+    else if (desk && this.#isPaused(waiter))
       nowIdle({ status: 'paused', run: id, failure: desk.lastVeto!, spending: figuresOf(desk.book, runAccount(id, this.#open.get(id)!.team)) });
   }
 

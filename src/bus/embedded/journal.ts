@@ -52,7 +52,8 @@ export class Journal {
   readonly #keepLast: StatementSync;
   readonly #forget: StatementSync;
   readonly #bury: StatementSync;
-  readonly #followers = new Set<Follower>();
+  /** Never changed in place. */
+  #followers: readonly Follower[] = [];
   /** Valid while no other process has written. */
   readonly #known = new Map<string, Known>();
   /** Entries on their way to the followers. */
@@ -145,10 +146,10 @@ export class Journal {
   follow(pattern: string, from: Position, onEntry: (entry: Entry) => void): Following {
     const follower: Follower = { matches: matcher(pattern), onEntry, cursor: from, live: false };
     const unlisten = this.#connection.listen();
-    this.#followers.add(follower);
+    this.#followers = [...this.#followers, follower];
     const stop = () => {
       unlisten();
-      this.#followers.delete(follower);
+      this.#followers = this.#followers.filter((one) => one !== follower);
     };
     follower.live = this.head() <= from;
     const caughtUp = follower.live ? Promise.resolve() : this.#history(pattern, follower);
@@ -166,7 +167,7 @@ export class Journal {
         const rows = this.#connection.read(chunk);
         if (rows.length === 0) continue;
         for (const row of rows) {
-          if (!this.#followers.has(follower)) return;
+          if (!this.#followers.includes(follower)) return;
           const entry = follower.matches(row.log) ? this.#decode(row) : undefined;
           follower.cursor = row.position;
           if (entry) follower.onEntry(entry);
@@ -227,7 +228,7 @@ export class Journal {
   /** What other processes wrote since the last look. */
   #catchUp(): void {
     this.#known.clear();
-    if (this.#followers.size === 0) {
+    if (this.#followers.length === 0) {
       this.#seen = this.#lastPosition();
       return;
     }
