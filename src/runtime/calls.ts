@@ -16,6 +16,7 @@ import type { Clock } from './clock.ts';
 import type { EffectResult, Runners } from './effects.ts';
 import type { Effect } from './fold.ts';
 import type { Instance } from './instance.ts';
+import { Turns } from './turns.ts';
 import type { Unit } from './unit.ts';
 import type { Writer } from './writer.ts';
 
@@ -32,6 +33,7 @@ export type CallsOptions = {
 
 export class Calls {
   readonly #options: CallsOptions;
+  readonly #turns = new Turns();
 
   constructor(options: CallsOptions) {
     this.#options = options;
@@ -148,7 +150,10 @@ export class Calls {
     try {
       const runner = this.#options.runners[effect.src]!;
       const looksOnly = !effect.grant && runner.readOnly?.(effect.input as never, address) === true;
-      await (looksOnly ? undefined : this.#options.bus.durable()); // H1
+      if (!looksOnly) {
+        await this.#options.bus.durable(); // H1
+        await this.#turns.next(unit.order);
+      }
       if (signal.aborted || !(unit.lease.holds() || (await unit.lease.confirm())) || signal.aborted) return stopped(effect);
       if (!effect.grant) return await runner.run(effect.input as never, { address, signal }, undefined);
       const stopExtending = effect.grant.advance === undefined ? this.#keepGranted(unit, address, effect.grant) : () => {};

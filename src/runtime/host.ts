@@ -52,6 +52,8 @@ export class Host {
   readonly #writer: Writer;
   readonly #calls: Calls;
   readonly #units = new Map<string, Unit>();
+  /** Units until now. */
+  #adopted = 0;
   /** By the run that they belong to: who waits for an end waits before the run is adopted. */
   readonly #inboxes = new Map<string, Map<Address, Inbox>>();
   #following: Following | undefined;
@@ -81,7 +83,7 @@ export class Host {
    */
   async adopt(prefix: string, { fresh = false, lease = SHARED_LEASE, history }: Adopting = {}): Promise<void> {
     const { bus } = this.#options;
-    const unit = newUnit(prefix, lease);
+    const unit = newUnit(prefix, this.#adopted++, lease);
     this.#units.set(prefix, unit);
     if (history) unit.waiting!.push(...history);
     if (!this.#following) {

@@ -10,6 +10,8 @@ import type { Lease } from './lease.ts';
 
 export type Unit = {
   readonly prefix: string;
+  /** Of adoption. */
+  readonly order: number;
   /** A host that slept must not act on what it once had before it knows that it still has it. */
   readonly lease: Lease;
   /** About to be let go: what is under way ends, and nothing else begins. */
@@ -35,8 +37,9 @@ export type Unit = {
 /** The logs of a unit: those below its prefix, and its own where the prefix is an address. */
 export const patternsOf = (prefix: string): readonly LogPattern[] => (prefix.includes('.') ? [prefix, `${prefix}.>`] : [`${prefix}.>`]);
 
-export const newUnit = (prefix: string, lease: Lease): Unit => ({
+export const newUnit = (prefix: string, order: number, lease: Lease): Unit => ({
   prefix,
+  order,
   lease,
   quiet: false,
   claims: new Set(),

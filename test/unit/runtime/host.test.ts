@@ -346,6 +346,24 @@ describe('a unit that is let go', () => {
     expect(host.instance(worker)).toBeUndefined();
   });
 
+  it('is left by all its calls, also by those that wait for their turn', async () => {
+    const runs = Array.from({ length: 100 }, (_, index) => `r-many${index}` as RunId);
+    const { promise: released, resolve } = Promise.withResolvers<unknown>();
+    let calls = 0;
+    const free = runners(provider, Date.now);
+    const run = async (_: never, __: EffectContext, grant: Grant): Promise<EffectResult> => {
+      if (calls++ === 0) resolve(Promise.all(runs.map((id) => host.release(id))));
+      return billed(grant.id);
+    };
+    const model = { ...free['model']!, run } as Runners[string];
+    const host = hostOf('h1', { runners: { ...free, model }, resolve: (at) => company({ run: at.slice(0, at.indexOf('.')) as RunId })(at) });
+    await host.start('>');
+    await Promise.all(runs.map((id) => host.adopt(id, { fresh: true })));
+    for (const id of runs) void host.tell(address(id, 'worker', 'reader', 's1-1'), address(id, 'supervisor'), 'assign', 'task.assign', assignment);
+    await released;
+    expect(calls, 'nothing begins after it').toBe(1);
+  });
+
   it('is not acted for any more', async () => {
     const host = hostOf('h1', { runners: new HeldModel().runners });
     await host.start('>');
