@@ -124,8 +124,11 @@ export interface Bus {
   watch(pattern: string, onEvent: (subject: string, data: Readonly<Record<string, unknown>>) => void): { stop(): void };
 
   get(key: string): Promise<StoreValue | undefined>;
-  /** `expect`: the revision it must have (0: no such key). Error: BUS_CONFLICT. Gives the new revision. */
-  put(key: string, value: string, options?: { expect?: number }): Promise<number>;
+  /**
+   * Durable when it resolves. `expect`: the revision it must have (0: no such key). `lazy`: may resolve before it is durable, and is
+   * so no later than what a later `append`, or `durable()`, resolves for. Error: BUS_CONFLICT. Gives the new revision.
+   */
+  put(key: string, value: string, options?: { expect?: number; lazy?: boolean }): Promise<number>;
   delete(key: string, options?: { expect?: number }): Promise<void>;
   keys(prefix: string): Promise<readonly string[]>;
   /** First what is there, then each change. */

@@ -53,7 +53,7 @@ export const takeLease = async (
   for (let isFresh = fresh; ; isFresh = false) {
     const found = isFresh ? undefined : await bus.get(key);
     if (found) await freed(unit, found.value, options, wait);
-    const revision = await put(bus, key, presence.id, found?.revision ?? 0);
+    const revision = await put(bus, key, presence.id, found?.revision ?? 0, { lazy: isFresh });
     if (revision !== undefined) return leaseOf(key, revision, options, fences);
   }
 };

@@ -252,9 +252,9 @@ const isConflict = (thrown: unknown): boolean => thrown instanceof TroupeError &
 const isClosed = (thrown: unknown): boolean => thrown instanceof TroupeError && thrown.code === 'BUS_CLOSED';
 
 /** The new revision, or `undefined` if it is no longer the expected one. */
-export const put = async (bus: Bus, key: string, value: string, expect: number): Promise<number | undefined> => {
+export const put = async (bus: Bus, key: string, value: string, expect: number, { lazy = false } = {}): Promise<number | undefined> => {
   try {
-    return await bus.put(key, value, { expect });
+    return await bus.put(key, value, { expect, lazy });
   } catch (thrown) {
     if (isConflict(thrown)) return undefined;
     throw thrown;

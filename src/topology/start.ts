@@ -142,7 +142,8 @@ export class Troupe {
       );
     const id = newRunId(this.#clock.now(), Math.random);
     const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together', charts: chartVersions };
-    const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0 });
+    // Durable with the run's first message at the latest, and so before its first call.
+    const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0, lazy: true });
     const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]);
     await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', { goal });
     return run;
@@ -227,7 +228,10 @@ export class Troupe {
       const ended = resultOf(id, entry, startedAt);
       if (!ended) return;
       isOver = true;
-      void this.#keep(team, startedAt, ended)
+      // What is told of can be read again: the same answer, whatever happens next.
+      void this.#options.bus
+        .durable()
+        .then(() => this.#keep(team, startedAt, ended))
         .then(() => resolve(ended), reject)
         .then(leave)
         .then(() => this.#forgetSnapshots(id));

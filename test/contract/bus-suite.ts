@@ -999,6 +999,18 @@ export const busContract = (name: string, makeWorld: (limits?: BusLimits) => Pro
         expect(await a.get('lease.r-1')).toEqual({ key: 'lease.r-1', value: '', revision: second });
       });
 
+      test('a lazy put is known at once, and durable with what is written after it', async () => {
+        const [a, b] = await two();
+        const first = await a.put('run.r-1', 'begun', { expect: 0, lazy: true });
+        expect(await a.get('run.r-1')).toEqual({ key: 'run.r-1', value: 'begun', revision: first });
+        await a.append('r-1.a', envelope('x'));
+        expect(await b.get('run.r-1')).toEqual({ key: 'run.r-1', value: 'begun', revision: first });
+        const second = await b.put('run.r-1', 'ended', { lazy: true });
+        await b.durable();
+        expect(await a.get('run.r-1')).toEqual({ key: 'run.r-1', value: 'ended', revision: second });
+        await expect(a.put('run.r-1', 'begun', { expect: first, lazy: true })).rejects.toMatchObject({ code: 'BUS_CONFLICT' });
+      });
+
       test('a put or delete that expects another revision fails and changes nothing', async () => {
         const [a, b] = await two();
         const first = await a.put('k', '1', { expect: 0 });

@@ -58,7 +58,7 @@ export const openEmbeddedBus = ({ path, now = Date.now, limits = {} }: EmbeddedB
     announce: (subject, data) => talk.announce(subject, data),
     watch: (pattern, onEvent) => talk.watch(pattern, onEvent),
     get: async (key) => store.get(key),
-    put: (key, value, options) => durably(() => store.put(key, value, options?.expect)),
+    put: async (key, value, { expect, lazy = false } = {}) => (lazy ? store.put(key, value, expect) : durably(() => store.put(key, value, expect))),
     delete: async (key, options) => void (await durably(() => store.put(key, null, options?.expect))),
     keys: async (prefix) => store.keys(prefix),
     watchStore: (prefix, onChange) => store.watch(prefix, onChange),

@@ -1,0 +1,47 @@
+/** What whoever starts a run in this process may rely on. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect, onTestFinished, test } from 'vitest';
+import { openEmbeddedBus } from '../../../src/bus/embedded/bus.ts';
+import { standardModels, standardTools } from '../../../src/topology/standard.ts';
+import { Troupe } from '../../../src/topology/start.ts';
+import { loadTeam } from '../../../src/topology/load.ts';
+import { resolveTeam } from '../../../src/topology/resolve.ts';
+import { catalogue, edited, teamFolder, workflow } from './team-folder.ts';
+
+test('a run is on the disk before a call is made for it, and its end before anybody is told of it', async () => {
+  const folder = await teamFolder();
+  onTestFinished(() => folder.remove());
+  await folder.write(edited(workflow, '[openai/gpt-4.1-mini]', '[extractive/classic]'));
+  const { file, inputs } = await loadTeam(join(folder.path, 'team.yaml'), { cwd: folder.path, catalogue });
+
+  const path = join(folder.path, 'bus.db');
+  const bus = openEmbeddedBus({ path });
+  const disk = new DatabaseSync(path, { readOnly: true });
+  const found = (sql: string): number => (disk.prepare(`SELECT count(*) AS rows FROM ${sql}`).get() as { rows: number }).rows;
+  const model = standardModels().find(({ provider }) => provider === 'extractive')!;
+  const seen: number[][] = [];
+  const watched = {
+    ...model,
+    call: (...said: Parameters<(typeof model)['call']>) => {
+      seen.push([
+        found("kv WHERE key LIKE 'run.%'"),
+        found("kv WHERE key LIKE 'lease.%'"),
+        found("entry WHERE json_extract(envelope, '$.type') = 'effect.claimed'"),
+      ]);
+      return model.call(...said);
+    },
+  };
+  const troupe = await Troupe.open({ bus, models: [watched], tools: standardTools() });
+  onTestFinished(async () => {
+    await troupe.close();
+    await bus.close();
+    disk.close();
+  });
+
+  const run = await troupe.start(resolveTeam(file, inputs));
+  expect(await run.result).toMatchObject({ status: 'completed' });
+  expect(found("entry WHERE json_extract(envelope, '$.type') = 'run.completed'"), 'the end').toBe(1);
+  expect(seen.length).toBeGreaterThan(0);
+  expect(seen.every(([runs, leases, claims]) => runs === 1 && leases === 1 && claims! > 0)).toBe(true);
+});
