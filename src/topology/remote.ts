@@ -5,7 +5,8 @@
 import type { ApproverContext } from '../actors/approver/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
 import type { Desk } from '../actors/budget/desk.ts';
-import { raise, type Book } from '../actors/budget/policy.ts';
+import type { Book } from '../actors/budget/book.ts';
+import { raise } from '../actors/budget/branches.ts';
 import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
 import { TroupeError } from '../protocols/failure.ts';

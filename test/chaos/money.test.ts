@@ -10,7 +10,7 @@ import * as desk from '../../src/actors/budget/desk.ts';
 import type { Desk, Outgoing } from '../../src/actors/budget/desk.ts';
 import { checkpointOf } from '../../src/actors/budget/checkpoint.ts';
 import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
-import { accountFor, leftOf } from '../../src/actors/budget/policy.ts';
+import { accountFor, leftOf } from '../../src/actors/budget/book.ts';
 import { beginOf, type Account } from '../../src/actors/budget/tree.ts';
 import type { AccountSpec } from '../../src/protocols/account.ts';
 import type { Quote } from '../../src/protocols/budget.ts';

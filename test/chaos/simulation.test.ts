@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Grant } from '../../src/protocols/grant.ts';
 import { address, effectOfGrant, type RunId } from '../../src/protocols/ids.ts';
 import type { BudgetContext } from '../../src/actors/budget/machine.ts';
-import type { Book } from '../../src/actors/budget/policy.ts';
+import type { Book } from '../../src/actors/budget/book.ts';
 import type { Decoded } from '../../src/protocols/catalogue.ts';
 import { Host } from '../../src/runtime/host.ts';
 import { Instance } from '../../src/runtime/instance.ts';

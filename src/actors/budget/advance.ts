@@ -10,7 +10,7 @@
  */
 import type { PayloadOf } from '../../protocols/catalogue.ts';
 import { get, put } from './by-id.ts';
-import { endingOf, remember, type Book } from './policy.ts';
+import { endingOf, remember, type Book } from './book.ts';
 import { minus, NOTHING } from './tree.ts';
 
 type Drawn = NonNullable<PayloadOf<'budget.release'>['drawn']>[number];

@@ -5,7 +5,9 @@ import type { Failure } from '../../protocols/failure.ts';
 import type { Address } from '../../protocols/ids.ts';
 import { digestOf, type Chain } from '../../protocols/ledger.ts';
 import { entriesOf, none, put, type ById } from './by-id.ts';
-import { forgetClosed, type Book, type Ending, type Hold, type Request } from './policy.ts';
+import type { Book, Ending, Hold } from './book.ts';
+import { forgetClosed } from './branches.ts';
+import type { Request } from './policy.ts';
 import { NOTHING, type Account, type Spell, type Tree } from './tree.ts';
 
 export type Closing = { readonly account: string; readonly closer: Address; readonly deadline: number };

@@ -1,6 +1,6 @@
 /**
  * The desk at which a book is kept: one message in, the book as it is afterwards, what is to be said because of it, and the
- * lines for the ledger. Pure; the rules are policy.ts's.
+ * lines for the ledger. Pure; the rules are those of policy.ts, endings.ts and branches.ts.
  */
 import { Window, type AccountSpec } from '../../protocols/account.ts';
 import type {
@@ -31,8 +31,12 @@ import { append, BEGINNING, type Chain, type LedgerLine, type NewLine } from '..
 import { entriesOf, get, valuesOf } from './by-id.ts';
 import { sealOf, stateFrom, type Closing, type State } from './checkpoint.ts';
 import { split, splitAll } from './advance.ts';
+import * as books from './book.ts';
+import type { Book, Hold, Orphans } from './book.ts';
+import * as branches from './branches.ts';
+import * as endings from './endings.ts';
 import * as policy from './policy.ts';
-import type { Book, Hold, Orphans } from './policy.ts';
+import { refused, refusedToOpen } from './refusals.ts';
 import { nextBeginOf, NOTHING, pathOf, type Account } from './tree.ts';
 
 /** What happens when the money is used up: calls fail, or the run pauses until someone raises the limit. */
@@ -77,7 +81,7 @@ export type Desk = State & {
 
 export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): Desk => ({
   rules,
-  book: policy.openBook(accounts, BigInt(keptBackNanos)),
+  book: books.openBook(accounts, BigInt(keptBackNanos)),
   chain: BEGINNING,
   outbox: [],
   lines: [],
@@ -125,7 +129,7 @@ class Sitting {
   }
 
   write(line: NewLine): void {
-    const { spent, held } = policy.totals(this.book);
+    const { spent, held } = books.totals(this.book);
     const written = append(this.chain, { ...line, at: this.now, spentNanos: spent.money.toString(), heldNanos: held.money.toString() });
     this.lines.push(written);
     this.chain = { seq: written.seq, hash: written.hash };
@@ -157,7 +161,7 @@ class Sitting {
       amountNanos: hold.amounts.money.toString(),
       maxTokens: hold.maxTokens,
       deadline: hold.deadline,
-      leftNanos: policy.leftOf(this.book, hold.account, this.now).toString(),
+      leftNanos: books.leftOf(this.book, hold.account, this.now).toString(),
       ledger: this.chain,
     });
   }
@@ -198,7 +202,7 @@ class Sitting {
     this.#answerClosers();
     this.#tellWhoFits();
     const { book: after, chain, outbox, lines, paused, wanted, lastVeto, again, closing } = this;
-    const due = policy.isOver(after) ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
+    const due = books.isOver(after) ? undefined : this.#isDue() ? nextDeadline(this) : this.#due;
     return { rules: this.desk.rules, book: after, chain, outbox, lines, paused, wanted, lastVeto, again, closing, due };
   }
 
@@ -210,17 +214,17 @@ class Sitting {
   #answerClosers(): void {
     const left: Closing[] = [];
     for (const one of this.closing) {
-      if (policy.holdersBelow(this.book, one.account).length > 0 && one.deadline > this.now) {
+      if (books.holdersBelow(this.book, one.account).length > 0 && one.deadline > this.now) {
         left.push(one);
         continue;
       }
-      this.book = policy.closeBranch(this.book, one.account);
+      this.book = branches.closeBranch(this.book, one.account);
       this.write({ kind: 'close', account: one.account, amounts: NOTHING });
       this.outbox.push({ type: 'budget.closed', to: one.closer, ...figuresOf(this.book, one.account), ledger: this.chain });
       this.#forgetPaused(runOf(one.closer));
     }
     if (left.length === this.closing.length) return;
-    this.book = policy.forgetClosed(this.book, CLOSED_KEPT);
+    this.book = branches.forgetClosed(this.book, CLOSED_KEPT);
     this.closing = left;
   }
 
@@ -234,7 +238,7 @@ class Sitting {
     for (const request of this.wanted) {
       const { holder, account } = request;
       if (!policy.wouldFit(this.book, request, this.now)) continue;
-      const leftNanos = policy.leftOf(this.book, account, this.now).toString();
+      const leftNanos = books.leftOf(this.book, account, this.now).toString();
       const told = this.paused.filter((who) => who === holder || who === supervisorOf(holder));
       for (const to of told) this.outbox.push({ type: 'budget.raised', to, account, leftNanos });
       this.paused = this.paused.filter((who) => !told.includes(who));
@@ -248,7 +252,7 @@ class Sitting {
       const limit = moneyLimitOf(account);
       const reached = this.#thresholdOf(account);
       if (!limit || account.closed || reached <= account.announced) continue;
-      this.book = policy.announced(this.book, account.id, reached);
+      this.book = branches.announced(this.book, account.id, reached);
       this.outbox.push({
         type: 'budget.threshold',
         to: clientOf(spender),
@@ -264,7 +268,7 @@ class Sitting {
   unannounce(id: string): void {
     const account = this.book.tree[id]!;
     const reached = this.#thresholdOf(account);
-    if (reached < account.announced) this.book = policy.announced(this.book, id, reached);
+    if (reached < account.announced) this.book = branches.announced(this.book, id, reached);
   }
 
   /** The highest threshold that the account has reached, in percent. */
@@ -291,8 +295,8 @@ const supervisorOf = (holder: Address): Address => address(parseAddress(holder).
 
 const accountOf = ({ book }: Desk, from: Address, payer?: readonly string[]): string => {
   const { run, role, agent } = parseAddress(from);
-  if (policy.isForgottenRun(book, run)) return `${book.root}/${run}`;
-  return policy.accountFor(book, run, role === 'supervisor' ? role : (agent ?? role), payer);
+  if (books.isForgottenRun(book, run)) return `${book.root}/${run}`;
+  return books.accountFor(book, run, role === 'supervisor' ? role : (agent ?? role), payer);
 };
 
 /** Of an account's money. */
@@ -320,7 +324,7 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
       sitting.watch(at + desk.rules.waitMs);
       break;
     case 'veto':
-      sitting.book = policy.remember(desk.book, grant, 'unbilled');
+      sitting.book = books.remember(desk.book, grant, 'unbilled');
       sitting.veto(grant, account, from, quote, decision.failure);
   }
   return sitting.end();
@@ -333,7 +337,7 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, resp
   const account = get(covered.holds, grant)?.account ?? (desk.book.tree[asked] ? asked : desk.book.root);
   const tokens = BigInt(usage.inputTokens + usage.outputTokens);
   const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
-  sitting.book = policy.settle(covered, bill, at);
+  sitting.book = endings.settle(covered, bill, at);
   if (sitting.book !== covered) {
     const over = sitting.book.overrun > desk.book.overrun;
     sitting.write({
@@ -357,22 +361,22 @@ export const release = (desk: Desk, { grant, reason, drawn = [], from, at }: Rec
   const known = get(covered.holds, grant);
   sitting.book = covered;
   for (const call of drawn) if (get(covered.holds, call.grant) !== get(desk.book.holds, call.grant)) sitting.writeDrawn(call.grant, grant);
-  sitting.book = policy.release(covered, grant, at);
+  sitting.book = endings.release(covered, grant, at);
   if (known) sitting.write({ kind: 'release', account: known.account, grant, holder: from, model: known.model, amounts: known.amounts, note: reason });
   return sitting.end();
 };
 
 export const extend = (desk: Desk, { grant, deadline, at }: Received<typeof BudgetExtend>): Desk => {
   const sitting = new Sitting(desk, at);
-  sitting.book = policy.extend(desk.book, grant, Math.min(deadline, at + desk.rules.grantMs));
+  sitting.book = endings.extend(desk.book, grant, Math.min(deadline, at + desk.rules.grantMs));
   return sitting.end();
 };
 
 export const openBranch = (desk: Desk, { accounts, from, at }: Received<typeof BudgetOpen>): Desk => {
   const sitting = new Sitting(desk, at);
-  const opened = policy.openBranch(desk.book, accounts, at);
+  const opened = branches.openBranch(desk.book, accounts, at);
   if ('why' in opened) {
-    sitting.outbox.push({ type: 'budget.opened', to: from, failure: policy.refusedToOpen(opened.account, opened.why) });
+    sitting.outbox.push({ type: 'budget.opened', to: from, failure: refusedToOpen(opened.account, opened.why) });
     return sitting.end();
   }
   sitting.book = opened;
@@ -383,7 +387,7 @@ export const openBranch = (desk: Desk, { accounts, from, at }: Received<typeof B
 
 export const raise = (desk: Desk, { account = desk.book.root, nanos, by, why, at }: Received<typeof BudgetRaise>): Desk => {
   const sitting = new Sitting(desk, at);
-  const raised = policy.raise(desk.book, account, BigInt(nanos), at);
+  const raised = branches.raise(desk.book, account, BigInt(nanos), at);
   if ('problem' in raised) return sitting.end();
   sitting.book = raised;
   sitting.unannounce(account);
@@ -394,19 +398,19 @@ export const raise = (desk: Desk, { account = desk.book.root, nanos, by, why, at
 export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, by, why, at }: Received<typeof BudgetFreeze>): Desk => {
   const sitting = new Sitting(desk, at);
   if (!desk.book.tree[account]) return sitting.end();
-  sitting.book = policy.freeze(desk.book, account, frozen);
+  sitting.book = branches.freeze(desk.book, account, frozen);
   sitting.write({ kind: frozen ? 'freeze' : 'thaw', account, amounts: NOTHING, note: `${by}: ${why}` });
   if (!frozen) return tellPaused(sitting, account);
   if (!revoke) {
-    const why = policy.refused(account, 'frozen');
-    for (const [grant, { holder, drawn }] of policy.holdersBelow(sitting.book, account)) {
+    const why = refused(account, 'frozen');
+    for (const [grant, { holder, drawn }] of books.holdersBelow(sitting.book, account)) {
       if (drawn) sitting.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: why });
     }
   } else {
     const pauses = desk.rules.onExhausted === 'pause';
     const revoked = failure('BUDGET_REVOKED', `budget of ${account} was frozen by ${by}: ${why}`, { details: { account } });
     const said = pauses ? asPause(revoked) : revoked;
-    for (const [grant, { holder, drawn }] of policy.holdersBelow(sitting.book, account)) {
+    for (const [grant, { holder, drawn }] of books.holdersBelow(sitting.book, account)) {
       sitting.outbox.push({ type: 'budget.revoked', to: holder, grant, failure: said });
       if (pauses && !drawn) sitting.pause(holder, account, said);
     }
@@ -422,7 +426,7 @@ const nextWindow = ({ details }: Failure, now: number): number | undefined => {
 
 const tellPaused = (sitting: Sitting, account: string): Desk => {
   if (sitting.book.tree[account]!.closed) return sitting.end();
-  const leftNanos = policy.leftOf(sitting.book, account, sitting.now).toString();
+  const leftNanos = books.leftOf(sitting.book, account, sitting.now).toString();
   for (const to of sitting.paused) sitting.outbox.push({ type: 'budget.raised', to, account, leftNanos });
   sitting.paused = [];
   sitting.wanted = [];
@@ -433,9 +437,9 @@ const tellPaused = (sitting: Sitting, account: string): Desk => {
 export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClose>): Desk => {
   const sitting = new Sitting(desk, at);
   const { run } = parseAddress(from);
-  if (policy.isForgottenRun(desk.book, run)) return sitting.end(); // it was answered
-  const account = policy.accountFor(desk.book, run, '');
-  sitting.book = policy.endBranch(desk.book, account);
+  if (books.isForgottenRun(desk.book, run)) return sitting.end(); // it was answered
+  const account = books.accountFor(desk.book, run, '');
+  sitting.book = branches.endBranch(desk.book, account);
   sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];
   sitting.watch(at + desk.rules.drainMs);
   return sitting.end();
@@ -444,7 +448,7 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
 /** Deadlines that have come: of grants, of those who wait, of those who close; or a new window for those who paused. */
 export const tick = (desk: Desk, at: number): Desk => {
   const sitting = new Sitting(desk, at);
-  sitting.book = policy.forgetCharged(policy.expire(desk.book, at, desk.rules.orphans));
+  sitting.book = endings.forgetCharged(endings.expire(desk.book, at, desk.rules.orphans));
   for (const [grant] of entriesOf(desk.book.holds)) sitting.writeOrphan(grant, 'nothing was heard until its deadline');
   const begins = desk.again !== undefined && desk.again <= at;
   if (begins) sitting.again = undefined;
@@ -453,7 +457,7 @@ export const tick = (desk: Desk, at: number): Desk => {
 
 export const orphan = (desk: Desk, { grant, at }: Received<typeof BudgetOrphaned>): Desk => {
   const sitting = new Sitting(desk, at);
-  sitting.book = policy.orphan(desk.book, grant, at, desk.rules.orphans);
+  sitting.book = endings.orphan(desk.book, grant, at, desk.rules.orphans);
   sitting.writeOrphan(grant, 'its host is gone');
   return sitting.end();
 };

@@ -2,8 +2,8 @@
  * The budget: keeps the accounts of a run, or of many, and is the only one who may say that money is spent.
  *
  * It folds its own log like every actor, so any number of hosts may serve it: they read the same requests in the same order,
- * decide the same and say the same under the same ids. What it decides is policy.ts's, with its invariants; how one message
- * changes the books is desk.ts's.
+ * decide the same and say the same under the same ids. What it decides is policy.ts's and how a grant ends is endings.ts's, with their
+ * invariants; how one message changes the books is desk.ts's.
  *
  *   B1  Every new `budget.reserve` is answered by exactly one of granted and vetoed, at the end of its wait at the latest.
  *   B2  `budget.close` is answered once nothing below the account is held any more, or when `drainMs` have passed; nothing is

@@ -1,31 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { get } from '../../../../src/actors/budget/by-id.ts';
-import {
-  accountFor,
-  closeBranch,
-  decide,
-  endBranch,
-  enqueue,
-  expire,
-  extend,
-  freeze,
-  hold,
-  holdersBelow,
-  leftOf,
-  openBook,
-  openBranch,
-  orphan,
-  raise,
-  release,
-  remember,
-  serve,
-  settle,
-  totals,
-  type Bill,
-  type Book,
-  type Orphans,
-  type Request,
-} from '../../../../src/actors/budget/policy.ts';
+import { accountFor, holdersBelow, leftOf, openBook, remember, totals, type Book, type Orphans } from '../../../../src/actors/budget/book.ts';
+import { closeBranch, endBranch, freeze, openBranch, raise } from '../../../../src/actors/budget/branches.ts';
+import { expire, extend, orphan, release, settle, type Bill } from '../../../../src/actors/budget/endings.ts';
+import { decide, enqueue, hold, serve, type Request } from '../../../../src/actors/budget/policy.ts';
 import type { AccountSpec, Measure, Window } from '../../../../src/protocols/account.ts';
 import { VetoDetails, type Quote } from '../../../../src/protocols/budget.ts';
 import type { Address } from '../../../../src/protocols/ids.ts';
