@@ -7,6 +7,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../src/actors/budget/desk.ts';
+import * as messages from '../../src/actors/budget/messages.ts';
 import type { Desk, Outgoing } from '../../src/actors/budget/desk.ts';
 import { checkpointOf } from '../../src/actors/budget/checkpoint.ts';
 import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
@@ -131,8 +132,8 @@ class Schedule {
   #cut(): void {
     const wire = JSON.stringify(checkpointOf(this.books, this.#next));
     const entry = { type: 'budget.checkpoint' as const, from: 'r-one.client' as Address, at: this.now, ...BudgetCheckpoint.data.parse(JSON.parse(wire)) };
-    this.books = desk.goOnFrom(desk.openDesk(this.#input), entry);
-    this.replica = desk.goOnFrom(this.replica, entry);
+    this.books = messages.goOnFrom(desk.openDesk(this.#input), entry);
+    this.replica = messages.goOnFrom(this.replica, entry);
     this.uncut = { ...this.uncut, outbox: [] };
     this.lines.push(...this.books.lines);
   }
@@ -173,7 +174,7 @@ class Schedule {
     };
     const advance: Advance = { grant: `${from}/${this.#next++}/~advance#1`, from, left: 0n, state: 'asked', draws: [] };
     this.advances.push(advance);
-    this.#say((books) => desk.reserve(books, { type: 'budget.reserve', grant: advance.grant, quote, from, at: this.now }));
+    this.#say((books) => messages.reserve(books, { type: 'budget.reserve', grant: advance.grant, quote, from, at: this.now }));
     must(advance.state !== 'asked', () => `${advance.grant} waits`);
   }
 
@@ -199,14 +200,14 @@ class Schedule {
   #settleDraw({ grant: advance, from }: Advance, grant: string, billed: bigint): void {
     const usage = { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 };
     const bill = { grant, advance, spentNanos: billed.toString(), usage, model: 'any/model' };
-    this.#say((books) => desk.settle(books, { type: 'budget.settle', ...bill, from, at: this.now }));
+    this.#say((books) => messages.settle(books, { type: 'budget.settle', ...bill, from, at: this.now }));
   }
 
   #giveBack(advance: Advance): void {
     if (advance.state === 'asked') return;
     advance.state = 'told';
     const drawn = advance.draws.map(({ grant, bound, billed }) => ({ grant, nanos: (billed ?? bound).toString() }));
-    this.#say((books) => desk.release(books, { type: 'budget.release', grant: advance.grant, reason: 'test', drawn, from: advance.from, at: this.now }));
+    this.#say((books) => messages.release(books, { type: 'budget.release', grant: advance.grant, reason: 'test', drawn, from: advance.from, at: this.now }));
   }
 
   #somebody(): Address {
@@ -237,7 +238,7 @@ class Schedule {
   }
 
   #ask({ grant, quote, from }: Call): void {
-    this.#say((books) => desk.reserve(books, { type: 'budget.reserve', grant, quote, from, at: this.now }));
+    this.#say((books) => messages.reserve(books, { type: 'budget.reserve', grant, quote, from, at: this.now }));
   }
 
   #settle(call: Call): void {
@@ -249,13 +250,13 @@ class Schedule {
     call.settled = true;
     const usage = { inputTokens: Math.min(quote.inputTokens, 10), outputTokens: tokens, cachedInputTokens: 0, reasoningTokens: 0 };
     const spentNanos = call.billed.toString();
-    this.#say((books) => desk.settle(books, { type: 'budget.settle', grant, spentNanos, usage, model: 'any/model', kind: 'model', from, at: this.now }));
+    this.#say((books) => messages.settle(books, { type: 'budget.settle', grant, spentNanos, usage, model: 'any/model', kind: 'model', from, at: this.now }));
   }
 
   #release(call: Call): void {
     if (call.billed !== undefined) return; // what was billed is never said to be unused
     call.settled = true;
-    this.#say((books) => desk.release(books, { type: 'budget.release', grant: call.grant, reason: 'test', from: call.from, at: this.now }));
+    this.#say((books) => messages.release(books, { type: 'budget.release', grant: call.grant, reason: 'test', from: call.from, at: this.now }));
   }
 
   step(): void {
@@ -275,7 +276,7 @@ class Schedule {
     else if (chance < 95) this.#raise(account, this.#pick(30_000));
     else if (chance < 97) this.#freeze(account, this.#random() < 0.4);
     else if (chance < 99) this.#cut();
-    else this.#say((books) => desk.closeAccount(books, { type: 'budget.close', reason: 'test', from: 'r-two.supervisor' as Address, at: this.now }));
+    else this.#say((books) => messages.closeAccount(books, { type: 'budget.close', reason: 'test', from: 'r-two.supervisor' as Address, at: this.now }));
     this.check();
   }
 
@@ -293,19 +294,19 @@ class Schedule {
 
   #freeze(account: string, frozen: boolean): void {
     this.#say((books) =>
-      desk.freeze(books, { type: 'budget.freeze', account, frozen, revoke: true, by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }),
+      messages.freeze(books, { type: 'budget.freeze', account, frozen, revoke: true, by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }),
     );
   }
 
   #raise(account: string, nanos: number): void {
     this.#say((books) =>
-      desk.raise(books, { type: 'budget.raise', account, nanos: String(nanos), by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }),
+      messages.raise(books, { type: 'budget.raise', account, nanos: String(nanos), by: 'ann', why: 'test', from: 'r-one.client' as Address, at: this.now }),
     );
   }
 
   #tick(ms: number): void {
     this.now += ms;
-    this.#say((books) => desk.tick(books, this.now));
+    this.#say((books) => messages.tick(books, this.now));
   }
 
   /** Everybody who may still speak does, and all deadlines pass. */

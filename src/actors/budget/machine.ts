@@ -3,7 +3,7 @@
  *
  * It folds its own log like every actor, so any number of hosts may serve it: they read the same requests in the same order,
  * decide the same and say the same under the same ids. What it decides is policy.ts's and how a grant ends is endings.ts's, with their
- * invariants; how one message changes the books is desk.ts's.
+ * invariants; how one message changes the books is messages.ts's.
  *
  *   B1  Every new `budget.reserve` is answered by exactly one of granted and vetoed, at the end of its wait at the latest.
  *   B2  `budget.close` is answered once nothing below the account is held any more, or when `drainMs` have passed; nothing is
@@ -25,8 +25,8 @@ import type {
 import { emitEach } from '../../protocols/chart.ts';
 import type { BudgetCheckpoint } from '../../protocols/checkpoint.ts';
 import type { Received } from '../../protocols/message.ts';
-import * as desk from './desk.ts';
-import type { BudgetInput, Desk, Outgoing } from './desk.ts';
+import { openDesk, type BudgetInput, type Desk, type Outgoing } from './desk.ts';
+import * as messages from './messages.ts';
 
 export type { BudgetInput } from './desk.ts';
 
@@ -63,25 +63,25 @@ export const budgetMachine = setup({
     hasEarlierDeadline: ({ context: { desk: books, watched } }) => books.due !== undefined && watched !== undefined && books.due < watched,
   },
   actions: {
-    reserve: assign(({ context }, said: Received<typeof BudgetReserve>) => ({ desk: desk.reserve(context.desk, said), now: said.at })),
-    settle: assign(({ context }, said: Received<typeof BudgetSettle>) => ({ desk: desk.settle(context.desk, said), now: said.at })),
-    release: assign(({ context }, said: Received<typeof BudgetRelease>) => ({ desk: desk.release(context.desk, said), now: said.at })),
-    extend: assign(({ context }, said: Received<typeof BudgetExtend>) => ({ desk: desk.extend(context.desk, said), now: said.at })),
-    orphan: assign(({ context }, said: Received<typeof BudgetOrphaned>) => ({ desk: desk.orphan(context.desk, said), now: said.at })),
-    open: assign(({ context }, said: Received<typeof BudgetOpen>) => ({ desk: desk.openBranch(context.desk, said), now: said.at })),
-    close: assign(({ context }, said: Received<typeof BudgetClose>) => ({ desk: desk.closeAccount(context.desk, said), now: said.at })),
-    raise: assign(({ context }, said: Received<typeof BudgetRaise>) => ({ desk: desk.raise(context.desk, said), now: said.at })),
-    freeze: assign(({ context }, said: Received<typeof BudgetFreeze>) => ({ desk: desk.freeze(context.desk, said), now: said.at })),
-    goOnFrom: assign(({ context }, said: Received<typeof BudgetCheckpoint>) => ({ desk: desk.goOnFrom(context.desk, said), now: said.at })),
+    reserve: assign(({ context }, said: Received<typeof BudgetReserve>) => ({ desk: messages.reserve(context.desk, said), now: said.at })),
+    settle: assign(({ context }, said: Received<typeof BudgetSettle>) => ({ desk: messages.settle(context.desk, said), now: said.at })),
+    release: assign(({ context }, said: Received<typeof BudgetRelease>) => ({ desk: messages.release(context.desk, said), now: said.at })),
+    extend: assign(({ context }, said: Received<typeof BudgetExtend>) => ({ desk: messages.extend(context.desk, said), now: said.at })),
+    orphan: assign(({ context }, said: Received<typeof BudgetOrphaned>) => ({ desk: messages.orphan(context.desk, said), now: said.at })),
+    open: assign(({ context }, said: Received<typeof BudgetOpen>) => ({ desk: messages.openBranch(context.desk, said), now: said.at })),
+    close: assign(({ context }, said: Received<typeof BudgetClose>) => ({ desk: messages.closeAccount(context.desk, said), now: said.at })),
+    raise: assign(({ context }, said: Received<typeof BudgetRaise>) => ({ desk: messages.raise(context.desk, said), now: said.at })),
+    freeze: assign(({ context }, said: Received<typeof BudgetFreeze>) => ({ desk: messages.freeze(context.desk, said), now: said.at })),
+    goOnFrom: assign(({ context }, said: Received<typeof BudgetCheckpoint>) => ({ desk: messages.goOnFrom(context.desk, said), now: said.at })),
     watch: assign({ watched: ({ context }) => context.desk.due }),
     lookAtDeadlines: assign(({ context, event }) => {
       const now = (event as { at?: number }).at ?? context.now;
-      return { desk: desk.tick(context.desk, now), now };
+      return { desk: messages.tick(context.desk, now), now };
     }),
   },
 }).createMachine({
   id: 'budget',
-  context: ({ input }) => ({ desk: desk.openDesk(input), now: 0, watched: undefined }),
+  context: ({ input }) => ({ desk: openDesk(input), now: 0, watched: undefined }),
   initial: 'quiet',
   on: {
     'budget.settle': { actions: [{ type: 'settle', params: ({ event }) => event }, sayIt] },

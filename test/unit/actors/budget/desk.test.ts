@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../../../src/actors/budget/desk.ts';
+import * as messages from '../../../../src/actors/budget/messages.ts';
 import { entriesOf } from '../../../../src/actors/budget/by-id.ts';
 import { checkpointOf } from '../../../../src/actors/budget/checkpoint.ts';
 import type { BudgetInput, Desk } from '../../../../src/actors/budget/desk.ts';
@@ -57,10 +58,10 @@ class Told {
   }
 
   reserve = (grant: string, from: Address = ANN, change: Partial<Quote> = {}) =>
-    this.#said(desk.reserve(this.desk, { type: 'budget.reserve', grant, quote: { ...quote, ...change }, from, at: this.now }));
+    this.#said(messages.reserve(this.desk, { type: 'budget.reserve', grant, quote: { ...quote, ...change }, from, at: this.now }));
   settle = (grant: string, nanos: number, from: Address = ANN, advance?: string) =>
     this.#said(
-      desk.settle(this.desk, {
+      messages.settle(this.desk, {
         type: 'budget.settle',
         grant,
         spentNanos: String(nanos),
@@ -72,20 +73,28 @@ class Told {
       }),
     );
   release = (grant: string, from: Address = ANN, drawn?: { grant: string; nanos: string }[]) =>
-    this.#said(desk.release(this.desk, { type: 'budget.release', grant, reason: 'not made', ...(drawn && { drawn }), from, at: this.now }));
-  extend = (grant: string, deadline: number) => this.#said(desk.extend(this.desk, { type: 'budget.extend', grant, deadline, from: ANN, at: this.now }));
-  orphan = (grant: string) => this.#said(desk.orphan(this.desk, { type: 'budget.orphaned', grant, from: ANN, at: this.now }));
+    this.#said(messages.release(this.desk, { type: 'budget.release', grant, reason: 'not made', ...(drawn && { drawn }), from, at: this.now }));
+  extend = (grant: string, deadline: number) => this.#said(messages.extend(this.desk, { type: 'budget.extend', grant, deadline, from: ANN, at: this.now }));
+  orphan = (grant: string) => this.#said(messages.orphan(this.desk, { type: 'budget.orphaned', grant, from: ANN, at: this.now }));
   raise = (nanos: number, account?: string) =>
     this.#said(
-      desk.raise(this.desk, { type: 'budget.raise', ...(account && { account }), nanos: String(nanos), by: 'ann', why: 'go on', from: CLIENT, at: this.now }),
+      messages.raise(this.desk, {
+        type: 'budget.raise',
+        ...(account && { account }),
+        nanos: String(nanos),
+        by: 'ann',
+        why: 'go on',
+        from: CLIENT,
+        at: this.now,
+      }),
     );
   freeze = (frozen: boolean, account?: string, revoke = false) =>
     this.#said(
-      desk.freeze(this.desk, { type: 'budget.freeze', ...(account && { account }), frozen, revoke, by: 'ann', why: 'look', from: CLIENT, at: this.now }),
+      messages.freeze(this.desk, { type: 'budget.freeze', ...(account && { account }), frozen, revoke, by: 'ann', why: 'look', from: CLIENT, at: this.now }),
     );
-  close = (from: Address = LEAD) => this.#said(desk.closeAccount(this.desk, { type: 'budget.close', reason: 'done', from, at: this.now }));
-  open = (...accounts: AccountSpec[]) => this.#said(desk.openBranch(this.desk, { type: 'budget.open', accounts, from: CLIENT, at: this.now }));
-  tick = (ms: number) => this.#said(desk.tick(this.desk, (this.now += ms)));
+  close = (from: Address = LEAD) => this.#said(messages.closeAccount(this.desk, { type: 'budget.close', reason: 'done', from, at: this.now }));
+  open = (...accounts: AccountSpec[]) => this.#said(messages.openBranch(this.desk, { type: 'budget.open', accounts, from: CLIENT, at: this.now }));
+  tick = (ms: number) => this.#said(messages.tick(this.desk, (this.now += ms)));
 
   get last() {
     return this.desk.outbox.at(-1)!;
@@ -514,7 +523,7 @@ describe('advances', () => {
     told.settle('call#2', 120, ANN, 'ready');
     expect(told.close()).toEqual([]);
     const wire: unknown = JSON.parse(JSON.stringify(checkpointOf(told.desk, 1)));
-    const from = desk.goOnFrom(told.desk, { type: 'budget.checkpoint', from: CLIENT, at: told.now, ...BudgetCheckpoint.data.parse(wire) });
+    const from = messages.goOnFrom(told.desk, { type: 'budget.checkpoint', from: CLIENT, at: told.now, ...BudgetCheckpoint.data.parse(wire) });
     expect(entriesOf(from.book.holds)).toEqual(entriesOf(told.desk.book.holds));
     expect(told.release('ready', ANN, [{ grant: 'call#2', nanos: '120' }])).toEqual([`closed  > ${LEAD}`]);
     expect(told.last).toMatchObject({ spentNanos: '120', heldNanos: '0' });
@@ -599,7 +608,7 @@ describe('a checkpoint', () => {
   const cut = (told: Told): Told => {
     const checkpoint = BudgetCheckpoint.data.parse(JSON.parse(JSON.stringify(checkpointOf(told.desk, 9_000))));
     const after = new Told();
-    after.desk = desk.goOnFrom(after.desk, { type: 'budget.checkpoint', from: CLIENT, at: NOON, ...checkpoint });
+    after.desk = messages.goOnFrom(after.desk, { type: 'budget.checkpoint', from: CLIENT, at: NOON, ...checkpoint });
     return after;
   };
   const grant = (position: number): string => `${ANN}/${position}/model#1`;
@@ -620,7 +629,7 @@ describe('a checkpoint', () => {
     const told = new Told();
     told.reserve('one');
     const checkpoint = checkpointOf(told.desk, 1);
-    const lineOf = (said: typeof checkpoint) => desk.goOnFrom(told.desk, { type: 'budget.checkpoint', from: CLIENT, at: NOON, ...said }).chain.hash;
+    const lineOf = (said: typeof checkpoint) => messages.goOnFrom(told.desk, { type: 'budget.checkpoint', from: CLIENT, at: NOON, ...said }).chain.hash;
     const [root, ...rest] = checkpoint.accounts;
     expect(lineOf({ ...checkpoint })).toBe(lineOf(checkpoint));
     expect(lineOf({ ...checkpoint, accounts: [{ ...root!, announced: 50 }, ...rest] })).not.toBe(lineOf(checkpoint));
