@@ -93,7 +93,7 @@ const faults: readonly Fault[] = [
     weight: 3,
     strike: async (stage) => {
       const post = oneOf(stage, stage.fleet.posts)!;
-      post.link.cut();
+      post.link.sever();
       await timer(between(stage, 50, 8_000));
       post.link.mend();
     },

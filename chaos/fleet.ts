@@ -5,7 +5,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as timer } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openLink, type Link } from './link.ts';
+import { faultyLinkTo, type FaultyLink } from '../test/support/faulty-link.ts';
 import { SERVED, teamPath } from './teams.ts';
 
 const run = promisify(execFile);
@@ -36,7 +36,7 @@ export type Sample = { readonly at: number; readonly megabytes: number };
 /** One place in the fleet: whatever process has it at the moment. */
 export class Post {
   readonly name: string;
-  readonly link: Link;
+  readonly link: FaultyLink;
   /** Of every process that ever had it: how it ended, when nobody had asked it to. */
   readonly accidents: string[] = [];
   readonly memory: Sample[] = [];
@@ -45,9 +45,9 @@ export class Post {
   #asked = false;
   #closed = false;
   #startedAt = 0;
-  readonly #start: (link: Link) => ChildProcess;
+  readonly #start: (link: FaultyLink) => ChildProcess;
 
-  constructor(name: string, link: Link, start: (link: Link) => ChildProcess) {
+  constructor(name: string, link: FaultyLink, start: (link: FaultyLink) => ChildProcess) {
     this.name = name;
     this.link = link;
     this.#start = start;
@@ -130,7 +130,7 @@ export class Fleet {
     );
     const posts = await Promise.all(
       names.map(async ([name, args]) => {
-        const start = (link: Link): ChildProcess => {
+        const start = (link: FaultyLink): ChildProcess => {
           const child = spawn(process.execPath, [BIN, ...args, '--bus', link.url, '--drain', String(DRAIN_S)], {
             cwd: folder,
             env,
@@ -140,7 +140,7 @@ export class Fleet {
             stream.on('data', (text: Buffer) => log.write(text.toString().replaceAll(/^(?=.)/gm, `${name} ${child.pid} `)));
           return child;
         };
-        return new Post(name, await openLink(serverPort), start);
+        return new Post(name, await faultyLinkTo(serverPort), start);
       }),
     );
     const fleet = new Fleet(posts, log);

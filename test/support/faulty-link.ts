@@ -1,4 +1,4 @@
-/** A TCP link to a server that a test can make deaf or cut: what a network does to a client whose requests do arrive. */
+/** A TCP link to a server that can be made slow, deaf or cut: what a network does to a client whose requests may well arrive. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
@@ -10,6 +10,8 @@ export type FaultyLink = {
   deafenAfter(said: string): void;
   /** What the server has said so far. */
   heardBytes(): number;
+  /** How long everything takes from now on, each way. */
+  setDelay(ms: number): void;
   /** Cuts every connection; new ones hear again. */
   cut(): void;
   /** Cuts every connection and takes no new one, until `mend`. */
@@ -24,10 +26,27 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
   let lastHeard: string | undefined;
   let isSevered = false;
   let heard = 0;
+  let delayMs = 0;
+  /** In order, however the delay changes and however late its timers are. */
+  const carry = (from: Socket, take: (chunk: Buffer) => void): void => {
+    const waiting: { readonly chunk: Buffer; readonly due: number }[] = [];
+    const pass = (): void => {
+      for (let next = waiting[0]; next && next.due <= Date.now(); next = waiting[0]) {
+        waiting.shift();
+        take(next.chunk);
+      }
+      if (waiting[0]) setTimeout(pass, Math.max(1, waiting[0].due - Date.now()));
+    };
+    from.on('data', (chunk: Buffer) => {
+      waiting.push({ chunk, due: Math.max(waiting.at(-1)?.due ?? 0, Date.now() + delayMs) });
+      if (waiting.length === 1) pass();
+    });
+  };
   const listener = createServer((client) => {
     if (isSevered) return void client.destroy();
     const server = connect(port, '127.0.0.1');
     for (const socket of [client, server]) {
+      socket.setNoDelay(true);
       sockets.add(socket);
       socket.on('error', () => {});
       socket.on('close', () => {
@@ -36,10 +55,10 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
         server.destroy();
       });
     }
-    client.pipe(server);
-    server.on('data', (chunk) => {
+    carry(client, (chunk) => void (server.destroyed || server.write(chunk)));
+    carry(server, (chunk) => {
       heard += chunk.length;
-      if (!isDeaf) client.write(chunk);
+      if (!isDeaf && !client.destroyed) client.write(chunk);
       if (lastHeard !== undefined && chunk.includes(lastHeard)) isDeaf = true;
     });
   });
@@ -53,6 +72,7 @@ export const faultyLinkTo = async (port: number): Promise<FaultyLink> => {
     deafen: () => void (isDeaf = true),
     deafenAfter: (said) => void (lastHeard = said),
     heardBytes: () => heard,
+    setDelay: (ms) => void (delayMs = ms),
     cut: () => {
       destroyAll();
       isDeaf = false;
