@@ -299,7 +299,9 @@ const walked = Object.entries({
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 /** Someone gives more when the money is used up. */
 const raisedIfPaused = (walk: Walk, moment: Moment): Moment => (isPaused(moment) ? follow(walk, moment, raised(ACCOUNT)) : moment);
-const started = (moment: Moment): boolean => happened(moment, 'run.start');
+/** Before it was cancelled. */
+const started = (moment: Moment): boolean =>
+  moment.taken.find(({ entry }) => entry.message.type === 'run.start' || entry.message.type === 'run.cancel')?.entry.message.type === 'run.start';
 
 describe('the supervisor on every path', () => {
   it('takes each of its transitions', () => {
@@ -316,6 +318,14 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     everyPath(paths, (moment) => {
       expect(countSent(moment, 'run.completed', 'run.failed')).toBe(hasEnded(moment) ? 1 : 0);
       for (const { type, to } of sentIn(moment)) if (type.startsWith('run.')) expect(to).toBe(CLIENT);
+    });
+  });
+
+  it('ends as cancelled, and begins nothing, when it is cancelled before it is started (S1)', () => {
+    everyPath(paths, (moment) => {
+      if (!happened(moment, 'run.cancel') || started(moment)) return;
+      expect(contextOf(moment)).toMatchObject({ failure: { code: 'RUN_CANCELLED' }, steps: [], client: CLIENT });
+      expect(new Set(sentIn(leftAlone(walk, moment)).map(({ type }) => type))).toEqual(new Set(['budget.close', 'run.failed']));
     });
   });
 
@@ -677,7 +687,7 @@ describe('a supervisor with nothing to do, on every path', () => {
   it('asks nobody and its model nothing, and its answer says why', () => {
     everyPath(paths, (moment) => {
       expect(countSent(moment, 'task.assign', 'budget.reserve')).toBe(0);
-      if (!happened(moment, 'run.start')) return;
+      if (!started(moment)) return;
       expect(contextOf(moment)).toMatchObject({
         failure: undefined,
         answer: "Nothing was to be done: step never runs only when inputs.part == 'all of it'; step each found no item in inputs.parts, and did nothing.",

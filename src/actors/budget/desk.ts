@@ -434,6 +434,11 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
   const sitting = new Sitting(desk, at);
   const { run } = parseAddress(from);
   if (policy.isForgottenRun(desk.book, run)) return sitting.end(); // it was answered
+  if (!policy.hasAccount(desk.book, run)) {
+    // It was cancelled before it began. What is above is not its to close.
+    sitting.outbox.push({ type: 'budget.closed', to: from, limitNanos: '0', spentNanos: '0', heldNanos: '0', ledger: sitting.chain });
+    return sitting.end();
+  }
   const account = policy.accountFor(desk.book, run, '');
   sitting.book = policy.endBranch(desk.book, account);
   sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];

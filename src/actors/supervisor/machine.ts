@@ -3,8 +3,8 @@
  * at once up to a limit, has results reviewed, sends back what was not accepted, and puts one answer together. A step may be a
  * team, whose supervisor is this chart again: it is given a task instead of a run.
  *
- *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close; every task of
- *       a team with exactly one of `task.completed` and `task.failed`.
+ *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close, also one that
+ *       is cancelled before it is started; every task of a team with exactly one of `task.completed` and `task.failed`.
  *   S2  A model's plan is validated before a step of it runs; it may be put right once.
  *   S3  The rules of the plan are plan.ts's (P1 to P4).
  *   S4  The answer cites nothing but sources that its steps brought.
@@ -206,6 +206,7 @@ export const supervisorMachine = setup({
       // The answer that was made from what is kept back is the whole one.
       forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
       failPlan: assign(({ context }) => policy.planFailed(context.steps)),
+      meetClient: assign((_, { from }: Received<typeof RunCancel>) => ({ client: from })),
       failCancelled: assign((_, { type, reason }: Received<typeof RunCancel> | Received<typeof TaskCancel>) => ({
         failure: failure(type === 'run.cancel' ? 'RUN_CANCELLED' : 'TASK_CANCELLED', `cancelled: ${reason}`),
       })),
@@ -263,6 +264,14 @@ export const supervisorMachine = setup({
             { target: 'working.planning', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'prepareToPlan'] },
           ],
           'task.cancel': 'dismissed',
+          // Who started the run may have died before it said so.
+          'run.cancel': {
+            target: 'closing',
+            actions: [
+              { type: 'meetClient', params: ({ event }) => event },
+              { type: 'failCancelled', params: ({ event }) => event },
+            ],
+          },
         },
       },
       working: {

@@ -386,6 +386,14 @@ describe('a close', () => {
     expect(told.last).toMatchObject({ spentNanos: '0', heldNanos: '500' });
   });
 
+  it('of a run that has no account is answered with nothing, and closes none', () => {
+    const told = new Told();
+    expect(told.close('r-3.supervisor' as Address)).toEqual(['closed  > r-3.supervisor']);
+    expect(told.last).toMatchObject({ limitNanos: '0', spentNanos: '0', heldNanos: '0', ledger: { seq: 0 } });
+    expect(told.reserve('one')).toEqual([`granted one > ${ANN}`]);
+    expect(told.tick(5_000)).not.toContain('closed');
+  });
+
   it('of one run leaves the others alone, and gives the rest of a slice back', () => {
     const told = new Told();
     told.reserve('one', OTHER);
