@@ -245,7 +245,10 @@ const teams = {
     profile: { ...lead, cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } },
     routing: { ...ROUTING, fallback: 'reader', onUnknown: 'fallback' },
   }),
-  'that routes, and asks where it is not sure': walkOf({ routing: { ...ROUTING, onUnknown: 'ask' } }),
+  'that routes, and asks where it is not sure': walkOf({
+    routing: { ...ROUTING, fallback: 'other', onUnknown: 'ask' },
+    agents: ['reader', 'other'].map((name) => ({ name, description: 'reads' })),
+  }),
   'with agents that hand over to each other': walkOf({
     plan: [planned('only', 'fail')],
     handoffs: { reader: { to: ['other'], max: 2 }, other: { to: ['reader'], max: 2 } },
@@ -704,18 +707,21 @@ describe('a router, on every path', () => {
       everyPath(paths, (moment) => {
         const { steps } = contextOf(moment);
         expect(steps.length).toBeLessThanOrEqual(1);
-        for (const step of steps) expect(step).toMatchObject({ agent: 'reader', task: 'why?' });
+        for (const step of steps) expect(step).toMatchObject({ agent: expect.stringMatching(/^(reader|other)$/) as string, task: 'why?' });
         if (countSent(moment, 'run.completed') === 1) expect(contextOf(moment).answer).toBe('found [1]');
       });
   });
 
-  it('asks a person only where it is not sure of one, and fails without a yes', () => {
+  it('asks a person only where it is not sure of one; without a yes the fallback does it, and nobody where the question was about the fallback', () => {
     for (const { paths } of routers)
       everyPath(paths, (moment) => {
         const { happening } = moment.taken.at(-1)!;
-        if (countSent(moment, 'approval.request') > 0) expect(contextOf(moment).route).toMatchObject({ agent: 'reader', confidence: 0.1 });
-        if (happening === 'a person says deny of the route' || (happening === 'route gives no route' && contextOf(moment).routing!.onUnknown === 'ask'))
-          expect(contextOf(moment).failure?.code).toBe('ROUTE_UNKNOWN');
+        const { route, steps, failure: why } = contextOf(moment);
+        if (countSent(moment, 'approval.request') > 0) expect(route).toMatchObject(route!.agent === null ? {} : { agent: 'reader', confidence: 0.1 });
+        if (happening === 'a person says approve of the route') expect(steps).toMatchObject([{ agent: route!.agent ?? 'other' }]);
+        if (happening !== 'a person says deny of the route') return;
+        if (route!.agent === null) expect(why?.code).toBe('ROUTE_UNKNOWN');
+        else expect(steps).toMatchObject([{ agent: 'other', status: 'running' }]);
       });
   });
 });
