@@ -43,7 +43,7 @@ export type BudgetInput = {
   readonly accounts: readonly AccountSpec[];
   /** From a grant to its deadline. */
   readonly grantMs: number;
-  /** The longest wait for others to settle. */
+  /** The longest wait for others to settle; a call that may take less time waits less. */
   readonly waitMs: number;
   /** The longest wait for open grants when an account is closed. */
   readonly drainMs: number;
@@ -304,6 +304,12 @@ export const figuresOf = ({ tree }: Book, id: string) => {
 
 // --- one message each --------------------------------------------------------------------------------------------------------
 
+/** Whoever asks takes a longer silence for absence: it draws on its advance at half of the call's time, and gives up at three quarters. */
+const WAIT_SHARE = 2 / 5;
+
+const waitOf = ({ rules: { waitMs } }: Desk, { timeoutMs }: Quote): number =>
+  timeoutMs === undefined ? waitMs : Math.min(waitMs, Math.floor(timeoutMs * WAIT_SHARE));
+
 export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof BudgetReserve>): Desk => {
   const sitting = new Sitting(desk, at);
   const account = accountOf(desk, from, quote.payer);
@@ -316,8 +322,8 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
       sitting.grant(grant, decision.hold);
       break;
     case 'wait':
-      sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + desk.rules.waitMs);
-      sitting.watch(at + desk.rules.waitMs);
+      sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + waitOf(desk, quote));
+      sitting.watch(at + waitOf(desk, quote));
       break;
     case 'veto':
       sitting.book = policy.remember(desk.book, grant, 'unbilled');
