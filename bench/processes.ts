@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { openNatsBus } from '../src/bus/nats/bus.ts';
 import type { Bus } from '../src/bus/port.ts';
+import { NODE_OPTION } from '../src/cli/node-options.ts';
 import type { RunId } from '../src/protocols/ids.ts';
 import { BUDGET_PART } from '../src/topology/service.ts';
 import { awaitEnd, submitRun } from '../src/topology/submit.ts';
@@ -18,7 +19,7 @@ const OPEN_RUNS = 1_000;
 type Agent = { readonly child: ChildProcess; rss(): number };
 
 const startAgent = async (url: string, { held = false, plays = ALL }: { held?: boolean; plays?: readonly string[] } = {}): Promise<Agent> => {
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', 'bench/agent-process.js', url, JSON.stringify(benchTeam), '2000', ...plays], {
+  const child = spawn(process.execPath, [NODE_OPTION, 'bench/agent-process.js', url, JSON.stringify(benchTeam), '2000', ...plays], {
     env: { ...process.env, ...(held && { HELD: '1' }) },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Bus } from '../src/bus/port.ts';
+import { NODE_OPTION } from '../src/cli/node-options.ts';
 import { Troupe } from '../src/topology/start.ts';
 import { tell, timed } from './measure.ts';
 import { bareLoop, benchTeam, instantModel, nothing } from './team.ts';
@@ -25,12 +26,10 @@ export const measureReact = async (name: string, bus: Bus): Promise<void> => {
 };
 
 const RUNS = 1_000;
-/** As the image and `npm start` run it: a young generation that grows no further than pays. */
-const FLAGS = ['--max-semi-space-size=16'];
 
 export const measureMany = async (name: string, address: string): Promise<void> => {
   const child = join(import.meta.dirname, 'many-runs.js');
-  const { stdout } = await promisify(execFile)(process.execPath, [...FLAGS, child, address, JSON.stringify(benchTeam), String(RUNS)]);
+  const { stdout } = await promisify(execFile)(process.execPath, [NODE_OPTION, child, address, JSON.stringify(benchTeam), String(RUNS)]);
   const { ms, peakBytes, idleBytes } = JSON.parse(stdout) as { ms: number; peakBytes: number; idleBytes: number };
   const loops = await timed(() => Promise.all(Array.from({ length: RUNS }, () => bareLoop(2))), 5, 2);
   tell(`${RUNS} three-call runs at once on ${name}`, (RUNS * 1_000) / ms, 'runs/s', {

@@ -7,10 +7,8 @@
  */
 import { connect, headers } from 'nats';
 
-const TEAM = 'column';
-const AGENT = 'counter';
-const RENEW_MS = 1_300;
-const AGAIN_MS = 500;
+const [TEAM, AGENT] = ['column', 'counter'];
+const [RENEW_MS, AGAIN_MS] = [1_300, 500];
 const [WRONG_LAST_SEQUENCE, NO_MESSAGE] = [10071, 10037];
 
 const nats = await connect({ servers: process.argv[2] ?? 'nats://127.0.0.1:4222', name: AGENT, maxReconnectAttempts: -1 });
@@ -62,8 +60,7 @@ const whereToBegin = async () => {
 const hear = (log, entry) => {
   if (MINE.test(entry.from) && entry.id === `${entry.from}/answer`) answered.add(entry.id);
   if (!MINE.test(log)) return;
-  const [run] = log.split('.');
-  if (entry.type === 'task.assign' && typeof entry.data.instructions === 'string' && !tasks.has(log)) tasks.set(log, { log, run, entry });
+  if (entry.type === 'task.assign' && typeof entry.data.instructions === 'string' && !tasks.has(log)) tasks.set(log, { log, run: log.split('.')[0], entry });
   if (entry.type === 'task.cancel' && tasks.has(log)) tasks.get(log).cancelled = entry.data.reason;
 };
 
@@ -120,6 +117,10 @@ const count = (text) => {
 
 const underWay = new Set();
 let isStopping = false;
+/** The streams are made by the first process of Troupe; this one is of no use before. */
+const isOpened = async () => (await streams.names('troupe.store.>').next()).length > 0;
+if (!(await isOpened())) process.stdout.write('waits for a process of Troupe, which makes the streams\n');
+while (!(await isOpened())) await pause();
 const messages = await (await jetstream.consumers.get('TROUPE_LOG', await whereToBegin())).consume();
 await renew();
 const renewing = setInterval(renew, RENEW_MS);

@@ -15,8 +15,4 @@ export const pauses = ({ code, details }: Failure): boolean => code.startsWith('
 export const unansweredMs = ({ limits }: Pick<AgentProfile, 'limits'>): number => Math.ceil((limits.timeoutMs * 3) / 4);
 
 export const unanswered = (profile: Pick<AgentProfile, 'limits'>): Failure =>
-  failure(
-    'BUDGET_UNANSWERED',
-    `the account did not answer within ${unansweredMs(profile)} ms: nothing hosts it, or budget.wait_timeout_s is longer than that`,
-    { retryable: true },
-  );
+  failure('BUDGET_UNANSWERED', `the account did not answer within ${unansweredMs(profile)} ms: nothing hosts it`, { retryable: true });

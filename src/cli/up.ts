@@ -12,6 +12,7 @@ import { Workshop } from '../topology/workshop.ts';
 import { checkAgents } from './agent.ts';
 import { EXIT, say } from './exit.ts';
 import { busArgument, inShell } from './next-command.ts';
+import { nodeOptions } from './node-options.ts';
 import { BUDGET_SERVER } from './parts.ts';
 import { refuseMemory, type ServeOptions } from './serve.ts';
 import { hearSignals } from './signals.ts';
@@ -134,7 +135,8 @@ class Kept {
     const startedAt = Date.now();
     const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...this.#part.args], {
       detached: true,
-      env: { ...process.env, TROUPE_BUS: this.#bus }, // not among the arguments, which everybody on the machine can read
+      // The address is not among the arguments, which everybody on the machine can read.
+      env: { ...process.env, NODE_OPTIONS: nodeOptions(process.env['NODE_OPTIONS']), TROUPE_BUS: this.#bus },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;

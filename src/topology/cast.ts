@@ -38,7 +38,7 @@ export const accountOf = (run: RunId, { budget }: Pick<Team, 'budget'>): Address
   budget.account === undefined ? address(run, 'budget') : sharedAccount(budget.account);
 export const approverOf = (run: RunId): Address => address(run, 'approver');
 
-/** The share of an agent's time that a call waits for an answer before it is paid from the advance. */
+/** The share of an agent's time that a call waits for an answer before it is paid from the advance: an account that is there has answered. */
 const SILENCE = 1 / 2;
 
 /** What an actor with such limits may hold for calls while nobody answers. */

@@ -90,9 +90,9 @@ export const stepIssues = (file: TeamFile): Issue[] =>
     topology.kind === 'workflow' ? planIssues({ steps: topology.steps, state: topology.state, inputs: file.inputs }, [...path, 'steps']) : [],
   );
 
-export const peerIssues = ({ topology, agents }: TeamFile): Issue[] => {
+export const peerIssues = ({ topology, agents, limits: { deadline_s: deadlineS } }: TeamFile): Issue[] => {
   if (topology.kind !== 'peers') return [];
-  const { peers, protocol, rounds, fanout, vote, weights } = topology;
+  const { peers, protocol, rounds, fanout, vote, weights, reply_timeout_s: replyS } = topology;
   const external = peers.flatMap((name, index): Issue[] => {
     const agent = lookUp(agents, name);
     if (!agent || !isExternal(agent)) return [];
@@ -141,5 +141,17 @@ export const peerIssues = ({ topology, agents }: TeamFile): Issue[] => {
           },
         ]
       : [];
-  return [...external, ...strangers, ...unused, ...few];
+  const patient: Issue[] =
+    replyS >= deadlineS
+      ? [
+          {
+            code: 'PEERS_TOO_PATIENT',
+            severity: 'warning',
+            path: ['topology', 'reply_timeout_s'],
+            message: `a peer that is silent is waited for ${replyS} s, and the run ends after ${deadlineS} s`,
+            hint: 'lower it, or raise limits.deadline_s',
+          },
+        ]
+      : [];
+  return [...external, ...strangers, ...unused, ...few, ...patient];
 };

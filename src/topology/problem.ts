@@ -49,6 +49,7 @@ export type ProblemCode =
   | 'TEAM_TOO_DEEP'
   | 'PEERS_UNUSED'
   | 'PEERS_TOO_FEW_ROUNDS'
+  | 'PEERS_TOO_PATIENT'
   | 'INPUT_UNKNOWN'
   | 'INPUT_UNUSED'
   | 'FOLDER_MISSING'

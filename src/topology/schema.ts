@@ -224,7 +224,7 @@ const Router = z.strictObject({
     .enum(['fallback', 'fail', 'ask'])
     .optional()
     .describe(
-      'What becomes of a task that is for nobody, or for nobody surely: the fallback does it, the run fails, or a person is asked. With a fallback it is fallback, without one fail.',
+      'What becomes of a task that is for nobody, or for nobody surely: the fallback does it, the run fails, or a person is asked about the agent that it is best for, without whose yes the fallback does it. With a fallback it is fallback, without one fail.',
     ),
   fallback: Name.optional().describe('The agent of kind worker, or the team, that does what is for nobody else.'),
 });
@@ -319,7 +319,11 @@ export const TeamFile = z
           .enum(['charge', 'release', 'ask'])
           .default('charge')
           .describe('What a permission counts as when nothing is heard of it until its deadline: spent, given back, or held until a person says.'),
-        wait_timeout_s: seconds().default(60).describe('How long a call may wait for others to give back what they do not use, seconds.'),
+        wait_timeout_s: seconds()
+          .default(60)
+          .describe(
+            'How long a call may wait for others to give back what they do not use, seconds; never longer than two fifths of the time that its agent has.',
+          ),
         open_up_to: Dollars.optional().describe(
           'What each agent may spend on a task while nobody answers for the budget, in dollars: it is set aside beforehand. Without it, no answer is no permission.',
         ),

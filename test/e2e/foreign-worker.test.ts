@@ -62,12 +62,12 @@ const play = async (plays: readonly string[]): Promise<void> => {
 
 type Foreign = { readonly child: ChildProcess; readonly said: () => string };
 
-const startForeign = async (url = server.url): Promise<Foreign> => {
+const startForeign = async (url = server.url, until = 'plays counter'): Promise<Foreign> => {
   const child = spawn(process.execPath, [WORKER, url], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   closers.push(() => end({ child, said: () => said }, 'SIGKILL'));
-  await eventually('the foreign worker is there', () => said.includes('plays counter') || child.exitCode !== null);
+  await eventually(`the foreign worker says: ${until}`, () => said.includes(until) || child.exitCode !== null);
   return { child, said: () => said };
 };
 
@@ -132,6 +132,17 @@ test('a worker that is not there yet finds what was assigned before, and those t
   expect(await ends(run)).toMatchObject({ status: 'completed', answer: expect.stringContaining(FIGURES) as string });
   expect(second.said()).not.toContain('took');
   expect(await answersIn(run)).toEqual([{ type: 'task.completed', step: 'figures' }]);
+});
+
+test('a worker that is there before any process of Troupe waits for the streams, and says so once', { timeout: 60_000 }, async () => {
+  const untouched = await startNatsServer();
+  closers.push(untouched.dispose);
+  const early = await startForeign(untouched.url, 'waits for a process of Troupe');
+  const first = await openNatsBus({ servers: untouched.url });
+  closers.push(first.close);
+  await eventually('it plays its part', () => early.said().includes('plays counter') || early.child.exitCode !== null);
+  expect(early.said()).toMatch(/^waits for a process of Troupe[^\n]*\nplays counter of column as counter-\S+\n$/);
+  await eventually('it is on record', async () => (await listHosts(first, Date.now())).some(({ record }) => record.serves?.agents.includes('counter')));
 });
 
 test('a worker that is killed in mid-task and another one give one result', { timeout: 60_000 }, async () => {

@@ -3,7 +3,10 @@
  *
  * Where a moment matters, the model is a server of the test's own that holds an answer back and keeps every request.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { NODE_OPTION } from '../../src/cli/node-options.ts';
 import { BRIEF, startCli, testBuses, type CliProcess, type Desk } from '../support/cli.ts';
 import { documents } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
@@ -94,7 +97,9 @@ describe.each(['embedded', 'nats'] as const)('on the %s bus', { timeout: 90_000 
   test('up, a detached run and tail give the answer of one process; stopped, all of it ends with exit 0 and nobody stays on record', () =>
     at(name, async (desk, start) => {
       const together = await desk.run(['run', BRIEF, ...DOCS, QUESTION]);
-      const up = start(['up', BRIEF, ...DOCS, '--replicas', 'searcher=2']);
+      desk.folder.write('tell.cjs', "require('node:fs').writeFileSync(`told-${process.pid}`, process.env.NODE_OPTIONS)");
+      const own = '--require=./tell.cjs';
+      const up = start(['up', BRIEF, ...DOCS, '--replicas', 'searcher=2'], { NODE_OPTIONS: own });
       await plays(up, 6);
       const run = await submit(desk, QUESTION);
       const apart = await desk.run(['tail', run]);
@@ -102,14 +107,11 @@ describe.each(['embedded', 'nats'] as const)('on the %s bus', { timeout: 90_000 
       expect(apart.stdout).toBe(together.stdout);
       expect(apart.stderr).toContain('searcher');
       expect((await desk.run(['ps', '--run', run])).stdout).toMatch(/^supervisor +- +- +completed +0 +-$/m);
-      expect((await processesOn(desk)).map(({ agents }) => agents.join()).toSorted()).toEqual([
-        'budget-server',
-        'budget-server',
-        'checker',
-        'lead',
-        'searcher',
-        'searcher',
-      ]);
+      const processes = await processesOn(desk);
+      expect(processes.map(({ agents }) => agents.join()).toSorted()).toEqual(['budget-server', 'budget-server', 'checker', 'lead', 'searcher', 'searcher']);
+      // Each has a bounded heap, and whoever starts them may say otherwise: the last of two counts.
+      const told = processes.map(({ pid }) => readFileSync(join(desk.folder.path, `told-${pid}`), 'utf8'));
+      expect(told).toEqual(processes.map(() => `${NODE_OPTION} ${own}`));
 
       up.kill('SIGTERM');
       const { exitCode, stderr } = await up.ended;

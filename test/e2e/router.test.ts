@@ -104,28 +104,36 @@ describe.each(['embedded', 'nats'] as const)('a choice that is not sure, on the 
   beforeAll(async () => void (bus = await testBuses[name]()));
   afterAll(() => bus?.dispose());
 
-  const asked = async () => {
-    const desk = bus.desk({ 'team.yaml': routed('  on_unknown: ask\n  fallback: greeter', unsure) });
+  const asked = async (choice: object, question: string) => {
+    const desk = bus.desk({ 'team.yaml': routed('  on_unknown: ask\n  fallback: greeter', choice) });
     const { exitCode, stderr } = await desk.run(['run', 'team.yaml']);
-    expect([exitCode, stderr]).toEqual([4, expect.stringContaining('Give it to cashier? (confidence 0.40: it may be about money)') as string]);
-    expect(stderr).toContain('the task is for nobody surely, best for cashier');
+    expect([exitCode, stderr]).toEqual([4, expect.stringContaining(question) as string]);
     expect(stderr).not.toContain('answer-1');
-    return { desk, run: runIdIn(stderr)! };
+    return { desk, run: runIdIn(stderr)!, stderr };
   };
+  const askedOfCashier = () => asked(unsure, 'Give it to cashier? (confidence 0.40: it may be about money) If not, greeter does it.');
 
   test('asks a person, and goes on with a yes', async () => {
-    const { desk, run } = await asked();
+    const { desk, run, stderr } = await askedOfCashier();
+    expect(stderr).toContain('the task is for nobody surely, best for cashier');
     expect((await desk.run(['approve', run])).stdout).toContain('Where is my money?');
     expect((await desk.run(['approve', run, 'route'])).exitCode).toBe(0);
     const ended = await desk.run(['resume', run]);
     expect([ended.exitCode, ended.stdout.trim()]).toEqual([0, 'It is in the bank.']);
   });
 
-  test('fails with a no, and says whose it was', async () => {
-    const { desk, run } = await asked();
-    expect((await desk.run(['approve', run, 'route', '--deny', '--note', 'ask the bank'])).exitCode).toBe(0);
+  test('goes to the fallback with a no', async () => {
+    const { desk, run } = await askedOfCashier();
+    expect((await desk.run(['approve', run, 'route', '--deny'])).exitCode).toBe(0);
+    const ended = await desk.run(['resume', run]);
+    expect([ended.exitCode, ended.stdout.trim()]).toEqual([0, 'Good day.']);
+  });
+
+  test('of nobody is a question about the fallback, and fails with a no that says whose it was', async () => {
+    const { desk, run } = await asked(unknown, 'Give it to greeter? (confidence 0.90: it is about ships) If not, nobody does it.');
+    expect((await desk.run(['approve', run, 'route', '--deny', '--note', 'ask the harbour'])).exitCode).toBe(0);
     const ended = await desk.run(['resume', run]);
     expect(ended.exitCode).toBe(1);
-    expect(ended.stderr).toMatch(/asked whether cashier is to do it, \S+ said no: ask the bank \(ROUTE_UNKNOWN\)/);
+    expect(ended.stderr).toMatch(/asked whether greeter is to do it, \S+ said no: ask the harbour \(ROUTE_UNKNOWN\)/);
   });
 });

@@ -61,6 +61,9 @@ const walk: Walk = {
 };
 
 const paths = pathsOf(walk);
+/** Before it was cancelled. */
+const started = (moment: Moment): boolean =>
+  moment.taken.find(({ entry }) => entry.message.type === 'run.start' || entry.message.type === 'run.cancel')?.entry.message.type === 'run.start';
 const stateOf = (moment: Moment): string => JSON.stringify(moment.state.snapshot.value);
 
 describe('the convener on every path', () => {
@@ -78,6 +81,15 @@ describe('the convener on every path', () => {
       expect(countSent(moment, 'run.completed', 'run.failed')).toBe(hasEnded(moment) ? 1 : 0);
       const types = sentIn(moment).map(({ type }) => type);
       if (hasEnded(moment)) expect(types.indexOf('budget.close')).toBeLessThan(types.findIndex((type) => type.startsWith('run.')));
+    });
+  });
+
+  it('ends as cancelled, and convenes nobody, when it is cancelled before it is started (N1)', () => {
+    everyPath(paths, (moment) => {
+      if (!happened(moment, 'run.cancel') || started(moment)) return;
+      expect(contextOf(moment)).toMatchObject({ failure: { code: 'RUN_CANCELLED' }, client: CLIENT });
+      expect(sentIn(leftAlone(walk, moment)).at(-1)).toMatchObject({ type: 'run.failed', to: CLIENT });
+      expect(countSent(moment, 'peer.convene')).toBe(0);
     });
   });
 
@@ -102,7 +114,7 @@ describe('the convener on every path', () => {
   it('convenes every peer once, and dismisses each before the account is closed (N3)', () => {
     everyPath(paths, (moment) => {
       const sent = sentIn(moment);
-      expect(sent.filter(({ type }) => type === 'peer.convene').map(({ to }) => to)).toEqual(happened(moment, 'run.start') ? PEERS.map(at) : []);
+      expect(sent.filter(({ type }) => type === 'peer.convene').map(({ to }) => to)).toEqual(started(moment) ? PEERS.map(at) : []);
       const close = sent.findIndex(({ type }) => type === 'budget.close');
       if (close < 0) return;
       const dismissed = sent.slice(0, close).filter(({ type }) => type === 'peer.dismiss');

@@ -245,7 +245,10 @@ const teams = {
     profile: { ...lead, cheaper: { model: 'p/cheap', fromLeftNanos: `${NEAR_END_NANOS}` } },
     routing: { ...ROUTING, fallback: 'reader', onUnknown: 'fallback' },
   }),
-  'that routes, and asks where it is not sure': walkOf({ routing: { ...ROUTING, onUnknown: 'ask' } }),
+  'that routes, and asks where it is not sure': walkOf({
+    routing: { ...ROUTING, fallback: 'other', onUnknown: 'ask' },
+    agents: ['reader', 'other'].map((name) => ({ name, description: 'reads' })),
+  }),
   'with agents that hand over to each other': walkOf({
     plan: [planned('only', 'fail')],
     handoffs: { reader: { to: ['other'], max: 2 }, other: { to: ['reader'], max: 2 } },
@@ -299,7 +302,9 @@ const walked = Object.entries({
 const isPaused = (moment: Moment): boolean => moment.state.snapshot.value === 'paused';
 /** Someone gives more when the money is used up. */
 const raisedIfPaused = (walk: Walk, moment: Moment): Moment => (isPaused(moment) ? follow(walk, moment, raised(ACCOUNT)) : moment);
-const started = (moment: Moment): boolean => happened(moment, 'run.start');
+/** Before it was cancelled. */
+const started = (moment: Moment): boolean =>
+  moment.taken.find(({ entry }) => entry.message.type === 'run.start' || entry.message.type === 'run.cancel')?.entry.message.type === 'run.start';
 
 describe('the supervisor on every path', () => {
   it('takes each of its transitions', () => {
@@ -316,6 +321,14 @@ describe.each(walked)('a supervisor $team, on every path', ({ walk, paths }) => 
     everyPath(paths, (moment) => {
       expect(countSent(moment, 'run.completed', 'run.failed')).toBe(hasEnded(moment) ? 1 : 0);
       for (const { type, to } of sentIn(moment)) if (type.startsWith('run.')) expect(to).toBe(CLIENT);
+    });
+  });
+
+  it('ends as cancelled, and begins nothing, when it is cancelled before it is started (S1)', () => {
+    everyPath(paths, (moment) => {
+      if (!happened(moment, 'run.cancel') || started(moment)) return;
+      expect(contextOf(moment)).toMatchObject({ failure: { code: 'RUN_CANCELLED' }, steps: [], client: CLIENT });
+      expect(new Set(sentIn(leftAlone(walk, moment)).map(({ type }) => type))).toEqual(new Set(['budget.close', 'run.failed']));
     });
   });
 
@@ -677,7 +690,7 @@ describe('a supervisor with nothing to do, on every path', () => {
   it('asks nobody and its model nothing, and its answer says why', () => {
     everyPath(paths, (moment) => {
       expect(countSent(moment, 'task.assign', 'budget.reserve')).toBe(0);
-      if (!happened(moment, 'run.start')) return;
+      if (!started(moment)) return;
       expect(contextOf(moment)).toMatchObject({
         failure: undefined,
         answer: "Nothing was to be done: step never runs only when inputs.part == 'all of it'; step each found no item in inputs.parts, and did nothing.",
@@ -694,18 +707,21 @@ describe('a router, on every path', () => {
       everyPath(paths, (moment) => {
         const { steps } = contextOf(moment);
         expect(steps.length).toBeLessThanOrEqual(1);
-        for (const step of steps) expect(step).toMatchObject({ agent: 'reader', task: 'why?' });
+        for (const step of steps) expect(step).toMatchObject({ agent: expect.stringMatching(/^(reader|other)$/) as string, task: 'why?' });
         if (countSent(moment, 'run.completed') === 1) expect(contextOf(moment).answer).toBe('found [1]');
       });
   });
 
-  it('asks a person only where it is not sure of one, and fails without a yes', () => {
+  it('asks a person only where it is not sure of one; without a yes the fallback does it, and nobody where the question was about the fallback', () => {
     for (const { paths } of routers)
       everyPath(paths, (moment) => {
         const { happening } = moment.taken.at(-1)!;
-        if (countSent(moment, 'approval.request') > 0) expect(contextOf(moment).route).toMatchObject({ agent: 'reader', confidence: 0.1 });
-        if (happening === 'a person says deny of the route' || (happening === 'route gives no route' && contextOf(moment).routing!.onUnknown === 'ask'))
-          expect(contextOf(moment).failure?.code).toBe('ROUTE_UNKNOWN');
+        const { route, steps, failure: why } = contextOf(moment);
+        if (countSent(moment, 'approval.request') > 0) expect(route).toMatchObject(route!.agent === null ? {} : { agent: 'reader', confidence: 0.1 });
+        if (happening === 'a person says approve of the route') expect(steps).toMatchObject([{ agent: route!.agent ?? 'other' }]);
+        if (happening !== 'a person says deny of the route') return;
+        if (route!.agent === null) expect(why?.code).toBe('ROUTE_UNKNOWN');
+        else expect(steps).toMatchObject([{ agent: 'other', status: 'running' }]);
       });
   });
 });

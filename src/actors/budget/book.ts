@@ -73,8 +73,11 @@ export const accountFor = ({ tree, root }: Book, run: string, part: string, paye
   return [`${above}/${part}`, `${root}/${part}`].find((id) => Object.hasOwn(tree, id)) ?? above;
 };
 
-/** Whether a run's account was closed and is forgotten: every run below a shared account has one before its first call. */
-export const isForgottenRun = ({ tree, root, forgotRuns }: Book, run: string): boolean => forgotRuns && run !== root && !Object.hasOwn(tree, `${root}/${run}`);
+/** Whether a run has an account here. The book of a run is the run's; below a shared account each opens one before its first call. */
+export const hasAccount = ({ tree, root }: Book, run: string): boolean => run === root || Object.hasOwn(tree, `${root}/${run}`);
+
+/** Whether a run's account was closed and is forgotten. */
+export const isForgottenRun = (current: Book, run: string): boolean => current.forgotRuns && !hasAccount(current, run);
 
 /** Whether the whole account is closed: nothing is held or waited for any more. */
 export const isOver = ({ tree, root, queue }: Book): boolean => {

@@ -25,7 +25,7 @@ export type BudgetInput = {
   readonly accounts: readonly AccountSpec[];
   /** From a grant to its deadline. */
   readonly grantMs: number;
-  /** The longest wait for others to settle. */
+  /** The longest wait for others to settle; a call that may take less time waits less. */
   readonly waitMs: number;
   /** The longest wait for open grants when an account is closed. */
   readonly drainMs: number;

@@ -9,6 +9,7 @@ import type {
   BudgetRelease,
   BudgetReserve,
   BudgetSettle,
+  Quote,
 } from '../../protocols/budget.ts';
 import type { BudgetCheckpoint } from '../../protocols/checkpoint.ts';
 import { failure } from '../../protocols/failure.ts';
@@ -26,6 +27,12 @@ import { refused, refusedToOpen } from './refusals.ts';
 import { asPause, Sitting } from './sitting.ts';
 import { NOTHING } from './tree.ts';
 
+/** Whoever asks takes a longer silence for absence: it draws on its advance at half of the call's time, and gives up at three quarters. */
+const WAIT_SHARE = 2 / 5;
+
+const waitOf = ({ rules: { waitMs } }: Desk, { timeoutMs }: Quote): number =>
+  timeoutMs === undefined ? waitMs : Math.min(waitMs, Math.floor(timeoutMs * WAIT_SHARE));
+
 export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof BudgetReserve>): Desk => {
   const sitting = new Sitting(desk, at);
   const account = accountOf(desk, from, quote.payer);
@@ -38,8 +45,8 @@ export const reserve = (desk: Desk, { grant, quote, from, at }: Received<typeof 
       sitting.grant(grant, decision.hold);
       break;
     case 'wait':
-      sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + desk.rules.waitMs);
-      sitting.watch(at + desk.rules.waitMs);
+      sitting.book = policy.enqueue(desk.book, { grant, account, holder: from, quote }, at + waitOf(desk, quote));
+      sitting.watch(at + waitOf(desk, quote));
       break;
     case 'veto':
       sitting.book = books.remember(desk.book, grant, 'unbilled');
@@ -150,6 +157,11 @@ export const closeAccount = (desk: Desk, { from, at }: Received<typeof BudgetClo
   const sitting = new Sitting(desk, at);
   const { run } = parseAddress(from);
   if (books.isForgottenRun(desk.book, run)) return sitting.end(); // it was answered
+  if (!books.hasAccount(desk.book, run)) {
+    // It was cancelled before it began. What is above is not its to close.
+    sitting.outbox.push({ type: 'budget.closed', to: from, limitNanos: '0', spentNanos: '0', heldNanos: '0', ledger: sitting.chain });
+    return sitting.end();
+  }
   const account = books.accountFor(desk.book, run, '');
   sitting.book = branches.endBranch(desk.book, account);
   sitting.closing = [...desk.closing, { account, closer: from, deadline: at + desk.rules.drainMs }];

@@ -2,7 +2,8 @@
  * The convener: opens a run of peers and closes it, and has no say in between. It lives where the supervisor of other teams
  * does, since that is whom a client starts and cancels, and whom an account tells that the money is used up.
  *
- *   N1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close.
+ *   N1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close, also one that
+ *       is cancelled before it is started.
  *   N2  The first peer that came to an answer is believed. Without one, the first failure counts, once every peer has concluded
  *       or the rest have been waited for.
  *   N3  Every peer is dismissed before the account is closed.
@@ -115,6 +116,7 @@ export const convenerMachine = setup({
     failDenied: assign(({ context }, { by }: Received<typeof ApprovalDecided>) => ({
       failure: failure('PEERS_UNDECIDED', `${context.conclusion!.ended?.note ?? 'the peers left it to a person'}, and ${by} did not take it`),
     })),
+    meetClient: assign((_, { from }: Received<typeof RunCancel>) => ({ client: from })),
     failCancelled: assign((_, { reason }: Received<typeof RunCancel>) => ({ failure: failure('RUN_CANCELLED', `cancelled: ${reason}`) })),
     failDeadline: assign(({ context }) => ({
       failure: failure('RUN_TIMEOUT', `the run did not end within ${context.deadlineMs} ms; raise limits.deadline_s`),
@@ -164,6 +166,14 @@ export const convenerMachine = setup({
     idle: {
       on: {
         'run.start': { target: 'convened', actions: [{ type: 'accept', params: ({ event }) => event }, convene] },
+        // Who started the run may have died before it said so.
+        'run.cancel': {
+          target: 'closing',
+          actions: [
+            { type: 'meetClient', params: ({ event }) => event },
+            { type: 'failCancelled', params: ({ event }) => event },
+          ],
+        },
       },
     },
     convened: {

@@ -3,8 +3,8 @@
  * at once up to a limit, has results reviewed, sends back what was not accepted, and puts one answer together. A step may be a
  * team, whose supervisor is this chart again: it is given a task instead of a run.
  *
- *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close; every task of
- *       a team with exactly one of `task.completed` and `task.failed`.
+ *   S1  Every run ends with exactly one of `run.completed` and `run.failed`, after the account was asked to close, also one that
+ *       is cancelled before it is started; every task of a team with exactly one of `task.completed` and `task.failed`.
  *   S2  A model's plan is validated before a step of it runs; it may be put right once.
  *   S3  The rules of the plan are plan.ts's (P1 to P4).
  *   S4  The answer cites nothing but sources that its steps brought.
@@ -32,7 +32,7 @@ import { collapse, completion } from './outcome.ts';
 import { allEnded, beginTimesAnew, completed, fromDraft, nextDue, nothingDone, openPlan, runFailure, type Plan } from './plan.ts';
 import * as policy from './policy.ts';
 import { mayRevise, readRevision, revisionRequest, type Revised } from './revision.ts';
-import { candidate, chosen, readRoute, routed, routePrompt, routeQuestion, routeRequest, unrouted } from './routing.ts';
+import { candidate, chosen, insteadOf, readRoute, routed, routePrompt, routeQuestion, routeRequest, unrouted } from './routing.ts';
 import { keepKnownSources, readPlan, recall, soleAnswer, type Outgoing, type SupervisorInput } from './policy.ts';
 
 export type { SupervisorInput } from './policy.ts';
@@ -122,6 +122,7 @@ export const supervisorMachine = setup({
         return route.ok && candidate(context.routing!, route.value) !== undefined;
       },
       isRoute: ({ context }, reply: ModelReply) => readRoute(context, reply).ok,
+      hasOther: ({ context: { routing, route } }) => insteadOf(routing!, route!) !== undefined,
       isApproved: (_, { decision }: Received<typeof ApprovalDecided>) => decision === 'approve',
       mayRevise: ({ context }) => mayRevise(context),
       revisionFits: ({ context }, reply: ModelReply) => readRevision(context, reply).ok,
@@ -162,13 +163,14 @@ export const supervisorMachine = setup({
       takeRoute: assign(({ context }, reply: ModelReply) => ({ route: accepted(readRoute(context, reply)) })),
       adoptRoute: assign(({ context }) => ({ steps: openPlan(routed(context, chosen(context.routing!, context.route!)!)) })),
       adoptCandidate: assign(({ context }) => ({ steps: openPlan(routed(context, candidate(context.routing!, context.route!)!)) })),
+      adoptOther: assign(({ context }) => ({ steps: openPlan(routed(context, insteadOf(context.routing!, context.route!)!)) })),
       failUnrouted: assign(({ context }) => ({ failure: unrouted(context, context.route!) })),
       failDenied: assign(({ context }, said: Received<typeof ApprovalDecided>) => ({ failure: unrouted(context, context.route!, said) })),
       askForRoute: emit(({ context: { approver, askMs, routing, route, goal, team } }) => ({
         type: 'approval.request' as const,
         to: approver,
         approval: team ? `route-${team.key}` : 'route',
-        question: routeQuestion(candidate(routing!, route!)!, route!),
+        question: routeQuestion(routing!, route!),
         details: { task: goal },
         timeoutMs: askMs,
         otherwise: 'deny' as const,
@@ -206,6 +208,7 @@ export const supervisorMachine = setup({
       // The answer that was made from what is kept back is the whole one.
       forgiveIfWhole: assign(({ context }) => (completed(context.steps).length === context.steps.length ? { failure: undefined } : {})),
       failPlan: assign(({ context }) => policy.planFailed(context.steps)),
+      meetClient: assign((_, { from }: Received<typeof RunCancel>) => ({ client: from })),
       failCancelled: assign((_, { type, reason }: Received<typeof RunCancel> | Received<typeof TaskCancel>) => ({
         failure: failure(type === 'run.cancel' ? 'RUN_CANCELLED' : 'TASK_CANCELLED', `cancelled: ${reason}`),
       })),
@@ -263,6 +266,14 @@ export const supervisorMachine = setup({
             { target: 'working.planning', actions: [{ type: 'acceptTask', params: ({ event }) => event }, 'prepareToPlan'] },
           ],
           'task.cancel': 'dismissed',
+          // Who started the run may have died before it said so.
+          'run.cancel': {
+            target: 'closing',
+            actions: [
+              { type: 'meetClient', params: ({ event }) => event },
+              { type: 'failCancelled', params: ({ event }) => event },
+            ],
+          },
         },
       },
       working: {
@@ -306,12 +317,13 @@ export const supervisorMachine = setup({
             paused: '#supervisor.paused',
             failed: '#supervisor.stopping',
           }),
-          /** A person says whether it is for whom it fits best. */
+          /** A person says whether it is for whom it fits best; the fallback does it without a yes. */
           choosing: {
             entry: 'askForRoute',
             on: {
               'approval.decided': [
                 { guard: { type: 'isApproved', params: ({ event }) => event }, target: 'executing', actions: 'adoptCandidate' },
+                { guard: 'hasOther', target: 'executing', actions: 'adoptOther' },
                 { target: '#supervisor.stopping', actions: { type: 'failDenied', params: ({ event }) => event } },
               ],
             },

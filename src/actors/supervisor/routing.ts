@@ -53,6 +53,9 @@ export const chosen = ({ confidenceFrom, onUnknown, fallback }: Routing, { agent
 /** Whom a person is asked about: the one that fits best, or the fallback. */
 export const candidate = ({ onUnknown, fallback }: Routing, { agent }: Route): string | undefined => (onUnknown === 'ask' ? (agent ?? fallback) : undefined);
 
+/** Who does it without a yes to the candidate: the fallback, if that was not what the question was about. */
+export const insteadOf = ({ fallback }: Routing, { agent }: Route): string | undefined => (agent !== null && agent !== fallback ? fallback : undefined);
+
 /** All of the task is one step. */
 export const routed = ({ goal }: Router, agent: string): readonly PlannedStep[] => [{ id: 'answer', agent, task: goal, needs: [], onFailure: 'fail' }];
 
@@ -65,8 +68,12 @@ export const describeRoute = ({ confidenceFrom }: Routing, route: Route): string
   return `${confidence < confidenceFrom ? 'for nobody surely, best for' : 'for'} ${agent} (${confidenceOf(route)})`;
 };
 
-export const routeQuestion = (agent: string, route: Route): string =>
-  `No agent is sure to be the right one for this task. Give it to ${agent}? (${confidenceOf(route)})`;
+/** What a person is asked, and what comes of a no. */
+export const routeQuestion = (routing: Routing, route: Route): string => {
+  const other = insteadOf(routing, route);
+  const otherwise = other === undefined ? 'nobody does it' : `${other} does it`;
+  return `No agent is sure to be the right one for this task. Give it to ${candidate(routing, route)}? (${confidenceOf(route)}) If not, ${otherwise}.`;
+};
 
 /** `denied`: what a person, or the default, said of the candidate. */
 export const unrouted = ({ routing, profile }: Router, route: Route, denied?: { readonly by: string; readonly note: string }): Failure => {

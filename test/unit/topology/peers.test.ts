@@ -104,6 +104,11 @@ describe('mistakes', () => {
       'team.yaml:13:11 warning: topology.rounds: a fact reaches 3 peers in 2 rounds with fanout 1, and there are 1; raise rounds or fanout',
     ],
     [
+      'more patience than the run has time',
+      edited(peers, 'debate', 'debate\n  reply_timeout_s: 900'),
+      'team.yaml:13:20 warning: topology.reply_timeout_s: a peer that is silent is waited for 900 s, and the run ends after 900 s; lower it, or raise limits.deadline_s',
+    ],
+    [
       'money that is kept back for nobody',
       edited(peers, 'limit: 0.05', 'limit: 0.05\n  on_exhausted: answer\n  keep_back: 0.01'),
       'team.yaml:18:14 warning: budget.keep_back: nobody makes a closing answer among peers; remove it',

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as desk from '../../../../src/actors/budget/desk.ts';
 import * as messages from '../../../../src/actors/budget/messages.ts';
 import { entriesOf } from '../../../../src/actors/budget/by-id.ts';
+import { unansweredMs } from '../../../../src/actors/retry.ts';
 import { checkpointOf } from '../../../../src/actors/budget/checkpoint.ts';
 import type { BudgetInput, Desk } from '../../../../src/actors/budget/desk.ts';
 import type { AccountSpec } from '../../../../src/protocols/account.ts';
@@ -368,6 +369,32 @@ describe('a freeze', () => {
   });
 });
 
+describe('a wait for others', () => {
+  const full = (waitMs: number) => {
+    const told = new Told({ waitMs, grantMs: 3_600_000, thresholds: [] });
+    told.reserve('one');
+    told.reserve('two');
+    return told;
+  };
+
+  it.each([1_000, 20_000, 60_000, 120_000, 600_000])('of a call of %s ms ends before its caller takes the account for absent', (timeoutMs) => {
+    const told = full(3_000_000);
+    expect(told.reserve('three', ANN, { timeoutMs })).toEqual([]);
+    const waited = desk.nextDeadline(told.desk)! - NOON;
+    expect(waited).toBeLessThan(timeoutMs / 2); // it draws on its advance
+    expect(waited).toBeLessThan(unansweredMs({ limits: { turns: 1, maxTokens: 1, attempts: 1, timeoutMs } })); // it gives up
+    expect(told.tick(waited - 1)).toEqual([]);
+    expect(told.tick(1)).toEqual([`vetoed three > ${ANN}`]);
+    expect(told.last).toMatchObject({ failure: { code: 'BUDGET_EXHAUSTED' } });
+  });
+
+  it('is never longer than the account allows', () => {
+    const told = full(400);
+    told.reserve('three', ANN, { timeoutMs: 120_000 });
+    expect(desk.nextDeadline(told.desk)).toBe(NOON + 400);
+  });
+});
+
 describe('a close', () => {
   it('is answered at once when nothing is held, with what was spent', () => {
     const told = new Told({ thresholds: [] });
@@ -393,6 +420,14 @@ describe('a close', () => {
     expect(told.tick(2_499)).toEqual([]);
     expect(told.tick(1)).toEqual([`closed  > ${LEAD}`]);
     expect(told.last).toMatchObject({ spentNanos: '0', heldNanos: '500' });
+  });
+
+  it('of a run that has no account is answered with nothing, and closes none', () => {
+    const told = new Told();
+    expect(told.close('r-3.supervisor' as Address)).toEqual(['closed  > r-3.supervisor']);
+    expect(told.last).toMatchObject({ limitNanos: '0', spentNanos: '0', heldNanos: '0', ledger: { seq: 0 } });
+    expect(told.reserve('one')).toEqual([`granted one > ${ANN}`]);
+    expect(told.tick(5_000)).not.toContain('closed');
   });
 
   it('of one run leaves the others alone, and gives the rest of a slice back', () => {
