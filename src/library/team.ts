@@ -31,9 +31,22 @@ type OutputOf<One> = One extends Agent<infer _, infer Output> ? (z.ZodType exten
 
 type Written = z.input<typeof TeamFile>;
 
+/** Keys of a topology, and of its steps and routes, that name agents. */
+type Naming = 'workers' | 'reviewer' | 'reviewers' | 'peers' | 'agent' | 'fallback';
+type Named<Value, Name extends string> = Value extends string ? Name : Value extends readonly string[] ? Name[] : Value;
+
+/** A topology of the file that names nobody but `Name`. */
+type Among<Part, Name extends string> = {
+  [Key in keyof Part]: Key extends Naming
+    ? Named<Part[Key], Name>
+    : Part[Key] extends readonly (infer One extends { agent: string })[]
+      ? Among<One, Name>[]
+      : Part[Key];
+};
+
 export type TeamSpec<All extends Agents, Lead extends NameOf<All>> = Omit<Written, 'agents' | 'topology'> & {
   readonly agents: All;
-  readonly topology: Written['topology'] & { readonly supervisor?: Lead; readonly workers?: readonly NameOf<All>[]; readonly reviewer?: NameOf<All> };
+  readonly topology: Among<Written['topology'], NameOf<All>> & { readonly supervisor?: Lead };
 };
 
 export type RunOptions = {

@@ -76,6 +76,35 @@ test('types are those of the schemas, and names those of the agents', () => {
   tool({ name: 'a', description: 'a', input: z.object({}), output: z.object({ n: z.number() }), run: () => ({ n: 'one' }) });
 });
 
+test('a topology names nobody but agents of the team: another name does not compile', () => {
+  const made = {
+    name: 't',
+    agents: { lead: supervisor({ role: 'r' }), reader: worker({ role: 'r' }), judge: reviewer({ role: 'r' }) },
+    budget: { limit: 1 },
+  };
+  const look = { id: 'a', task: 't' };
+  const each = ['one', 'two'].map((id) => ({ ...look, id, agent: 'reader' as const }));
+  team({ ...made, topology: { kind: 'workflow', supervisor: 'lead', steps: [...each, { ...look, agent: 'reader', fallback: 'reader' }] } });
+  // @ts-expect-error -- a step is for somebody of the team
+  team({ ...made, topology: { kind: 'workflow', supervisor: 'lead', steps: [{ ...look, agent: 'raeder' }] } });
+  // @ts-expect-error -- and so is its fallback
+  team({ ...made, topology: { kind: 'workflow', supervisor: 'lead', steps: [{ ...look, agent: 'reader', fallback: 'raeder' }] } });
+  // @ts-expect-error -- a step has no such key
+  const misspelt = () => team({ ...made, topology: { kind: 'workflow', supervisor: 'lead', steps: [{ id: 'a', task: 't', agent: 'reader', retries: 3 }] } });
+  expect(misspelt).toThrow('retries');
+  team({ ...made, topology: { kind: 'router', supervisor: 'lead', routes: [{ agent: 'reader', when: 'always' }], fallback: 'reader' } });
+  // @ts-expect-error -- a route leads to somebody of the team
+  team({ ...made, topology: { kind: 'router', supervisor: 'lead', routes: [{ agent: 'raeder', when: 'always' }], fallback: 'reader' } });
+  // @ts-expect-error -- and so does a router's fallback
+  team({ ...made, topology: { kind: 'router', supervisor: 'lead', routes: [{ agent: 'reader', when: 'always' }], fallback: 'raeder' } });
+  team({ ...made, topology: { kind: 'centralised', supervisor: 'lead', workers: ['reader'], reviewers: ['judge'] } });
+  // @ts-expect-error -- each reviewer is somebody of the team
+  team({ ...made, topology: { kind: 'centralised', supervisor: 'lead', workers: ['reader'], reviewers: ['jugde'] } });
+  team({ ...made, topology: { kind: 'peers', protocol: 'debate', peers: ['reader', 'reader'] } });
+  // @ts-expect-error -- and each peer
+  team({ ...made, topology: { kind: 'peers', protocol: 'debate', peers: ['reader', 'raeder'] } });
+});
+
 test('a tool that gives what it should not is a failed call, which the model reads', async () => {
   const broken = tool({ name: 'count', description: 'Counts.', input: z.object({}), output: z.number(), run: () => JSON.parse('"many"') as number });
   const model = createScriptedAdapter([{ calls: [{ name: 'count', input: {} }] }, { json: { text: 'It cannot be counted.', citations: [] } }]);
