@@ -126,4 +126,22 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
       }
     }
   });
+
+  test('where nothing was to be done a form is filled in all the same, by a model that is told why nothing was', async () => {
+    const none = '    - { id: look, agent: pilot, task: "Look for {item}.", map: { over: inputs.ships } }';
+    const never = '    - { id: each, agent: pilot, task: "Call {item}.", map: { over: inputs.ships }, when: "inputs.ships != \'\'" }';
+    const cases: [string, string][] = [
+      [none, 'This step brought nothing: step look found no item in inputs.ships'],
+      [never, "This step was skipped: step each runs only when inputs.ships != ''"],
+    ];
+    for (const [steps, told] of cases) {
+      const team = harbour(steps, `lead: [{ when: ${JSON.stringify(told)}, json: { output: { in: 0 }, citations: [] } }]`).replace(
+        'model: scripted/lead }',
+        'model: scripted/lead, output: { schema: { type: object, properties: { in: { type: integer } }, required: [in] } } }',
+      );
+      const { exitCode, said, stderr } = await runOf(team);
+      expect(exitCode, stderr).toBe(0);
+      expect(said).toMatchObject({ status: 'completed', output: { in: 0 } });
+    }
+  });
 });
