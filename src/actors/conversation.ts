@@ -87,7 +87,9 @@ const readFormed = (schema: Readonly<Record<string, unknown>>, reply: ModelReply
   const { output, citations } = parsed.value;
   if (output === undefined) return { ok: false, problem: 'output: expected a value, found nothing' };
   const formed = readOutput(schema, output);
-  return formed.ok ? { ok: true, value: { text: JSON.stringify(formed.value, null, 2), citations, output: formed.value } } : formed;
+  if (!formed.ok) return formed;
+  if (reply.misfit !== undefined) return { ok: false, problem: reply.misfit };
+  return { ok: true, value: { text: JSON.stringify(formed.value, null, 2), citations, output: formed.value } };
 };
 
 /** An answer in `format`, within the bounds of the profile. */

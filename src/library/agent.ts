@@ -8,7 +8,7 @@ type Kind = AgentFile['kind'];
 type Written<K extends Kind> = Omit<Extract<z.input<typeof AgentFile>, { kind: K }>, 'kind' | 'output' | 'tools'>;
 
 type Formed<Output extends z.ZodType> = {
-  /** The form of its answers. What JSON Schema cannot say of it is checked at the end of the run. */
+  /** The form of its answers. What JSON Schema cannot say of it is checked where its model is called: an answer that fails is put right like any other. */
   readonly output?: Output;
   /** How often an answer that does not fit may be put right. Default: once. */
   readonly repairs?: number;

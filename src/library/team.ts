@@ -3,11 +3,12 @@
  * does. The keys are those of the file, they are checked by the same rules, and a run that one process started is resumed by
  * another that has the same tools.
  */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { DEFAULT_BUS, openBus } from '../bus/open.ts';
 import type { Bus } from '../bus/port.ts';
 import type { ModelAdapter } from '../capabilities/model/port.ts';
-import { TroupeError } from '../protocols/failure.ts';
+import { failureOf, TroupeError } from '../protocols/failure.ts';
+import type { Parsed } from '../protocols/formats.ts';
 import { mismatches } from '../protocols/mismatch.ts';
 import type { StepOutcome } from '../protocols/lifecycle.ts';
 import { checkTeam } from '../topology/check.ts';
@@ -30,9 +31,22 @@ type OutputOf<One> = One extends Agent<infer _, infer Output> ? (z.ZodType exten
 
 type Written = z.input<typeof TeamFile>;
 
+/** Keys of a topology, and of its steps and routes, that name agents. */
+type Naming = 'workers' | 'reviewer' | 'reviewers' | 'peers' | 'agent' | 'fallback';
+type Named<Value, Name extends string> = Value extends string ? Name : Value extends readonly string[] ? Name[] : Value;
+
+/** A topology of the file that names nobody but `Name`. */
+type Among<Part, Name extends string> = {
+  [Key in keyof Part]: Key extends Naming
+    ? Named<Part[Key], Name>
+    : Part[Key] extends readonly (infer One extends { agent: string })[]
+      ? Among<One, Name>[]
+      : Part[Key];
+};
+
 export type TeamSpec<All extends Agents, Lead extends NameOf<All>> = Omit<Written, 'agents' | 'topology'> & {
   readonly agents: All;
-  readonly topology: Written['topology'] & { readonly supervisor?: Lead; readonly workers?: readonly NameOf<All>[]; readonly reviewer?: NameOf<All> };
+  readonly topology: Among<Written['topology'], NameOf<All>> & { readonly supervisor?: Lead };
 };
 
 export type RunOptions = {
@@ -90,9 +104,15 @@ export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: T
   const host = async (begin: (troupe: Troupe, bus: Bus) => Promise<Run>, options: RunOptions): Promise<Outcome<All, Lead>> => {
     const bus = typeof options.bus === 'object' ? options.bus : await openBus(options.bus ?? DEFAULT_BUS);
     try {
-      const troupe = await Troupe.open({ bus, models: modelsWith(options.models), tools, ...(options.observe && { observe: options.observe }) });
+      const troupe = await Troupe.open({
+        bus,
+        models: modelsWith(options.models),
+        tools,
+        checkOutput,
+        ...(options.observe && { observe: options.observe }),
+      });
       try {
-        return typed(await untilIdle(await begin(troupe, bus), bus, options));
+        return await typed(await untilIdle(await begin(troupe, bus), bus, options));
       } finally {
         await troupe.close();
       }
@@ -101,15 +121,21 @@ export const team = <const All extends Agents, Lead extends NameOf<All>>(spec: T
     }
   };
 
-  /** The values as the schemas of the code give them: with what JSON Schema could not say. Error: OUTPUT_INVALID. */
-  const typed = (ended: RunResult | Waiting | Paused): Outcome<All, Lead> => {
+  const checkOutput = async (output: unknown, agent: string): Promise<string | undefined> => {
+    const form = spec.agents[agent]?.output;
+    const read = form && (await readAs(form, output));
+    return read?.ok === false ? read.problem : undefined;
+  };
+
+  /** The values as the schemas of the code give them. Error: OUTPUT_INVALID. */
+  const typed = async (ended: RunResult | Waiting | Paused): Promise<Outcome<All, Lead>> => {
     if (ended.status === 'waiting' || ended.status === 'paused') return ended;
-    const steps = ended.steps.map((step) => withOutput(step, spec.agents[step.agent]?.output, `step ${step.step}`));
+    const steps = await Promise.all(ended.steps.map((step) => withOutput(step, spec.agents[step.agent]?.output, `step ${step.step}`)));
     const lead = spec.agents[(spec.topology as { supervisor?: string }).supervisor ?? '']?.output;
     const [sole, ...others] = steps;
     // The answer of a run with one step is that step's: one value, read once.
     const answer =
-      !lead && sole && others.length === 0 && ended.output !== undefined ? { ...ended, output: sole.output } : withOutput(ended, lead, 'the answer');
+      !lead && sole && others.length === 0 && ended.output !== undefined ? { ...ended, output: sole.output } : await withOutput(ended, lead, 'the answer');
     return { ...answer, steps } as TypedResult<All, Lead>;
   };
 
@@ -145,14 +171,21 @@ const untilIdle = async (run: Run, bus: Bus, { ask }: RunOptions): Promise<RunRe
   }
 };
 
-const withOutput = <T extends { readonly output?: unknown }>(of: T, form: z.ZodType | undefined, what: string): T => {
+/** The value as the form makes it, or what is wrong with it under the name that it has in the answer. What a refinement throws is wrong with it too. */
+const readAs = async (form: z.ZodType, output: unknown): Promise<Parsed<unknown>> => {
+  try {
+    const parsed = await z.object({ output: form }).safeParseAsync({ output });
+    return parsed.success ? { ok: true, value: parsed.data.output } : { ok: false, problem: mismatches(parsed.error, { output }, 'answer') };
+  } catch (thrown) {
+    return { ok: false, problem: `output: ${failureOf(thrown).message}` };
+  }
+};
+
+const withOutput = async <T extends { readonly output?: unknown }>(of: T, form: z.ZodType | undefined, what: string): Promise<T> => {
   if (!form || of.output === undefined) return of;
-  const parsed = form.safeParse(of.output);
-  if (parsed.success) return { ...of, output: parsed.data };
-  throw new TroupeError(
-    'OUTPUT_INVALID',
-    `${what} fits its JSON Schema, and not the schema that it was made of: ${mismatches(parsed.error, of.output, 'output')}`,
-  );
+  const read = await readAs(form, of.output);
+  if (read.ok) return { ...of, output: read.value };
+  throw new TroupeError('OUTPUT_INVALID', `${what} fits its JSON Schema, and not the schema that it was made of: ${read.problem}`);
 };
 
 const unsaidIssue = (name: string, { path, problem }: Unsaid): Issue => ({

@@ -25,6 +25,8 @@ export const StepOutcome = z.object({
   /** Who had it before and handed it over, the first first. */
   handedOverBy: z.array(z.string()).optional(),
   status: z.string(),
+  /** How often it was assigned: tries, revisions, hand-overs and ways back count alike. Absent of peers, and in what older releases said. */
+  attempts: z.number().int().nonnegative().optional(),
   failure: Failure.optional(),
   output: z.unknown().optional(),
 });

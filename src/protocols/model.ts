@@ -58,5 +58,7 @@ export const ModelReply = z.object({
   model: z.string(),
   /** The provider's own id of the answer. */
   id: z.string().optional(),
+  /** What is wrong with the value of an answer that its schema cannot say: found where the call was made, by code that no fold may run. */
+  misfit: z.string().optional(),
 });
 export type ModelReply = z.infer<typeof ModelReply>;

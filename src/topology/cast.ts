@@ -104,6 +104,12 @@ export const castTeam = (run: RunId, team: Team, models: Models): ((at: Address)
   };
 };
 
+/** Whose model is called from an address. */
+export const callerAt = (team: Team, at: Address): string | undefined => {
+  const { role, agent } = parseAddress(at);
+  return role === 'supervisor' ? topologyOf(team, agent)?.supervisor : agent;
+};
+
 /** Whom an agent may hand its work over to, and how. */
 const handoffsOf = (agent: TeamAgent | undefined) => (agent?.kind === 'worker' || agent?.kind === 'external' ? agent.handoffs : undefined);
 

@@ -32,7 +32,7 @@ import { unknownRun } from './unknown-run.ts';
 import { externalAgents, type Team } from './team.ts';
 import { Workshop, type WorkshopOptions } from './workshop.ts';
 
-export type TroupeOptions = Pick<WorkshopOptions, 'models' | 'tools'> & {
+export type TroupeOptions = Pick<WorkshopOptions, 'models' | 'tools' | 'checkOutput'> & {
   readonly bus: Bus;
   readonly clock?: Clock;
   /** Sees every step of every run that this process hosts, also those of a history that is read again (`replayed`). */
@@ -107,7 +107,8 @@ export class Troupe {
     this.#clock = clock;
     this.#presence = presence;
     this.#pace = new Pace({ bus: options.bus, clock, hostId: presence.id });
-    this.#workshop = new Workshop({ models: options.models, tools: options.tools, clock, pace: this.#pace });
+    const { models, tools, checkOutput } = options;
+    this.#workshop = new Workshop({ models, tools, ...(checkOutput && { checkOutput }), clock, pace: this.#pace });
     this.#host = new Host({
       bus: options.bus,
       id: presence.id,

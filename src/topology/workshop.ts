@@ -8,15 +8,16 @@ import { createToolbox, type Toolbox } from '../capabilities/tool/toolbox.ts';
 import { paidBy } from '../actors/model-call.ts';
 import type { Quote } from '../protocols/budget.ts';
 import { failureOf, TroupeError, type Failure } from '../protocols/failure.ts';
+import { parseFormat } from '../protocols/formats.ts';
 import type { Grant } from '../protocols/grant.ts';
 import type { Address } from '../protocols/ids.ts';
-import type { ModelRequest } from '../protocols/model.ts';
+import type { ModelReply, ModelRequest } from '../protocols/model.ts';
 import { noUsage } from '../protocols/money.ts';
 import type { ToolRequest } from '../protocols/tool.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Pace, Passage, RateLimit } from '../runtime/pace.ts';
 import type { EffectContext, EffectResult, Runners } from '../runtime/effects.ts';
-import { cheaperOf, type Models } from './cast.ts';
+import { callerAt, cheaperOf, type Models } from './cast.ts';
 import { hostedAgents, type Team } from './team.ts';
 
 type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox; readonly countsTools: boolean };
@@ -24,10 +25,18 @@ type Parts = { readonly gateway: ModelGateway; readonly toolbox: Toolbox; readon
 /** Teams whose parts are kept. */
 const PARTS_MAX = 32;
 
+/**
+ * What is wrong with an agent's value that its JSON Schema cannot say, in words for its model, which may put it right; `undefined`:
+ * nothing. The value may miss the schema too: its model is told of that first.
+ */
+export type CheckOutput = (output: unknown, agent: string) => Promise<string | undefined>;
+
 export type WorkshopOptions = {
   /** Every model that teams may name, by provider. */
   readonly models: readonly ModelAdapter[];
   readonly tools: readonly Tool[];
+  /** Looks at answers that have a form. */
+  readonly checkOutput?: CheckOutput;
   readonly clock: Clock;
   /** How fast models are asked, together with the other processes of the bus; without it as fast as may be. */
   readonly pace?: Pace;
@@ -85,7 +94,13 @@ export class Workshop {
     return {
       model: {
         quote: (request: ModelRequest, at: Address) => ({ ...partsAt(at).gateway.quote(request), ...paidBy(request.payer ?? []) }),
-        run: (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) => this.#callModel(teamAt(address), request, grant!, signal),
+        run: async (request: ModelRequest, { address, signal }: EffectContext, grant: Grant | undefined) => {
+          const team = teamAt(address);
+          const result = await this.#callModel(team, request, grant!, signal);
+          const agent = callerAt(team, address);
+          if (!result.ok || request.format !== 'output' || agent === undefined) return result;
+          return { ...result, output: await this.#checked(result.output as ModelReply, agent, signal) };
+        },
       },
       tool: {
         quote: ({ call, payer = [] }: ToolRequest, at: Address) => (partsAt(at).countsTools ? { ...toolQuote(call.name), ...paidBy(payer) } : undefined),
@@ -102,6 +117,16 @@ export class Workshop {
         },
       },
     };
+  }
+
+  /** The reply with what is wrong with its value. A check that is not done when the effect is stopped finds nothing. */
+  async #checked(reply: ModelReply, agent: string, signal: AbortSignal): Promise<ModelReply> {
+    const { checkOutput } = this.#options;
+    const parsed = parseFormat('output', reply.text);
+    if (!checkOutput || !parsed.ok) return reply;
+    const checked = checkOutput(parsed.value.output, agent).catch((thrown: unknown) => failureOf(thrown).message); // the call is paid: its reply is kept
+    const misfit = await Promise.race([checked, stopped(signal)]);
+    return misfit === undefined ? reply : { ...reply, misfit };
   }
 
   async #callModel(team: Team, request: ModelRequest, grant: Grant, signal: AbortSignal): Promise<EffectResult> {
@@ -126,6 +151,9 @@ export class Workshop {
     }
   }
 }
+
+const stopped = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => (signal.aborted ? resolve(undefined) : signal.addEventListener('abort', () => resolve(undefined), { once: true })));
 
 const retryAfterOf = ({ details: { retryAfterMs } }: Failure): number | undefined => (typeof retryAfterMs === 'number' ? retryAfterMs : undefined);
 

@@ -150,7 +150,7 @@ test('no rule of a strict provider is broken, through the official client, and n
   const ended = await office.run('Where is my money?', { bus: 'memory', models: [model] });
   if (ended.status !== 'completed') throw new Error(JSON.stringify(ended));
   expect(ended.answer).toBe('It is paid back.');
-  expect(ended.steps).toEqual([{ step: 'answer', agent: 'refunds', handedOverBy: ['desk', 'billing'], status: 'completed' }]);
+  expect(ended.steps).toEqual([{ step: 'answer', agent: 'refunds', handedOverBy: ['desk', 'billing'], status: 'completed', attempts: 3 }]);
 
   const bodies = server.requests.map(({ body }) => body);
   expect(bodies.map(({ messages }) => refusals(messages))).toEqual(bodies.map(() => []));

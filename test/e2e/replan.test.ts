@@ -62,6 +62,20 @@ test('a plan is changed no more often than the file allows, and then carried out
   expect(assigned(said)).toEqual(['one', 'three', 'four', 'two']);
 });
 
+/** Times that the lead was asked what is to become of its plan. */
+const looks = (said: readonly Said[]): number =>
+  said.filter(({ to, message }) => message.type === 'effect.claimed' && parseAddress(to).role === 'supervisor' && message.data.effect.includes('revision'))
+    .length;
+
+test('a look that changes nothing is no change, and there is one for each step that ended, whatever the look before it dropped', async () => {
+  const plan = { steps: [step('one'), step('two', 'one'), step('three', 'two'), step('four', 'three')] };
+  const same = [plan.steps.slice(1), plan.steps.slice(2), plan.steps.slice(3)].map((steps) => ({ steps }));
+  const unchanged = await play(teamFile(team(1, [plan, ...same])));
+  expect([assigned(unchanged.said), revisions(unchanged.said), looks(unchanged.said)]).toEqual([['one', 'two', 'three', 'four'], [], 3]);
+  const dropping = await play(teamFile(team(16, [plan, { steps: [step('two', 'one'), step('three', 'two')] }, { steps: [step('three', 'two')] }])));
+  expect([assigned(dropping.said), revisions(dropping.said).length, looks(dropping.said)]).toEqual([['one', 'two', 'three'], 1, 2]);
+});
+
 test('a step under way that became useless is called back, and nobody waits for it', async () => {
   const slow = { when: 'do slow', delay_ms: 100_000, json: { text: 'too late' } };
   const quick = { when: 'do quick', json: { text: 'the question is settled' } };

@@ -12,7 +12,7 @@ type Said = {
   readonly answer?: string;
   readonly failure?: Failed;
   readonly spentNanos: string;
-  readonly steps: readonly { readonly step: string; readonly agent: string; readonly status: string; readonly failure?: Failed }[];
+  readonly steps: readonly { readonly step: string; readonly agent: string; readonly status: string; readonly attempts?: number; readonly failure?: Failed }[];
 };
 
 /** Its supervisor has nothing to say but at the end of a plan that did something. */
@@ -91,13 +91,13 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
     ];
     const { exitCode, said, stderr } = await runOf(harbour(steps.join('\n')), '--input', SHIPS);
     expect(exitCode, stderr).toBe(0);
-    expect(said.steps.map(({ step, agent, status, failure }) => [step, agent, status, failure?.code])).toEqual([
-      ['look', 'pilot', 'completed', 'STEP_ITEMS_MAX'],
-      ['look-1', 'pilot', 'completed', undefined],
-      ['look-2', 'pilot', 'completed', undefined],
-      ['call', 'deaf', 'failed', 'MODEL_REJECTED'],
-      ['flag', 'pilot', 'skipped', 'STEP_SKIPPED'],
-      ['wait', 'pilot', 'completed', 'STEP_VISITS_MAX'],
+    expect(said.steps.map(({ step, agent, status, attempts, failure }) => [step, agent, status, attempts, failure?.code])).toEqual([
+      ['look', 'pilot', 'completed', 1, 'STEP_ITEMS_MAX'],
+      ['look-1', 'pilot', 'completed', 1, undefined],
+      ['look-2', 'pilot', 'completed', 1, undefined],
+      ['call', 'deaf', 'failed', 1, 'MODEL_REJECTED'],
+      ['flag', 'pilot', 'skipped', 0, 'STEP_SKIPPED'],
+      ['wait', 'pilot', 'completed', 2, 'STEP_VISITS_MAX'],
     ]);
     for (const line of [
       'look (pilot) completed: step look took 2 items and left out 1; raise map.max',
@@ -124,6 +124,24 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', (name) 
         expect(said.answer).toContain(reason);
         expect(stderr).toContain(reason);
       }
+    }
+  });
+
+  test('where nothing was to be done a form is filled in all the same, by a model that is told why nothing was', async () => {
+    const none = '    - { id: look, agent: pilot, task: "Look for {item}.", map: { over: inputs.ships } }';
+    const never = '    - { id: each, agent: pilot, task: "Call {item}.", map: { over: inputs.ships }, when: "inputs.ships != \'\'" }';
+    const cases: [string, string][] = [
+      [none, 'This step brought nothing: step look found no item in inputs.ships'],
+      [never, "This step was skipped: step each runs only when inputs.ships != ''"],
+    ];
+    for (const [steps, told] of cases) {
+      const team = harbour(steps, `lead: [{ when: ${JSON.stringify(told)}, json: { output: { in: 0 }, citations: [] } }]`).replace(
+        'model: scripted/lead }',
+        'model: scripted/lead, output: { schema: { type: object, properties: { in: { type: integer } }, required: [in] } } }',
+      );
+      const { exitCode, said, stderr } = await runOf(team);
+      expect(exitCode, stderr).toBe(0);
+      expect(said).toMatchObject({ status: 'completed', output: { in: 0 } });
     }
   });
 });

@@ -134,7 +134,7 @@ export const supervisorMachine = setup({
       mayClose: ({ context }, error: Failure) => context.answersPartly && error.code === 'BUDGET_EXHAUSTED',
       cannotGoOn: ({ context }) => runFailure(context.steps) !== undefined,
       soleStepDone: ({ context }) => context.profile.output === undefined && soleAnswer(context.steps) !== undefined,
-      // A form has to be filled in all the same.
+      // Whoever reads a value counts on there being one: a form is filled in all the same, and its model is told why nothing was done.
       nothingDone: ({ context }) => context.profile.output === undefined && nothingDone(context.steps),
       allEnded: ({ context }) => allEnded(context.steps),
       hasDue: ({ context }) => nextDue(context.steps) !== undefined,

@@ -22,8 +22,16 @@ type Ended = {
 
 /** Each step of the plan; behind a team's, those of the team, as `<step of the team>/<step>`. */
 export const outcomesOf = (plan: Plan): StepOutcome[] =>
-  plan.flatMap(({ id, agent, handover, status, failure: why, output, steps = [] }) => [
-    { step: id, agent, ...(handover && { handedOverBy: [...handover.by] }), status, ...(why && { failure: why }), ...(output !== undefined && { output }) },
+  plan.flatMap(({ id, agent, handover, status, attempt: attempts, failure: why, output, steps = [] }) => [
+    {
+      step: id,
+      agent,
+      ...(handover && { handedOverBy: [...handover.by] }),
+      status,
+      attempts,
+      ...(why && { failure: why }),
+      ...(output !== undefined && { output }),
+    },
     ...steps.map((inner) => ({ ...inner, step: `${id}/${inner.step}` })),
   ]);
 

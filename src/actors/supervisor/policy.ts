@@ -147,7 +147,7 @@ const stateFinding = (plan: Plan, { agent }: Step, key: string): Finding => ({ s
 
 const findingOf = (step: Step): Finding => {
   const { id, agent, status, text, citations, failure: why } = step;
-  if (hasResult(step)) return { step: id, agent, text, citations: [...citations] };
+  if (hasResult(step)) return { step: id, agent, text: text === '' && why ? `This step brought nothing: ${why.message}` : text, citations: [...citations] };
   const ended = status === 'failed' ? 'failed' : status === 'skipped' ? 'was skipped' : 'was not done';
   const missing = `This step ${ended}: ${why?.message ?? status}`;
   return { step: id, agent, text: text === '' ? missing : `${missing}\nWhat was done: ${text}`, citations: [...citations] };
@@ -164,7 +164,8 @@ export const taskCompleted = (team: Team, plan: Plan, done: PayloadOf<'task.comp
   const { text, citations, output, steps } = done;
   const misfit = unwritable(step, text);
   if (misfit) return thenDispatch(team, failAttempt(plan, step.id, misfit, team.now));
-  const work = { text, citations, ...(output !== undefined && { output }), ...(steps && { steps }) };
+  // Without a value there is none: that of an attempt before it, which was not accepted, is not its.
+  const work = { text, citations, output, ...(steps && { steps }) };
   if (team.reviewers.length === 0 || step.takenOver) return thenDispatch(team, complete(plan, step.id, work));
   const requests = team.reviewers.map((reviewer): Outgoing => ({
     type: 'review.request',
@@ -395,13 +396,17 @@ export const planning = (team: Team): ChatMessage[] => [
   ]),
 ];
 
-export const synthesis = (team: Team, plan: Plan): ChatMessage[] => [
-  systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', answerDuty(team.profile)]),
-  sectionsMessage([
-    ['Question', team.goal],
-    ['Findings', findingLines([...(team.assignment?.findings ?? []), ...plan.filter((step) => step.map === undefined && !isObsolete(step)).map(findingOf)])],
-  ]),
-];
+export const synthesis = (team: Team, plan: Plan): ChatMessage[] => {
+  const parts = plan.filter(({ of }) => of === undefined).flatMap((step) => partsOf(step, indexOf(plan)));
+  const findings = parts.filter((step) => !isObsolete(step)).map(findingOf);
+  return [
+    systemMessage(team.profile, ['Put the findings of your team together into one answer to the question.', answerDuty(team.profile)]),
+    sectionsMessage([
+      ['Question', team.goal],
+      ['Findings', findingLines([...(team.assignment?.findings ?? []), ...findings])],
+    ]),
+  ];
+};
 
 /** No agent can be named but those that there are. */
 export const planRequest = ({ profile, messages, agents }: Pick<Team, 'profile' | 'agents'> & { readonly messages: readonly ChatMessage[] }): ModelRequest => ({

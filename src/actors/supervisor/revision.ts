@@ -9,7 +9,7 @@ import type { ChatMessage, ModelReply, ModelRequest } from '../../protocols/mode
 import { findingLines, readReply, request, sectionsMessage, systemMessage } from '../conversation.ts';
 import type { AgentProfile } from '../../protocols/agent.ts';
 import type { Finding } from '../../protocols/task.ts';
-import { draftProblems, fromDraft, hasEnded, isActive, isFatal, openStep, type Plan, type Step } from './plan.ts';
+import { allEnded, draftProblems, fromDraft, hasEnded, isActive, isFatal, openStep, type Plan, type Step } from './plan.ts';
 
 /** One change of a plan, as people are told of it. */
 export type Revised = {
@@ -37,15 +37,19 @@ type Planner = {
 /** Nobody has been given it: it may still be changed. */
 const isOpen = ({ status, attempt }: Step): boolean => status === 'pending' && attempt === 0;
 
-const endedIn = (plan: Plan): Step[] => plan.filter(hasEnded);
+/** A step that a revision dropped is no news to its model. */
+const endedIn = (plan: Plan): Step[] => plan.filter((step) => hasEnded(step) && !isObsolete(step));
 
-/** Something has ended since, a revision is left, and there is something to revise: a step that has not ended, or one that failed. */
+/**
+ * Something has ended since, a revision is left, and there is something to revise: a step that has not ended, or one that failed.
+ * So there is one look at most for each step that ends, whether it changes the plan or not.
+ */
 export const mayRevise = ({ replans = 0, revisions, steps, considered }: Planner): boolean => {
   if (revisions.length >= replans) return false;
   const ended = endedIn(steps);
   const failed = ended.filter(({ status }) => status === 'failed');
   if (failed.some(isFatal)) return false;
-  return ended.length > considered && (ended.length < steps.length || failed.length > 0);
+  return ended.length > considered && (failed.length > 0 || !allEnded(steps));
 };
 
 export const countConsidered = (plan: Plan): number => endedIn(plan).length;

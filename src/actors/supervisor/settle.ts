@@ -214,5 +214,8 @@ const goBack = (from: Step, { to, when }: Goto, draft: Draft): void => {
   }
 };
 
-/** The items of a step that is done for each of them, or the step itself. */
-export const partsOf = (step: Step, steps: StepIndex): readonly Step[] => (step.map && step.status !== 'pending' ? itemsIn(step, steps) : [step]);
+/** The items of a step that is done for each of them; the step itself where there are none. */
+export const partsOf = (step: Step, steps: StepIndex): readonly Step[] => {
+  const items = step.map ? itemsIn(step, steps) : [];
+  return items.length > 0 ? items : [step];
+};

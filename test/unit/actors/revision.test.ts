@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fromDraft, openPlan, type Plan } from '../../../src/actors/supervisor/plan.ts';
-import { mayRevise, readRevision, revise } from '../../../src/actors/supervisor/revision.ts';
+import { change, fromDraft, hasEnded, isActive, openPlan, type Plan } from '../../../src/actors/supervisor/plan.ts';
+import { countConsidered, mayRevise, readRevision, revise, type Revised } from '../../../src/actors/supervisor/revision.ts';
 import type { AgentProfile } from '../../../src/protocols/agent.ts';
 import { failure } from '../../../src/protocols/failure.ts';
 import type { ModelReply } from '../../../src/protocols/model.ts';
@@ -69,6 +70,51 @@ describe('a revision', () => {
     const { plan: after, revised } = revise({ steps: plan, revisions: [] }, { steps: [{ ...step('open', 'done'), task: 'compare' }], cancel: [], reason: '' });
     expect([after, revised]).toEqual([plan, undefined]);
   });
+});
+
+/** What a model may answer: each open step is kept, changed or dropped, some are added, and what is under way may be called back. */
+const Answer = fc.record({
+  fates: fc.array(fc.constantFrom('keep', 'change', 'drop'), { minLength: 8, maxLength: 8 }),
+  added: fc.nat(3),
+  cancels: fc.boolean(),
+});
+
+it('a plan is looked at no more often than steps end, and no more often than it may have steps, whatever the looks make of it', () => {
+  fc.assert(
+    fc.property(
+      fc.nat(16),
+      fc.array(Answer, { minLength: 1, maxLength: 24 }),
+      fc.infiniteStream(fc.constantFrom('completed', 'failed')),
+      (replans, answers, ends) => {
+        const maxSteps = 8;
+        let { steps, revisions, considered, looks, ended } = { ...planner(), revisions: [] as readonly Revised[], looks: 0, ended: 1 };
+        for (;;) {
+          const now = { ...planner({ steps, considered, replans }), maxSteps, revisions };
+          if (mayRevise(now)) {
+            const { fates, added, cancels } = answers[looks % answers.length]!;
+            const open = steps.filter(({ status, attempt }) => status === 'pending' && attempt === 0).filter((_, index) => fates[index] !== 'drop');
+            const kept = open.map(({ id, agent, task }, index) => ({ id, agent, task: fates[index] === 'change' ? `${task}!` : task, needs: [] }));
+            const fresh = Array.from({ length: added }, (_, index) => step(`s${looks}-${index}`));
+            const cancel = cancels ? steps.filter(isActive).map(({ id }) => id) : [];
+            looks++;
+            considered = countConsidered(steps);
+            const read = readRevision(now, reply({ steps: [...kept, ...fresh], cancel }));
+            if (!read.ok) continue;
+            const { plan: after, revised } = revise(now, read.value);
+            [steps, revisions] = [after, revised ? [...revisions, revised] : revisions];
+            continue;
+          }
+          const next = steps.find((one) => !hasEnded(one));
+          if (!next) break;
+          const status = ends.next().value!;
+          steps = change(steps, next.id, { status, attempt: 1, ...(status === 'failed' && { failure: failure('TASK_TIMEOUT', 'too slow') }) });
+          ended++;
+        }
+        expect(looks).toBeLessThanOrEqual(Math.min(ended, maxSteps));
+        expect(revisions.length).toBeLessThanOrEqual(replans);
+      },
+    ),
+  );
 });
 
 describe('a plan is looked at', () => {

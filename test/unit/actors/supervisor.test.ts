@@ -125,6 +125,13 @@ describe('a completed task', () => {
     expect([plan[0]!.status, outbox]).toEqual(['completed', []]);
   });
 
+  it('has the value of its own attempt, and none where that has none', () => {
+    const again = single({ status: 'running', attempt: 2, takenOver: true, text: '{"n": 1}', output: { n: 1 } });
+    const { plan } = taskCompleted(team(), again, { ...done, attempt: 2 });
+    expect(plan[0]).toMatchObject({ status: 'completed', text: 'found [1]' });
+    expect(plan[0]!.output).toBeUndefined();
+  });
+
   it('of an attempt that is not the present one changes nothing (P4)', () => {
     expect(taskCompleted(team(), running, { ...done, attempt: 2 })).toEqual({ plan: running, outbox: [] });
     expect(taskFailed(team(), running, { step: 'a', attempt: 2, failure: failure('X', 'x') })).toEqual({ plan: running, outbox: [] });
