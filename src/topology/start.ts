@@ -97,6 +97,8 @@ export class Troupe {
   readonly #hosted = new Map<RunId, Hosted>();
   /** Accounts that runs of this process share with others, by unit. */
   readonly #shared = new Map<string, AccountKeeper>();
+  /** What `#shared` waits for, by unit: an account is adopted once. */
+  readonly #serving = new Map<string, Promise<void>>();
   /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
   readonly #rejects = new Map<RunId, (why: unknown) => void>();
   readonly #waiters = new Map<RunId, Waiter>();
@@ -246,10 +248,19 @@ export class Troupe {
     return run;
   }
 
-  /** Serves a shared account, beside every other process that does. */
-  async #serve(account: string): Promise<void> {
+  /** Serves a shared account, beside every other process that does; adopts it once, however many runs begin at the same moment. */
+  #serve(account: string): Promise<void> {
     const unit = sharedUnit(account);
-    if (this.#shared.has(unit)) return;
+    let served = this.#serving.get(unit);
+    if (!served) {
+      served = this.#beginToServe(account, unit);
+      this.#serving.set(unit, served);
+      served.catch(() => this.#serving.delete(unit)); // it may be opened later
+    }
+    return served;
+  }
+
+  async #beginToServe(account: string, unit: string): Promise<void> {
     const { bus } = this.#options;
     const keeper = new AccountKeeper({ bus, host: this.#host, at: sharedAccount(account), ...(await servedAccount(bus, account)) });
     this.#shared.set(unit, keeper);
