@@ -7,6 +7,7 @@ import type { Bus } from '../../../src/bus/port.ts';
 import { standardModels, standardTools } from '../../../src/topology/standard.ts';
 import { Troupe } from '../../../src/topology/start.ts';
 import { loadTeam } from '../../../src/topology/load.ts';
+import { listRuns } from '../../../src/topology/remote.ts';
 import { resolveTeam } from '../../../src/topology/resolve.ts';
 import { openSharedAccount } from '../../../src/topology/shared-account.ts';
 import { catalogue, edited, teamFolder, workflow } from './team-folder.ts';
@@ -78,4 +79,17 @@ test('an account that runs share is followed once, however many of them begin at
   const runs = await Promise.all(Array.from({ length: 5 }, () => troupe.start(team)));
   expect((await Promise.all(runs.map(({ result }) => result))).map(({ status }) => status)).toEqual(Array(5).fill('completed'));
   expect(followed.filter((pattern) => pattern.startsWith('acct-acme'))).toHaveLength(1);
+});
+
+test('a run that its account refuses is not on the bus, and the next one begins when the account is there', async () => {
+  const { team, bus, open } = await sharing('1000000000');
+  const troupe = await hosting(bus);
+  await expect(troupe.start(team)).rejects.toMatchObject({ code: 'ACCOUNT_UNKNOWN' });
+  await open();
+  const slice = { ...team.agents['lead']!, budget: { sliceNanos: '2000000000', limits: [] } };
+  await expect(troupe.start({ ...team, agents: { ...team.agents, lead: slice } })).rejects.toMatchObject({ code: 'BUDGET_NOT_COVERED' });
+  expect((await bus.keys('')).filter((key) => key.startsWith('run.') || key.startsWith('lease.'))).toEqual([]);
+  const { result } = await troupe.start(team);
+  expect(await result).toMatchObject({ status: 'completed' });
+  expect(await listRuns(bus)).toHaveLength(1);
 });
