@@ -111,11 +111,11 @@ export class Host {
    * when it is.
    */
   async release(prefix: string): Promise<void> {
+    this.#inboxes.delete(prefix);
     const unit = this.#units.get(prefix);
     if (!unit) return;
     this.#units.delete(prefix);
     halt(unit);
-    this.#inboxes.delete(prefix);
     await Promise.race([settled(unit), this.failed.catch(() => {})]);
   }
 

@@ -23,6 +23,7 @@ import { AccountKeeper } from './account-log.ts';
 import { accountOf, accountsOf, approverOf, castTeam, clientOf, runAccount, sharedAccount, sharedUnit, supervisorOf, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
 import { chartVersions } from './charts.ts';
+import { removeRun } from './remove-run.ts';
 import { checkedTask } from './resolve.ts';
 import { readRecord, type RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
@@ -97,6 +98,8 @@ export class Troupe {
   readonly #hosted = new Map<RunId, Hosted>();
   /** Accounts that runs of this process share with others, by unit. */
   readonly #shared = new Map<string, AccountKeeper>();
+  /** What `#shared` waits for, by unit: an account is adopted once. */
+  readonly #serving = new Map<string, Promise<void>>();
   /** Of the results that are waited for: one handler for all, or the host would keep every run that it ever had. */
   readonly #rejects = new Map<RunId, (why: unknown) => void>();
   readonly #waiters = new Map<RunId, Waiter>();
@@ -132,7 +135,7 @@ export class Troupe {
     return troupe;
   }
 
-  /** Starts a run of the team on its task. Errors: TASK_INVALID, AGENT_EXTERNAL, MODEL_NOT_READY (none of an agent's models can be called), MODEL_SETTING_INVALID, BUS_*. */
+  /** Starts a run of the team on its task; one that is refused is not on the bus. Errors: ACCOUNT_UNKNOWN, BUDGET_NOT_COVERED (the account cannot give the slices), TASK_INVALID, AGENT_EXTERNAL, MODEL_NOT_READY (none of an agent's models can be called), MODEL_SETTING_INVALID, BUS_*. */
   async start(team: Team): Promise<Run> {
     const goal = checkedTask(team.name, team.task);
     const [external] = externalAgents(team);
@@ -145,7 +148,10 @@ export class Troupe {
     const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together', charts: chartVersions };
     // Durable with the run's first message at the latest, and so before its first call.
     const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0, lazy: true });
-    const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]);
+    const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]).catch(async (thrown: unknown) => {
+      await this.#forget(id, stored);
+      throw thrown;
+    });
     await this.#host.tell(supervisorOf(id), clientOf(id), `${id}/start`, 'run.start', { goal });
     return run;
   }
@@ -238,19 +244,43 @@ export class Troupe {
         .then(() => this.#forgetSnapshots(id));
     });
     this.#waiters.set(id, { run: id, check, approver: approverOf(id), account: accountOf(id, team), mayBeIdle: false });
-    if (team.budget.account !== undefined) await this.#serve(team.budget.account);
-    await this.#host.adopt(id, { fresh, lease });
-    // A run that has ended opens none: its account may be closed and forgotten.
-    if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
+    try {
+      if (team.budget.account !== undefined) await this.#serve(team.budget.account);
+      await this.#host.adopt(id, { fresh, lease });
+      // A run that has ended opens none: its account may be closed and forgotten.
+      if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
+    } catch (thrown) {
+      await leave().catch(() => {}); // or this process would have it, and nobody a way to it
+      throw thrown;
+    }
     live = true;
     this.#mayBeIdle(this.#waiters.get(id));
     return run;
   }
 
-  /** Serves a shared account, beside every other process that does. */
-  async #serve(account: string): Promise<void> {
+  /** A run that was refused before its first message: nobody has heard of it. */
+  async #forget(id: RunId, stored: Promise<unknown>): Promise<void> {
+    try {
+      await stored;
+      await removeRun(this.#options.bus, { id, status: 'running' }, { force: true });
+    } catch {
+      // Whoever is told why it was refused has no use for this; what stays behind can be removed by hand.
+    }
+  }
+
+  /** Serves a shared account, beside every other process that does; adopts it once, however many runs begin at the same moment. */
+  #serve(account: string): Promise<void> {
     const unit = sharedUnit(account);
-    if (this.#shared.has(unit)) return;
+    let served = this.#serving.get(unit);
+    if (!served) {
+      served = this.#beginToServe(account, unit);
+      this.#serving.set(unit, served);
+      served.catch(() => this.#serving.delete(unit)); // it may be opened later
+    }
+    return served;
+  }
+
+  async #beginToServe(account: string, unit: string): Promise<void> {
     const { bus } = this.#options;
     const keeper = new AccountKeeper({ bus, host: this.#host, at: sharedAccount(account), ...(await servedAccount(bus, account)) });
     this.#shared.set(unit, keeper);

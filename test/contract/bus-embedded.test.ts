@@ -1,7 +1,7 @@
 /** The bus contract on a file, on memory, and what only a file that several processes share can get wrong. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -210,13 +210,20 @@ describe('the embedded bus', () => {
     db.close();
   });
 
-  test('a file of another format is refused by name, and left as it is', async () => {
+  test.each([
+    ['a file of another format is refused by name', 'CREATE TABLE log (name); PRAGMA user_version = 99', /written in format 99, expected 3/],
+    ['a database of something else is refused', 'CREATE TABLE mine (name)', /a database of something else, and was left as it is/],
+  ])('%s, left as it is, and not locked', async (_, sql, why) => {
     const path = await scratch();
-    const db = new DatabaseSync(path);
-    db.exec('PRAGMA user_version = 99');
-    expect(() => openEmbeddedBus({ path })).toThrow(/written in format 99, expected 3/);
-    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: 99 });
-    db.close();
+    const maker = new DatabaseSync(path);
+    maker.exec(sql);
+    maker.close();
+    const before = await readFile(path);
+    expect(() => openEmbeddedBus({ path })).toThrow(why);
+    expect(await readFile(path)).toEqual(before);
+    const owner = new DatabaseSync(path, { timeout: 0 });
+    onTestFinished(() => owner.close());
+    expect(() => owner.exec('CREATE TABLE another (name)')).not.toThrow();
   });
 
   test('a path that is no file is a clear error', () => {

@@ -62,13 +62,16 @@ export class Connection {
     this.#siblings = siblings.get(file) ?? new Set();
     siblings.set(file, this.#siblings);
     this.#endTurnsOfSiblings();
+    let db: DatabaseSync | undefined;
     try {
       if (path !== ':memory:') makeFolder(dirname(file));
       // The whole path: SQLite takes a name that begins with file: for a URI.
-      this.#db = new DatabaseSync(path === ':memory:' ? path : file, { timeout: BUSY_MS });
+      this.#db = db = new DatabaseSync(path === ':memory:' ? path : file, { timeout: BUSY_MS });
+      patiently(() => this.#checkFormat());
       patiently(() => this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;'));
-      this.#prepareTables();
+      this.#db.exec(`BEGIN IMMEDIATE; ${TABLES} PRAGMA user_version = ${FORMAT}; COMMIT;`);
     } catch (cause) {
+      db?.close(); // or it would keep its locks until it is collected
       throw cause instanceof TroupeError ? cause : this.#unavailable('cannot be opened', cause);
     }
     this.#begin = this.#db.prepare('BEGIN IMMEDIATE');
@@ -78,20 +81,19 @@ export class Connection {
     this.#siblings.add(this);
   }
 
-  #prepareTables(): void {
-    this.#db.exec('BEGIN IMMEDIATE');
-    const { user_version: found } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
+  /** Before anything is written. One look, so that nobody makes the tables in the midst of it. */
+  #checkFormat(): void {
+    const { found, tables } = this.#db
+      .prepare("SELECT user_version AS found, (SELECT count(*) FROM sqlite_master WHERE type = 'table') AS tables FROM pragma_user_version")
+      .get() as { found: number; tables: number };
     if (found !== 0 && found !== FORMAT) {
       throw new TroupeError(
         'BUS_UNAVAILABLE',
         `${this.name} was written in format ${found}, expected ${FORMAT}: use the troupe that wrote it, or another file`,
       );
     }
-    const { tables } = this.#db.prepare("SELECT count(*) AS tables FROM sqlite_master WHERE type = 'table'").get() as { tables: number };
     if (found === 0 && tables > 0)
       throw new TroupeError('BUS_UNAVAILABLE', `${this.name} is a database of something else, and was left as it is: name another file`);
-    this.#db.exec(`${TABLES} PRAGMA user_version = ${FORMAT};`);
-    this.#db.exec('COMMIT');
   }
 
   prepare(sql: string): StatementSync {

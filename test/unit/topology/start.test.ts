@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, onTestFinished, test } from 'vitest';
 import { openEmbeddedBus } from '../../../src/bus/embedded/bus.ts';
+import type { Bus } from '../../../src/bus/port.ts';
 import { standardModels, standardTools } from '../../../src/topology/standard.ts';
 import { Troupe } from '../../../src/topology/start.ts';
 import { loadTeam } from '../../../src/topology/load.ts';
+import { listRuns } from '../../../src/topology/remote.ts';
 import { resolveTeam } from '../../../src/topology/resolve.ts';
+import { openSharedAccount } from '../../../src/topology/shared-account.ts';
 import { catalogue, edited, teamFolder, workflow } from './team-folder.ts';
 
 test('a run is on the disk before a call is made for it, and its end before anybody is told of it', async () => {
@@ -44,4 +47,49 @@ test('a run is on the disk before a call is made for it, and its end before anyb
   expect(found("entry WHERE json_extract(envelope, '$.type') = 'run.completed'"), 'the end').toBe(1);
   expect(seen.length).toBeGreaterThan(0);
   expect(seen.every(([runs, leases, claims]) => runs === 1 && leases === 1 && claims! > 0)).toBe(true);
+});
+
+/** A team whose runs share an account of so many dollars, and a bus that has the account. */
+const sharing = async (accountNanos: string) => {
+  const folder = await teamFolder();
+  onTestFinished(() => folder.remove());
+  await folder.write(edited(edited(workflow, '[openai/gpt-4.1-mini]', '[extractive/classic]'), 'limit: 0.05', 'limit: 0.05\n  account: acme'));
+  const { file, inputs } = await loadTeam(join(folder.path, 'team.yaml'), { cwd: folder.path, catalogue });
+  const bus = openEmbeddedBus({ path: ':memory:' });
+  const limits = [{ measure: 'money' as const, amount: accountNanos, window: 'total' as const }];
+  const open = () => openSharedAccount(bus, { account: { id: 'acme', limits }, onExhausted: 'pause', orphans: 'charge', grantMs: 180_000, waitMs: 60_000 });
+  return { team: resolveTeam(file, inputs), bus, open };
+};
+
+const hosting = async (bus: Bus): Promise<Troupe> => {
+  const troupe = await Troupe.open({ bus, models: standardModels(), tools: standardTools() });
+  onTestFinished(async () => {
+    await troupe.close();
+    await bus.close();
+  });
+  return troupe;
+};
+
+test('an account that runs share is followed once, however many of them begin at the same moment', async () => {
+  const { team, bus, open } = await sharing('1000000000');
+  await open();
+  const followed: string[] = [];
+  const follow: Bus['follow'] = (pattern, ...rest) => (followed.push(pattern), bus.follow(pattern, ...rest));
+  const troupe = await hosting({ ...bus, follow });
+  const runs = await Promise.all(Array.from({ length: 5 }, () => troupe.start(team)));
+  expect((await Promise.all(runs.map(({ result }) => result))).map(({ status }) => status)).toEqual(Array(5).fill('completed'));
+  expect(followed.filter((pattern) => pattern.startsWith('acct-acme'))).toHaveLength(1);
+});
+
+test('a run that its account refuses is not on the bus, and the next one begins when the account is there', async () => {
+  const { team, bus, open } = await sharing('1000000000');
+  const troupe = await hosting(bus);
+  await expect(troupe.start(team)).rejects.toMatchObject({ code: 'ACCOUNT_UNKNOWN' });
+  await open();
+  const slice = { ...team.agents['lead']!, budget: { sliceNanos: '2000000000', limits: [] } };
+  await expect(troupe.start({ ...team, agents: { ...team.agents, lead: slice } })).rejects.toMatchObject({ code: 'BUDGET_NOT_COVERED' });
+  expect((await bus.keys('')).filter((key) => key.startsWith('run.') || key.startsWith('lease.'))).toEqual([]);
+  const { result } = await troupe.start(team);
+  expect(await result).toMatchObject({ status: 'completed' });
+  expect(await listRuns(bus)).toHaveLength(1);
 });
