@@ -29,6 +29,8 @@ const WRONG_LAST_SEQUENCE = 10071;
 const NO_MESSAGE = 10037;
 const NO_STREAM = 10059;
 const STREAM_EXISTS = 10058;
+/** Of a cluster: fewer servers are there than copies are wanted, as yet. */
+const NO_PEERS = 10_005;
 /** What it says when a message does not fit: into the stream, the account, the server's memory or its disk. */
 const FULL = /^maximum (?:bytes|messages) exceeded|^resource limits exceeded|^insufficient (?:memory|storage) resources/;
 /** For this server, for this account. */
@@ -295,8 +297,10 @@ export class Connection {
         if (NO_JETSTREAM.has(thrown.errorCode)) throw noJetStream(servers, thrown);
         if (thrown.errorCode !== NO_STREAM) throw this.unavailable(thrown);
         await this.apiOnce(`STREAM.CREATE.${config.name}`, { ...config, ...settings }).catch((refused: unknown) => {
-          // Another process makes it at this moment.
-          throw refused instanceof Refused && refused.errorCode === STREAM_EXISTS ? new Unanswered('the streams are being made') : refused;
+          if (!(refused instanceof Refused)) throw refused;
+          if (refused.errorCode === STREAM_EXISTS) throw new Unanswered('the streams are being made by another process');
+          if (refused.errorCode === NO_PEERS) throw new Unanswered(`${num_replicas} copies need as many servers of the cluster: ${refused.message}`);
+          throw refused;
         });
       }
     });
