@@ -23,7 +23,28 @@ export const budgetIssues = (file: TeamFile, hosted: Hosted, catalogue: Catalogu
   ...Object.keys(file.agents).flatMap((name) => agentBudgetIssues(file, name, hosted, catalogue)),
   ...countIssues(file, hosted),
   ...openIssues(file),
+  ...sharedIssues(file),
 ];
+
+/** What a shared account does by rules of its own, with the values that a team file has where it says nothing. */
+const RULES_OF_ACCOUNT = {
+  on_exhausted: 'pause',
+  keep_back: '0',
+  orphans: 'charge',
+  wait_timeout_s: 60,
+  thresholds: [50, 80, 95],
+  grant_timeout_s: 180,
+} as const;
+
+const sharedIssues = ({ budget }: TeamFile): Issue[] => {
+  const { account } = budget;
+  if (account === undefined) return [];
+  return (Object.keys(RULES_OF_ACCOUNT) as (keyof typeof RULES_OF_ACCOUNT)[]).flatMap((key): Issue[] => {
+    if (JSON.stringify(budget[key]) === JSON.stringify(RULES_OF_ACCOUNT[key])) return [];
+    const message = `account ${account} is shared and has a rule of its own for this`;
+    return [{ code: 'BUDGET_UNUSED', severity: 'warning', path: ['budget', key], message, hint: 'remove it, or the account' }];
+  });
+};
 
 /** What is set aside for silence must be there, and nothing is where more than money is limited. */
 const openIssues = ({ budget }: TeamFile): Issue[] => {

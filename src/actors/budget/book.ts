@@ -5,7 +5,7 @@
 import type { AccountSpec, Amounts } from '../../protocols/account.ts';
 import type { Quote } from '../../protocols/budget.ts';
 import { positionOfGrant, type Address } from '../../protocols/ids.ts';
-import { entriesOf, get, none, put, type ById } from './by-id.ts';
+import { entriesOf, get, none, put, valuesOf, type ById } from './by-id.ts';
 import { refusedToOpen } from './refusals.ts';
 import { isBelow, isUncovered, limitsOn, open, type Tree } from './tree.ts';
 
@@ -83,6 +83,12 @@ export const isForgottenRun = (current: Book, run: string): boolean => current.f
 export const isOver = ({ tree, root, queue }: Book): boolean => {
   const { closed, held } = tree[root]!;
   return closed && held.money === 0n && held.calls === 0n && held.tool_calls === 0n && queue.length === 0;
+};
+
+/** Whether anything is held at or below an account. */
+export const isHeldFrom = ({ holds }: Book, account: string): boolean => {
+  for (const held of valuesOf(holds)) if (isHeldBelow(held, account)) return true;
+  return false;
 };
 
 export const holdersBelow = ({ holds }: Book, account: string): readonly (readonly [grant: string, hold: Hold])[] =>

@@ -136,7 +136,7 @@ export class Sitting {
   #answerClosers(): void {
     const left: Closing[] = [];
     for (const one of this.closing) {
-      if (books.holdersBelow(this.book, one.account).length > 0 && one.deadline > this.now) {
+      if (one.deadline > this.now && books.isHeldFrom(this.book, one.account)) {
         left.push(one);
         continue;
       }

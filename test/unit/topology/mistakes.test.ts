@@ -365,6 +365,16 @@ const meaning: Mistake[] = [
     edited(workflow, '0.05', '0.0001'),
     'team.yaml:33:10 budget.limit: $0.0001 is too little for any call: the cheapest, one of lead to openai/gpt-4.1-mini, needs at least $0.0001424; raise it, or name a cheaper model',
   ],
+  ['nothing, beside a shared account', edited(workflow, 'limit: 0.05', 'limit: 0.05\n  account: acme'), ''],
+  [
+    'rules that a shared account has itself',
+    edited(workflow, 'limit: 0.05', 'limit: 0.05\n  account: acme\n  on_exhausted: fail\n  orphans: ask\n  thresholds: [90]'),
+    [
+      'team.yaml:35:17 warning: budget.on_exhausted: account acme is shared and has a rule of its own for this; remove it, or the account',
+      'team.yaml:36:12 warning: budget.orphans: account acme is shared and has a rule of its own for this; remove it, or the account',
+      'team.yaml:37:15 warning: budget.thresholds: account acme is shared and has a rule of its own for this; remove it, or the account',
+    ].join('\n'),
+  ],
   [
     'money kept back for no closing answer',
     edited(workflow, 'limit: 0.05', 'limit: 0.05\n  keep_back: 0.01'),
