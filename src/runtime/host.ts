@@ -10,7 +10,7 @@
 import type { Bus, Entry, Following, LogPattern } from '../bus/port.ts';
 import { decode, type MessageName } from '../protocols/catalogue.ts';
 import { failureOf } from '../protocols/failure.ts';
-import { grantId, runOf, type Address } from '../protocols/ids.ts';
+import { grantId, runOf, type Address, type RunId } from '../protocols/ids.ts';
 import { Calls } from './calls.ts';
 import type { Clock } from './clock.ts';
 import type { Runners } from './effects.ts';
@@ -18,7 +18,7 @@ import type { Definition, FoldEntry, Output, Timer } from './fold.ts';
 import { Instance } from './instance.ts';
 import { SHARED_LEASE, type Lease } from './lease.ts';
 import { isDue, snapshotsOf, store } from './snapshots.ts';
-import { forgetUnheard, halt, newUnit, patternsOf, retire, settled, type Unit } from './unit.ts';
+import { forgetUnheard, halt, newUnit, patternsOf, retire, settled, type Unheard, type Unit } from './unit.ts';
 import { isOwn, Writer } from './writer.ts';
 
 export type HostOptions = {
@@ -34,6 +34,8 @@ export type HostOptions = {
   readonly unowned?: (entry: Entry) => void;
   /** Told when an actor that is hosted here has ended, also when history says so. */
   readonly ended?: (address: Address) => void;
+  /** Whether a run was removed: what history said to it is not said again. */
+  readonly isRemoved?: (run: RunId) => Promise<boolean>;
   /** Entries of one actor between two snapshots of it, more where its state is large; 0: none are made. */
   readonly snapshotEvery?: number;
 };
@@ -287,13 +289,31 @@ export class Host {
   // --- taking over ---------------------------------------------------------------------------------------------------------
 
   #takeUp(unit: Unit): void {
-    for (const [id, { from, cause, output }] of unit.unheard) {
-      if (!(unit.instances.get(output.to) ?? unit.retired.get(output.to))?.has(id)) this.#send(unit, from, cause, output);
+    const abroad = new Map<RunId, Unheard[]>();
+    for (const [id, said] of unit.unheard) {
+      const { to } = said.output;
+      const run = runOf(to);
+      if (run !== runOf(said.from)) {
+        const unheard = abroad.get(run);
+        if (unheard) unheard.push(said);
+        else abroad.set(run, [said]);
+      } else if (!(unit.instances.get(to) ?? unit.retired.get(to))?.has(id)) this.#send(unit, said.from, said.cause, said.output);
     }
+    if (abroad.size > 0) this.#writer.track(unit, this.#sayAbroad(unit, abroad));
     unit.unheard.clear();
     for (const instance of unit.instances.values()) {
       for (const effect of Object.values(instance.state.effects)) this.#calls.resume(unit, instance, effect);
       for (const timer of Object.values(instance.state.timers)) this.#arm(unit, instance.address, timer);
+    }
+  }
+
+  /** What the actors of other runs may not have heard. */
+  async #sayAbroad(unit: Unit, abroad: ReadonlyMap<RunId, readonly Unheard[]>): Promise<void> {
+    const { isRemoved } = this.#options;
+    for (const [run, unheard] of abroad) {
+      if (await isRemoved?.(run)) continue;
+      if (this.#units.get(unit.prefix) !== unit) return;
+      for (const { from, cause, output } of unheard) this.#send(unit, from, cause, output);
     }
   }
 

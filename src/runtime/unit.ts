@@ -8,6 +8,9 @@ import type { FoldEntry, Output } from './fold.ts';
 import type { Instance, Retired } from './instance.ts';
 import type { Lease } from './lease.ts';
 
+/** A message that history gave. */
+export type Unheard = { readonly from: Address; readonly cause: FoldEntry | undefined; readonly output: Output & { kind: 'send' } };
+
 export type Unit = {
   readonly prefix: string;
   /** Of adoption. */
@@ -31,7 +34,7 @@ export type Unit = {
   /** Entries that an actor hears before its next snapshot. */
   readonly untilSnapshot: Map<Address, number>;
   /** Messages that history gave, by id: said again at the end unless their addressee has them. */
-  readonly unheard: Map<string, { readonly from: Address; readonly cause: FoldEntry | undefined; readonly output: Output & { kind: 'send' } }>;
+  readonly unheard: Map<string, Unheard>;
 };
 
 /** The logs of a unit: those below its prefix, and its own where the prefix is an address. */

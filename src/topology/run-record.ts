@@ -1,6 +1,8 @@
 /** What is stored of a run under `run.<id>`, so that any process can go on with it. */
 import { z } from 'zod';
+import type { Bus } from '../bus/port.ts';
 import { TroupeError } from '../protocols/failure.ts';
+import { RunId } from '../protocols/ids.ts';
 import { mismatches } from '../protocols/mismatch.ts';
 import { chartVersions } from './charts.ts';
 import { Team } from './team.ts';
@@ -15,6 +17,9 @@ export const RunRecord = z.object({
   charts: z.record(z.string(), z.number()).default(chartVersions),
 });
 export type RunRecord = z.infer<typeof RunRecord>;
+
+/** Whether there is nothing of a run any more that could go on; of what is no run, no. */
+export const isRemoved = async (bus: Bus, run: string): Promise<boolean> => RunId.safeParse(run).success && (await bus.get(`run.${run}`)) === undefined;
 
 const Head = z.object({ team: z.object({ name: z.string() }), startedAt: z.number(), hosting: z.enum(['together', 'apart']).default('together') });
 

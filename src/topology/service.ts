@@ -16,7 +16,7 @@ import { pause, Presence } from '../runtime/presence.ts';
 import { AccountKeeper } from './account-log.ts';
 import { castTeam, clientOf, sharedAccount, sharedUnit, type Models } from './cast.ts';
 import { newHostId } from './host-id.ts';
-import { readRecord } from './run-record.ts';
+import { isRemoved, readRecord } from './run-record.ts';
 import { resultOf } from './run-result.ts';
 import { servedAccount } from './shared-account.ts';
 import { externalAgents, leadOf, topologyOf, type Team } from './team.ts';
@@ -102,6 +102,7 @@ export class Service {
         else this.#placement.receive(entry);
       },
       ended: (at) => void this.#placement.ended(at),
+      isRemoved: (run) => isRemoved(bus, run),
       snapshotEvery,
       observe: (seen) => {
         this.#count(seen);

@@ -25,7 +25,7 @@ import { newHostId } from './host-id.ts';
 import { chartVersions } from './charts.ts';
 import { removeRun } from './remove-run.ts';
 import { checkedTask } from './resolve.ts';
-import { readRecord, type RunRecord } from './run-record.ts';
+import { isRemoved, readRecord, type RunRecord } from './run-record.ts';
 import { resultOf, type RunResult } from './run-result.ts';
 import { remember } from './session.ts';
 import { servedAccount } from './shared-account.ts';
@@ -118,6 +118,7 @@ export class Troupe {
       clock,
       runners: this.#workshop.runners((at) => this.#teamAt(at)),
       resolve: (at) => this.#shared.get(runOf(at))?.definition ?? this.#hosted.get(runOf(at))?.definitionOf(at),
+      isRemoved: (run) => isRemoved(options.bus, run),
       observe: (seen) => this.#observe(seen),
       snapshotEvery: options.snapshotEvery ?? 50,
     });
@@ -148,7 +149,7 @@ export class Troupe {
     const record: RunRecord = { team, models: this.#workshop.chooseModels(team), startedAt: this.#clock.now(), hosting: 'together', charts: chartVersions };
     // Durable with the run's first message at the latest, and so before its first call.
     const stored = this.#options.bus.put(`run.${id}`, JSON.stringify(record), { expect: 0, lazy: true });
-    const [run] = await Promise.all([this.#take(id, record, { fresh: true }), stored]).catch(async (thrown: unknown) => {
+    const [run] = await Promise.all([this.#take(id, record, { fresh: true, stored }), stored]).catch(async (thrown: unknown) => {
       await this.#forget(id, stored);
       throw thrown;
     });
@@ -181,7 +182,7 @@ export class Troupe {
     await this.#presence.close();
   }
 
-  async #take(id: RunId, record: RunRecord, { fresh, wait = true }: { fresh: boolean; wait?: boolean }): Promise<Run> {
+  async #take(id: RunId, record: RunRecord, { fresh, wait = true, stored }: { fresh: boolean; wait?: boolean; stored?: Promise<unknown> }): Promise<Run> {
     const { team, models, startedAt } = record;
     const { bus } = this.#options;
     const lease = await takeLease(id, { bus, clock: this.#clock, presence: this.#presence }, { fresh, wait });
@@ -248,6 +249,7 @@ export class Troupe {
       if (team.budget.account !== undefined) await this.#serve(team.budget.account);
       await this.#host.adopt(id, { fresh, lease });
       // A run that has ended opens none: its account may be closed and forgotten.
+      await stored; // an account answers nobody but runs that are there
       if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
     } catch (thrown) {
       await leave().catch(() => {}); // or this process would have it, and nobody a way to it

@@ -8,8 +8,10 @@ import { standardModels, standardTools } from '../../../src/topology/standard.ts
 import { Troupe } from '../../../src/topology/start.ts';
 import { loadTeam } from '../../../src/topology/load.ts';
 import { listRuns } from '../../../src/topology/remote.ts';
+import { removeRun } from '../../../src/topology/remove-run.ts';
 import { resolveTeam } from '../../../src/topology/resolve.ts';
 import { openSharedAccount } from '../../../src/topology/shared-account.ts';
+import { eventually } from '../../support/eventually.ts';
 import { catalogue, edited, teamFolder, workflow } from './team-folder.ts';
 
 test('a run is on the disk before a call is made for it, and its end before anybody is told of it', async () => {
@@ -92,4 +94,33 @@ test('a run that its account refuses is not on the bus, and the next one begins 
   const { result } = await troupe.start(team);
   expect(await result).toMatchObject({ status: 'completed' });
   expect(await listRuns(bus)).toHaveLength(1);
+});
+
+test('whoever serves a shared account next says nothing to runs that were removed, and again to those that are there', async () => {
+  const { team, bus, open } = await sharing('1000000000');
+  await open();
+  const logsOf = async (run: string): Promise<number> => {
+    let entries = 0;
+    for await (const _ of bus.read(`${run}.>`)) entries += 1;
+    return entries;
+  };
+  const said: string[] = [];
+  const append: Bus['append'] = (log, envelope, options) => {
+    if (envelope.from.startsWith('acct-acme')) said.push(log.slice(0, log.indexOf('.')));
+    return bus.append(log, envelope, options);
+  };
+  const first = await Troupe.open({ bus, models: standardModels(), tools: standardTools() });
+  const [removed, kept] = [await first.start(team), await first.start(team)];
+  await Promise.all([removed.result, kept.result]);
+  await first.close();
+  await removeRun(bus, { id: removed.id, status: 'completed' });
+  expect(await logsOf(removed.id)).toBe(0);
+  const before = await logsOf(kept.id);
+
+  const next = await hosting({ ...bus, append });
+  const run = await next.start(team);
+  expect(await run.result).toMatchObject({ status: 'completed' });
+  await eventually('the other one is told again', () => said.includes(kept.id));
+  expect(said).not.toContain(removed.id);
+  expect([await logsOf(removed.id), await logsOf(kept.id)], 'what is said again is known').toEqual([0, before]);
 });
