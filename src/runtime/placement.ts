@@ -76,7 +76,7 @@ export class Placement {
   readonly #known = new Set<string>();
   #knowsAll = false;
   readonly #mine = new Map<Address, { readonly lease: Lease; readonly shared: boolean }>();
-  readonly #taking = new Set<Address>();
+  readonly #taking = new Map<Address, Part>();
   readonly #watches: { stop(): void }[] = [];
   #stopLooking = (): void => {};
   /** Until then nobody is fenced: this host was away itself. */
@@ -99,7 +99,8 @@ export class Placement {
 
   /** Actors that it hosts alone, or is about to. */
   get load(): number {
-    let load = this.#taking.size;
+    let load = 0;
+    for (const { shared } of this.#taking.values()) if (!shared) load++;
     for (const [unit, { shared }] of this.#mine) if (!shared && !this.#taking.has(unit)) load++;
     return load;
   }
@@ -349,7 +350,7 @@ export class Placement {
     const { bus, clock, host, presence, onChange } = this.#options;
     const { unit, part, entries } = waiting;
     if (this.#taking.has(unit)) return;
-    this.#taking.add(unit);
+    this.#taking.set(unit, part);
     const known = this.#leases.get(unit);
     try {
       if (known && (await this.#isOnRecord(known.host))) return this.#forget(waiting); // P2

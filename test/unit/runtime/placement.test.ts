@@ -66,7 +66,9 @@ const heldRunners = (id: string, clock: ManualClock): Runners => {
 
 const partOf = async (at: Address): Promise<Part | undefined> => {
   const { run: of, role, agent } = parseAddress(at);
-  return of === run && role === 'worker' ? { team: 'company', agent: agent!, shared: false } : undefined;
+  if (of !== run) return undefined;
+  if (role === 'budget') return { team: 'company', agent: role, shared: true };
+  return role === 'worker' ? { team: 'company', agent: agent!, shared: false } : undefined;
 };
 
 type Joining = { readonly concurrency?: number; readonly on?: Bus; readonly plays?: readonly string[]; readonly holds?: boolean };
@@ -206,6 +208,25 @@ describe('an actor for which an entry came', () => {
       return allTaken().includes(worker('3'));
     });
     expect(await ownerOf('3')).toBe(free);
+  });
+
+  it('has its room, whatever is taken on beside it that needs none (P1)', async () => {
+    const { promise: mayRead, resolve: read } = Promise.withResolvers<void>();
+    const on: Bus = Object.assign(Object.create(bus) as Bus, {
+      async *read(pattern: string, from?: number) {
+        if (pattern === account) await mayRead;
+        yield* bus.read(pattern, from);
+      },
+    });
+    const member = await join('a', { concurrency: 1, plays: ['reader', 'budget'], on });
+    await bus.append(account, { id: 'stray', type: 'budget.release', v: 1, from: lead, time: 0, data: { grant: 'none', reason: 'none' } });
+    for (let i = 0; i < 50; i++) await settle();
+    expect(takenBy(member), 'the account is being read').toEqual([]);
+    await assign('1');
+    for (let i = 0; i < 50; i++) await settle();
+    read();
+    await until('both are hosted', () => takenBy(member).length === 2);
+    expect(takenBy(member).toSorted()).toEqual([account, worker('1')]);
   });
 
   it('is hosted from what was seen, without a look at its log', async () => {
