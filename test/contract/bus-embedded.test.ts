@@ -192,6 +192,18 @@ describe('the embedded bus', () => {
     expect(seen).toEqual(['r-2.a z', 'r-1.a x']);
   });
 
+  test('a follower that is stopped by another one is not handed the entry that both were to get', async () => {
+    const bus = opened({ path: await scratch() });
+    const seen: string[] = [];
+    bus.follow('r-1.a', 0, () => {
+      seen.push('first');
+      second.stop();
+    });
+    const second = bus.follow('r-1.a', 0, () => seen.push('second'));
+    await bus.append('r-1.a', envelope('x'));
+    expect(seen).toEqual(['first']);
+  });
+
   test('no position is given twice, however often everything is cut away and the file is opened again (B3)', async () => {
     const path = await scratch();
     let last = 0;

@@ -149,6 +149,7 @@ export class Journal {
     this.#followers = [...this.#followers, follower];
     const stop = () => {
       unlisten();
+      follower.live = false; // also for the entry that is being handed over
       this.#followers = this.#followers.filter((one) => one !== follower);
     };
     follower.live = this.head() <= from;
