@@ -5,8 +5,11 @@
  *   node bench/agent-process.js <nats url> <team as JSON> <concurrency> <part> ...
  */
 import { openNatsBus } from '../dist/bus/nats/bus.js';
+import { tuneV8 } from '../dist/cli/node-options.js';
 import { Service } from '../dist/topology/service.js';
 import { z } from 'zod';
+
+tuneV8(); // as the command does
 
 const [url, teamJson, concurrency, ...plays] = process.argv.slice(2);
 const usage = { inputTokens: 100, outputTokens: 20, cachedInputTokens: 0, reasoningTokens: 0 };

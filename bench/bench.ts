@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { openEmbeddedBus } from '../src/bus/embedded/bus.ts';
 import { openNatsBus } from '../src/bus/nats/bus.ts';
 import type { Bus } from '../src/bus/port.ts';
+import { tuneV8 } from '../src/cli/node-options.ts';
 import { startNatsServer } from '../test/support/nats-server.ts';
 import { measureBus } from './bus.ts';
 import { measureColdStart } from './cold.ts';
@@ -13,6 +14,8 @@ import { heading } from './measure.ts';
 import { measureProcesses } from './processes.ts';
 import { measureMany, measureReact } from './runs.ts';
 import { measureStep } from './step.ts';
+
+tuneV8(); // as the command does
 
 const wanted = process.argv.slice(2);
 const asked = (part: string): boolean => wanted.length === 0 || wanted.includes(part);

@@ -3,7 +3,10 @@
  * Prints `{ ms, peakBytes, idleBytes }`. Plain JavaScript, because Node's own handling of TypeScript takes 50 MB that no user pays.
  */
 import { z } from 'zod';
+import { tuneV8 } from '../dist/cli/node-options.js';
 import { openBus, Troupe } from '../dist/index.js';
+
+tuneV8(); // as the command does
 
 const [, , address, teamJson, count] = process.argv;
 const team = JSON.parse(teamJson);

@@ -3,7 +3,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { DEFAULT_BUS } from '../bus/open.ts';
 import { failure } from '../protocols/failure.ts';
 import { endWith, EXIT, failureJson, printJson } from './exit.ts';
+import { tuneV8 } from './node-options.ts';
 import { version } from './version.ts';
+
+tuneV8();
 
 const keyValue = (given: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
   const at = given.indexOf('=');
