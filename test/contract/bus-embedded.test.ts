@@ -223,7 +223,7 @@ describe('the embedded bus', () => {
   });
 
   test.each([
-    ['a file of another format is refused by name', 'CREATE TABLE log (name); PRAGMA user_version = 99', /written in format 99, expected 3/],
+    ['a file of another format is refused by name', 'CREATE TABLE log (name); PRAGMA user_version = 99', /written in format 99, expected 4/],
     ['a database of something else is refused', 'CREATE TABLE mine (name)', /a database of something else, and was left as it is/],
   ])('%s, left as it is, and not locked', async (_, sql, why) => {
     const path = await scratch();

@@ -19,11 +19,11 @@ const POLL_MS = 50;
 const BUSY_MS = 10_000;
 const BUSY_PAUSE_MS = 5;
 /** Of the tables. A file of another one is refused, so that no old process reads what it does not understand. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-  CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY, log INTEGER NOT NULL, id BLOB NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS entry (position INTEGER PRIMARY KEY, log INTEGER NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, envelope TEXT NOT NULL);
   CREATE UNIQUE INDEX IF NOT EXISTS entry_id ON entry (log, id);
   CREATE TABLE IF NOT EXISTS item (seq INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, id TEXT NOT NULL, data TEXT NOT NULL, delivery INTEGER NOT NULL, holder TEXT, due INTEGER NOT NULL, finished INTEGER);
   CREATE UNIQUE INDEX IF NOT EXISTS item_id ON item (queue, id);

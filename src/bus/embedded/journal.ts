@@ -16,8 +16,8 @@ import type { Connection } from './connection.ts';
 
 /** Rows that are decoded before others get a turn. */
 const CHUNK = 256;
-/** Of the SHA-256 of an id: enough that no two ids of a log ever share them. */
-const ID_BYTES = 16;
+/** Of the SHA-256 of an id, in base64url: enough that no two ids of a log ever share them. */
+const ID_CHARS = 22;
 /** The log of the row that remembers the last position when its entry is gone. It has no name, so nobody reads it. */
 const NO_LOG = 0;
 /** Logs whose size and last position are remembered. */
@@ -79,7 +79,7 @@ export class Journal {
     );
     this.#rows = connection.prepare(`${rows} position IN (SELECT value FROM json_each(?)) ORDER BY position`);
     this.#remove = connection.prepare('DELETE FROM entry WHERE log = (SELECT number FROM log WHERE name = ?) AND position < ?');
-    this.#keepLast = connection.prepare(`INSERT OR REPLACE INTO entry (position, log, id, at, envelope) VALUES (?, ${NO_LOG}, x'', 0, '')`);
+    this.#keepLast = connection.prepare(`INSERT OR REPLACE INTO entry (position, log, id, at, envelope) VALUES (?, ${NO_LOG}, '', 0, '')`);
     this.#forget = connection.prepare('DELETE FROM log WHERE name = ? AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.log = log.number)');
     this.#bury = connection.prepare('INSERT INTO dead (at, source, reason, body, position) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING');
     this.#seen = this.#lastPosition();
@@ -278,7 +278,7 @@ export class Journal {
   }
 }
 
-const digestOf = (id: string): Uint8Array => hash('sha256', id, 'buffer').subarray(0, ID_BYTES);
+const digestOf = (id: string): string => hash('sha256', id, 'base64url').slice(0, ID_CHARS);
 
 const checkSize = (log: string, { type }: Envelope, bytes: number): void => {
   if (bytes <= MAX_ENTRY_BYTES) return;

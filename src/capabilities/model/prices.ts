@@ -61,7 +61,9 @@ export const createPrices = (overrides: PriceOverrides = {}, list: PriceList = p
     }
   }
   const known = [...new Set([...own.keys(), ...listed.keys()])].sort();
-  const find = (model: string): FoundPrice | undefined => matching('team', own, model) ?? matching('list', listed, model);
+  const inTeam = finder('team', own);
+  const inList = finder('list', listed);
+  const find = (model: string): FoundPrice | undefined => inTeam(model) ?? inList(model);
   const get = (model: string): FoundPrice => {
     const price = find(model);
     if (price) return price;
@@ -112,10 +114,10 @@ const nanos = (model: string, field: string, dollars: string): string => {
   return amount.toString();
 };
 
-const matching = (from: FoundPrice['from'], prices: ReadonlyMap<string, Price>, model: string): FoundPrice | undefined => {
-  const patterns = [...prices.keys()].filter((pattern) => pattern.endsWith('*') && model.startsWith(pattern.slice(0, -1)));
-  const name = prices.has(model) ? model : patterns.sort((a, b) => b.length - a.length)[0];
-  return name === undefined ? undefined : { ...prices.get(name)!, name, from };
+const finder = (from: FoundPrice['from'], prices: ReadonlyMap<string, Price>): ((model: string) => FoundPrice | undefined) => {
+  const found = new Map([...prices].map(([name, price]) => [name, { ...price, name, from }]));
+  const patterns = [...found.values()].filter(({ name }) => name.endsWith('*')).sort((a, b) => b.name.length - a.name.length);
+  return (model) => found.get(model) ?? patterns.find(({ name }) => model.startsWith(name.slice(0, -1)));
 };
 
 /** At most three, and none that has little in common with what was asked for. */
