@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { get } from '../src/actors/budget/by-id.ts';
 import { openEmbeddedBus } from '../src/bus/embedded/bus.ts';
 import { openNatsBus } from '../src/bus/nats/bus.ts';
 import type { Bus } from '../src/bus/port.ts';
@@ -168,13 +169,13 @@ const runForReal = async (bus: Bus, servers: string): Promise<boolean> => {
   await models.idle();
   const { bill } = models;
   const peakCalls = models.peak();
-  await eventually('every grant has ended', async () => (await booksOf(bus, account)).desk.book.tree[account]!.held.money === 0n);
+  await eventually('every grant has ended', async () => get((await booksOf(bus, account)).desk.book.tree, account)!.held.money === 0n);
   for (const agent of agents) agent.send('end');
   await Promise.all(replicas.map(kill9));
   await models.stop();
 
   const { desk, lines } = await booksOf(bus, account);
-  const { spent } = desk.book.tree[account]!;
+  const { spent } = get(desk.book.tree, account)!;
   const used = most(lines.map(({ spentNanos, heldNanos }) => BigInt(spentNanos) + BigInt(heldNanos)));
   const overshoot = most([bill.nanos - LIMIT_NANOS, spent.money - LIMIT_NANOS, used - LIMIT_NANOS]);
   const firstVeto = lines.find(({ kind }) => kind === 'veto');

@@ -1,4 +1,5 @@
 /** What must hold when everything is over, whatever went wrong on the way. Each check gives the sentences that are not true. */
+import { get, valuesOf } from '../src/actors/budget/by-id.ts';
 import type { Bus, Entry } from '../src/bus/port.ts';
 import { decode } from '../src/protocols/catalogue.ts';
 import { effectOfGrant, runOf, type RunId, type Address } from '../src/protocols/ids.ts';
@@ -112,7 +113,7 @@ export const auditAccount = async (bus: Bus, name: string, limitNanos: bigint, b
     const over = BigInt(spentNanos) + BigInt(heldNanos) - limit;
     if (over > 0n) problems.push(`${name} overshot its limit by ${over} nano-dollars at line ${seq}`);
   }
-  const { spent, held } = desk.book.tree[name]!;
+  const { spent, held } = get(desk.book.tree, name)!;
   const booked = spent.money + held.money;
   if (booked < bill) problems.push(`the ledger of ${name} has ${booked}, the provider bills ${bill}`);
   return { problems, booked, lines: lines.length };
@@ -147,7 +148,7 @@ export const auditMoney = async ({ bus, runs, calls }: Evidence): Promise<Money>
 };
 
 const heldIn = async (bus: Bus, name: string): Promise<string[]> =>
-  Object.values((await booksOf(bus, name)).desk.book.tree).flatMap(({ id, held }) =>
+  [...valuesOf((await booksOf(bus, name)).desk.book.tree)].flatMap(({ id, held }) =>
     Object.values(held).some((amount) => amount !== 0n) ? [`${id} still holds ${held.money} nano-dollars`] : [],
   );
 

@@ -8,6 +8,7 @@ import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as timer } from 'node:timers/promises';
+import { valuesOf } from '../src/actors/budget/by-id.ts';
 import { openBus } from '../src/bus/open.ts';
 import type { Bus } from '../src/bus/port.ts';
 import { runOf, type Address } from '../src/protocols/ids.ts';
@@ -208,7 +209,7 @@ const raiseWhoeverPauses = (bus: Bus, witness: Witness, problems: string[]): (()
 /** Whether no account that a run may use holds anything. */
 const isSettled = async (bus: Bus, runs: readonly Submission[]): Promise<boolean> => {
   for (const name of [ACCOUNT, ...runs.flatMap(({ run, question }) => (question.kind === 'shared' ? [] : [run]))]) {
-    if (Object.values((await booksOf(bus, name)).desk.book.tree).some(({ held }) => held.money !== 0n)) return false;
+    if ([...valuesOf((await booksOf(bus, name)).desk.book.tree)].some(({ held }) => held.money !== 0n)) return false;
   }
   return true;
 };

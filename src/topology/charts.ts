@@ -14,7 +14,7 @@ export const charts = {
   reviewer: defineChart('reviewer', 3, reviewerMachine),
   peer: defineChart('peer', 1, peerMachine),
   convener: defineChart('convener', 1, convenerMachine),
-  budget: defineChart('budget', 3, budgetMachine),
+  budget: defineChart('budget', 4, budgetMachine),
   approver: defineChart('approver', 1, approverMachine),
 } as const;
 

@@ -7,6 +7,7 @@ import type { Question } from '../actors/approver/policy.ts';
 import type { Desk } from '../actors/budget/desk.ts';
 import type { Book } from '../actors/budget/book.ts';
 import { raise } from '../actors/budget/branches.ts';
+import { entriesOf, get } from '../actors/budget/by-id.ts';
 import type { Bus } from '../bus/port.ts';
 import { decode, versionOf, type MessageName, type PayloadOf } from '../protocols/catalogue.ts';
 import { TroupeError } from '../protocols/failure.ts';
@@ -68,7 +69,7 @@ const spentSoFar = async (bus: Bus, id: RunId, stored: string, shared: Map<strin
     const { account } = team.budget;
     const books = (account === undefined ? undefined : shared.get(account)) ?? (await booksOf(bus, account ?? id));
     if (account !== undefined) shared.set(account, books);
-    return books.desk.book.tree[runAccount(id, team)]?.spent.money.toString();
+    return get(books.desk.book.tree, runAccount(id, team))?.spent.money.toString();
   } catch (thrown) {
     if (thrown instanceof TroupeError && ['RUN_VERSION', 'RUN_UNREADABLE', 'ACCOUNT_UNKNOWN'].includes(thrown.code)) return undefined;
     throw thrown;
@@ -205,7 +206,7 @@ export type AccountFigures = {
 
 /** The accounts, parents before their children. */
 export const accountsIn = ({ desk: { book } }: Books): readonly AccountFigures[] =>
-  Object.values(book.tree).map(({ id, parent, slice, limits, spent, held, frozen, ending, closed }) => ({
+  entriesOf(book.tree).map(([, { id, parent, slice, limits, spent, held, frozen, ending, closed }]) => ({
     id,
     parent,
     state: ending || closed ? 'closed' : frozen ? 'frozen' : 'open',
@@ -242,11 +243,9 @@ export const freezeBudget = async (
 
 /** What the account would do without a word is told to whoever asks for it. */
 const checkRaise = (book: Book, account: string, nanos: bigint): void => {
-  if (book.tree[account] && !book.tree[account].limits.some(({ measure }) => measure === 'money')) {
-    throw new TroupeError(
-      'ACCOUNT_UNLIMITED',
-      `${account} has no limit on money of its own: raise the account that it takes from, ${book.tree[account].parent}`,
-    );
+  const known = get(book.tree, account);
+  if (known && !known.limits.some(({ measure }) => measure === 'money')) {
+    throw new TroupeError('ACCOUNT_UNLIMITED', `${account} has no limit on money of its own: raise the account that it takes from, ${known.parent}`);
   }
   const raised = raise(book, account, nanos, Date.now());
   if (!('problem' in raised) || !raised.tight) return;
@@ -260,7 +259,7 @@ const checkRaise = (book: Book, account: string, nanos: bigint): void => {
 const accountBelow = async (bus: Bus, name: string, below: string | undefined): Promise<Account & { readonly account: string; readonly book: Book }> => {
   const account = await accountNamed(bus, name);
   const { book } = (await booksOf(bus, name)).desk;
-  const known = Object.keys(book.tree);
+  const known = entriesOf(book.tree).map(([id]) => id);
   if (below !== undefined && !known.includes(below))
     throw new TroupeError('ACCOUNT_UNKNOWN', `${name} has no account "${below}"; there are ${known.join(', ')}`);
   return { ...account, account: below ?? account.root, book };

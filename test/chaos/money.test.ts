@@ -10,7 +10,7 @@ import * as desk from '../../src/actors/budget/desk.ts';
 import * as messages from '../../src/actors/budget/messages.ts';
 import type { Desk, Outgoing } from '../../src/actors/budget/desk.ts';
 import { checkpointOf } from '../../src/actors/budget/checkpoint.ts';
-import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
+import { entriesOf, get, valuesOf } from '../../src/actors/budget/by-id.ts';
 import { accountFor, leftOf } from '../../src/actors/budget/book.ts';
 import { beginOf, type Account } from '../../src/actors/budget/tree.ts';
 import type { AccountSpec } from '../../src/protocols/account.ts';
@@ -146,7 +146,7 @@ class Schedule {
     call.answers++;
     if (said.type === 'budget.vetoed') return;
     const { holds, tree } = this.books.book;
-    for (let at = tree[get(holds, said.grant)!.account]; at; at = at.parent === undefined ? undefined : tree[at.parent]) {
+    for (let at = get(tree, get(holds, said.grant)!.account); at; at = at.parent === undefined ? undefined : get(tree, at.parent)) {
       must(!at.frozen && !at.ending && !at.closed, () => `${said.grant} is granted at ${at.id}, which grants nothing`);
     }
     call.granted = { nanos: BigInt(said.amountNanos), maxTokens: said.maxTokens };
@@ -311,7 +311,7 @@ class Schedule {
 
   /** Everybody who may still speak does, and all deadlines pass. */
   drain(): void {
-    for (const account of Object.keys(this.books.book.tree)) this.#freeze(account, false);
+    for (const account of entriesOf(this.books.book.tree).map(([id]) => id)) this.#freeze(account, false);
     for (let round = 0; round < 200; round++) {
       for (const call of this.calls) if (call.granted && !call.settled) this.#settle(call);
       for (const advance of this.advances) {
@@ -328,13 +328,13 @@ class Schedule {
 
   check(): void {
     const { tree, holds } = this.books.book;
-    for (const account of Object.values(tree)) this.#checkAccount(account);
+    for (const account of valuesOf(tree)) this.#checkAccount(account);
     const held = entriesOf(holds)
       .filter(([, { state }]) => state !== 'charged')
       .reduce((sum, [, { amounts }]) => sum + amounts.money, 0n);
-    must(tree['acme']!.held.money === held, () => `the root holds ${tree['acme']!.held.money}, its grants ${held}`);
+    must(get(tree, 'acme')!.held.money === held, () => `the root holds ${get(tree, 'acme')!.held.money}, its grants ${held}`);
     const billed = this.#billed();
-    must(tree['acme']!.spent.money + tree['acme']!.held.money >= billed, () => `the ledger is below the bill of ${billed}`);
+    must(get(tree, 'acme')!.spent.money + get(tree, 'acme')!.held.money >= billed, () => `the ledger is below the bill of ${billed}`);
     must(
       this.books.book.queue.length === 0 || entriesOf(holds).some(([, { state, drawn }]) => state === 'held' && !drawn),
       () => 'somebody waits although nothing is held',
@@ -363,16 +363,16 @@ class Schedule {
     must(held.money >= 0n && spent.money >= 0n && sliced >= 0n, () => `${id} is below nothing`);
     if (slice !== undefined) must(spent.money + held.money + sliced <= slice, () => `${id} is over its slice`);
     if (parent === undefined) return;
-    const above = this.books.book.tree[parent]!;
+    const above = get(this.books.book.tree, parent)!;
     must(above.spent.money >= spent.money && above.held.money >= held.money, () => `${parent} knows less of ${id} than it does itself`);
   }
 
   end(): void {
     const { tree, queue } = this.books.book;
     expect(queue, 'nobody waits').toEqual([]);
-    expect(tree['acme']!.held.money, 'nothing is held').toBe(0n);
+    expect(get(tree, 'acme')!.held.money, 'nothing is held').toBe(0n);
     const billed = this.#billed();
-    expect(tree['acme']!.spent.money, 'after all is said, what is spent is what was billed').toBe(billed);
+    expect(get(tree, 'acme')!.spent.money, 'after all is said, what is spent is what was billed').toBe(billed);
     for (const { answers, grant } of this.calls) expect(answers, `${grant} is answered`).toBe(1);
     expect(firstBreak(this.lines), 'the chain holds').toBeUndefined();
   }

@@ -5,6 +5,7 @@
  * CHAOS_SEED repeats one seed; CHAOS_RUNS says how many are tried.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { get } from '../../src/actors/budget/by-id.ts';
 import type { BudgetContext } from '../../src/actors/budget/machine.ts';
 import type { Decoded } from '../../src/protocols/catalogue.ts';
 import type { RunId } from '../../src/protocols/ids.ts';
@@ -106,11 +107,11 @@ const checkMoney = ({ world, provider }: Company): void => {
     instance ??= Instance.begin(account, definitionsOf(run)(account)!, at)[0];
     instance.apply({ position, at, id: envelope.id, from: envelope.from, message: envelope as unknown as Decoded });
     const { overrun, tree } = (instance.state.snapshot.context as BudgetContext).desk.book;
-    const { spent, held, limits } = tree[run]!;
+    const { spent, held, limits } = get(tree, run)!;
     expect(spent.money + held.money).toBeLessThanOrEqual(limits[0]!.amount);
     expect(overrun).toBe(0n);
   }
-  const { spent, held } = (instance!.state.snapshot.context as BudgetContext).desk.book.tree[run]!;
+  const { spent, held } = get((instance!.state.snapshot.context as BudgetContext).desk.book.tree, run)!;
   expect(spent.money + held.money, 'the ledger is not below the bill').toBeGreaterThanOrEqual(provider.billed);
 };
 

@@ -4,6 +4,7 @@
  * CHAOS_SEED repeats one seed; CHAOS_RUNS says how many are tried.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { get } from '../../src/actors/budget/by-id.ts';
 import type { Grant } from '../../src/protocols/grant.ts';
 import { address, effectOfGrant, type RunId } from '../../src/protocols/ids.ts';
 import type { BudgetContext } from '../../src/actors/budget/machine.ts';
@@ -129,11 +130,11 @@ const checkMoney = ({ world, provider }: Ending, options: Omit<CompanyOptions, '
   expect(new Set(grants).size).toBe(grants.length);
   checkAdvances(provider, options.openUpToNanos);
   const { tree } = accountIn(world, options, ({ overrun, tree: now }) => {
-    const { spent, held, limits } = now[run]!;
+    const { spent, held, limits } = get(now, run)!;
     expect(spent.money + held.money).toBeLessThanOrEqual(limits[0]!.amount);
     expect(overrun).toBe(0n);
   });
-  const { spent, held } = tree[run]!;
+  const { spent, held } = get(tree, run)!;
   expect(spent.money + held.money).toBeGreaterThanOrEqual(provider.billed);
   expect(world.dead).toEqual([]);
 };
@@ -218,7 +219,7 @@ describe('a simulated run', () => {
 
     /** Nothing is held when all deadlines have passed. */
     const checkDrained = ({ world }: Ending, options: Omit<CompanyOptions, 'run'>): void => {
-      expect(accountIn(world, options).tree[run]!.held.money).toBe(0n);
+      expect(get(accountIn(world, options).tree, run)!.held.money).toBe(0n);
     };
 
     const mishaps: Mishaps = { outages: 0.02, deaths: 0.01, doubles: 0.02 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { entriesOf, get } from '../../src/actors/budget/by-id.ts';
+import { entriesOf, get, valuesOf } from '../../src/actors/budget/by-id.ts';
 import type { BudgetContext, BudgetInput } from '../../src/actors/budget/machine.ts';
 import type { Address } from '../../src/protocols/ids.ts';
 import { checkpointOf } from '../../src/actors/budget/checkpoint.ts';
@@ -36,7 +36,7 @@ const usage = { inputTokens: 1, outputTokens: 50, cachedInputTokens: 0, reasonin
 
 const { chart, untaken, trapped } = watched(charts.budget);
 const bookOf = (moment: Moment) => (moment.state.snapshot.context as BudgetContext).desk.book;
-const accountOf = (moment: Moment, id: string) => bookOf(moment).tree[id]!;
+const accountOf = (moment: Moment, id: string) => get(bookOf(moment).tree, id)!;
 const valueOf = (moment: Moment): unknown => moment.state.snapshot.value;
 /** Those of which it has heard. */
 const grantsOf = (moment: Moment): readonly string[] => {
@@ -79,7 +79,7 @@ const walkOf = (grants: readonly string[], input: Partial<BudgetInput>, others: 
     const { tree, holds, queue, ended, overrun } = bookOf(moment);
     const { closing, paused, wanted } = (moment.state.snapshot.context as BudgetContext).desk;
     return [
-      Object.values(tree).map(({ id, limits, spent, held, frozen, ending, closed, announced }) => [
+      entriesOf(tree).map(([, { id, limits, spent, held, frozen, ending, closed, announced }]) => [
         id,
         limits.map(({ amount }) => String(amount)),
         String(spent.money),
@@ -167,7 +167,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
   it('never has more spent and held than any limit and what was billed above its hold, and adds up (M1)', () => {
     everyPath(paths, (moment) => {
       const { tree, holds, overrun } = bookOf(moment);
-      for (const { limits, spent, held, sliced } of Object.values(tree)) {
+      for (const { limits, spent, held, sliced } of valuesOf(tree)) {
         for (const { measure, amount } of limits) if (measure === 'money') expect(spent.money + held.money + sliced <= amount + overrun).toBe(true);
       }
       expect(accountOf(moment, ROOT).held.money).toBe(
@@ -205,7 +205,7 @@ describe.each(walked)('a budget $what, on every path', ({ walk, paths }) => {
         if (type !== 'budget.vetoed') continue;
         const { code, details } = data['failure'] as { code: string; details: Record<string, string> };
         if (code === 'BUDGET_CLOSED') expect(happened(moment, 'budget.close')).toBe(true);
-        else if (code === 'BUDGET_FROZEN') expect(accountOf(moment, ROOT).frozen || Object.values(bookOf(moment).tree).some(({ frozen }) => frozen)).toBe(true);
+        else if (code === 'BUDGET_FROZEN') expect(accountOf(moment, ROOT).frozen || [...valuesOf(bookOf(moment).tree)].some(({ frozen }) => frozen)).toBe(true);
         else expect(BigInt(details['spent']!) + BigInt(details['held']!) + BigInt(details['asked']!) > BigInt(details['limit']!)).toBe(true);
       }
     });

@@ -5,9 +5,9 @@
 import type { AccountSpec, Amounts } from '../../protocols/account.ts';
 import type { Quote } from '../../protocols/budget.ts';
 import { positionOfGrant, type Address } from '../../protocols/ids.ts';
-import { entriesOf, get, none, put, valuesOf, type ById } from './by-id.ts';
+import { entriesOf, get, has, none, put, valuesOf, type ById } from './by-id.ts';
 import { refusedToOpen } from './refusals.ts';
-import { isBelow, isUncovered, limitsOn, open, type Tree } from './tree.ts';
+import { isAtOrBelow, isUncovered, limitsOn, open, type Tree } from './tree.ts';
 
 /** What becomes of a grant of which nothing is heard until its deadline. */
 export type Orphans = 'charge' | 'release' | 'ask';
@@ -55,7 +55,7 @@ export type Book = {
 const GENERATION = 1_024;
 
 export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Book => {
-  let tree: Tree = {};
+  let tree: Tree = none;
   for (const account of accounts) {
     const opened = open(tree, account, 0);
     if (isUncovered(opened)) throw new Error(refusedToOpen(account.id, opened).message);
@@ -69,19 +69,19 @@ export const openBook = (accounts: readonly AccountSpec[], keptBack: bigint): Bo
  * of `payer` that has one, else the run's, else the root.
  */
 export const accountFor = ({ tree, root }: Book, run: string, part: string, payer: readonly string[] = []): string => {
-  const above = [run, ...payer].reduce((id, name) => (Object.hasOwn(tree, `${id}/${name}`) ? `${id}/${name}` : id), root);
-  return [`${above}/${part}`, `${root}/${part}`].find((id) => Object.hasOwn(tree, id)) ?? above;
+  const above = [run, ...payer].reduce((id, name) => (has(tree, `${id}/${name}`) ? `${id}/${name}` : id), root);
+  return [`${above}/${part}`, `${root}/${part}`].find((id) => has(tree, id)) ?? above;
 };
 
 /** Whether a run has an account here. The book of a run is the run's; below a shared account each opens one before its first call. */
-export const hasAccount = ({ tree, root }: Book, run: string): boolean => run === root || Object.hasOwn(tree, `${root}/${run}`);
+export const hasAccount = ({ tree, root }: Book, run: string): boolean => run === root || has(tree, `${root}/${run}`);
 
 /** Whether a run's account was closed and is forgotten. */
 export const isForgottenRun = (current: Book, run: string): boolean => current.forgotRuns && !hasAccount(current, run);
 
 /** Whether the whole account is closed: nothing is held or waited for any more. */
 export const isOver = ({ tree, root, queue }: Book): boolean => {
-  const { closed, held } = tree[root]!;
+  const { closed, held } = get(tree, root)!;
   return closed && held.money === 0n && held.calls === 0n && held.tool_calls === 0n && queue.length === 0;
 };
 
@@ -92,11 +92,9 @@ export const isHeldFrom = ({ holds }: Book, account: string): boolean => {
 };
 
 export const holdersBelow = ({ holds }: Book, account: string): readonly (readonly [grant: string, hold: Hold])[] =>
-  entriesOf(holds).filter(([, held]) => isHeldBelow(held, account));
+  entriesOf(holds, (_, held) => isHeldBelow(held, account));
 
 export const isHeldBelow = ({ state, account: at }: Hold, account: string): boolean => state === 'held' && isAtOrBelow(at, account);
-
-export const isAtOrBelow = (id: string, account: string): boolean => id === account || isBelow(id, account);
 
 /** For people and for the agents: what an account has left of its money. */
 export const leftOf = ({ tree, keptBack, root }: Book, account: string, now: number): bigint => {
@@ -110,7 +108,7 @@ export const leftOf = ({ tree, keptBack, root }: Book, account: string, now: num
 };
 
 export const totals = ({ tree, root }: Book): { readonly spent: Amounts; readonly held: Amounts } => {
-  const { spent, held } = tree[root]!;
+  const { spent, held } = get(tree, root)!;
   return { spent, held };
 };
 

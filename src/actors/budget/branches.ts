@@ -1,8 +1,8 @@
 /** What becomes of the accounts of a book: they are opened below others, raised, frozen, closed with all below them, and forgotten. Pure. */
 import type { AccountSpec } from '../../protocols/account.ts';
-import { isAtOrBelow, type Book } from './book.ts';
-import { entriesOf, put } from './by-id.ts';
-import { close, drop, isUncovered, mark, open, raise as raiseIn, type Uncovered } from './tree.ts';
+import type { Book } from './book.ts';
+import { entriesOf, get, put } from './by-id.ts';
+import { close, drop, isAtOrBelow, isUncovered, mark, open, raise as raiseIn, type Uncovered } from './tree.ts';
 
 export const raise = (current: Book, account: string, nanos: bigint, now: number): Book | Uncovered => {
   const raised = raiseIn(current.tree, account, nanos, now);
@@ -31,8 +31,8 @@ export const openBranch = (current: Book, accounts: readonly AccountSpec[], now:
 
 /** Closes an account and all below it, the lowest first: what is left of its slices goes back as well. */
 export const closeBranch = (current: Book, account: string): Book => {
-  const branch = Object.keys(current.tree).filter((id) => isAtOrBelow(id, account));
-  return { ...current, tree: branch.toReversed().reduce(close, current.tree) };
+  const branch = entriesOf(current.tree, (id) => isAtOrBelow(id, account));
+  return { ...current, tree: branch.toReversed().reduce((tree, [id]) => close(tree, id), current.tree) };
 };
 
 /**
@@ -40,10 +40,11 @@ export const closeBranch = (current: Book, account: string): Book => {
  * there is the account's above from now on: a late word corrects what is booked there.
  */
 export const forgetClosed = (current: Book, keep: number): Book => {
-  const closed = Object.values(current.tree).filter(({ closed: gone, parent }) => gone && parent !== undefined && !current.tree[parent]?.closed);
+  const { tree } = current;
+  const closed = entriesOf(tree, (_, { closed: gone, parent }) => gone && parent !== undefined && get(tree, parent)?.closed !== true);
   let next = current;
-  for (const { id, parent } of closed.slice(0, Math.max(0, closed.length - keep))) {
-    const below = entriesOf(next.holds).filter(([, { account }]) => isAtOrBelow(account, id));
+  for (const [id, { parent }] of closed.slice(0, Math.max(0, closed.length - keep))) {
+    const below = entriesOf(next.holds, (_, { account }) => isAtOrBelow(account, id));
     if (below.some(([, { state }]) => state !== 'charged')) continue;
     const holds = below.reduce((all, [grant, held]) => put(all, grant, { ...held, account: parent! }), next.holds);
     next = { ...next, tree: drop(next.tree, id), holds, forgotRuns: true };

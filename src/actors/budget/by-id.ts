@@ -49,12 +49,14 @@ export const without = <T>(all: ById<T>, id: string): ById<T> => {
   return known < 0 ? all : { ...all, size: all.size - 1, buckets: all.buckets.with(at, bucket.toSpliced(known, 1)) };
 };
 
-/** In the order in which they came. */
-export const entriesOf = <T>({ buckets }: ById<T>): readonly (readonly [id: string, value: T])[] =>
-  buckets
-    .flat()
-    .toSorted(([, , a], [, , b]) => a - b)
-    .map(([id, value]) => [id, value]);
+export const has = (all: ById<unknown>, id: string): boolean => get(all, id) !== undefined;
+
+/** Those that `which` takes, in the order in which they came. */
+export const entriesOf = <T>({ buckets }: ById<T>, which: (id: string, value: T) => boolean = () => true): readonly (readonly [id: string, value: T])[] => {
+  const taken: Bucket<T>[number][] = [];
+  for (const bucket of buckets) for (const one of bucket) if (which(one[0], one[1])) taken.push(one);
+  return taken.sort(([, , a], [, , b]) => a - b).map(([id, value]) => [id, value]);
+};
 
 /** In no order: for whoever looks for one. */
 export function* valuesOf<T>({ buckets }: ById<T>): Generator<T> {

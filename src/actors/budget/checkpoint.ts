@@ -38,7 +38,7 @@ export const checkpointOf = (state: State, upTo: number): Checkpoint => {
   return {
     upTo,
     ledger: chain,
-    accounts: Object.values(tree).map(accountInText),
+    accounts: entriesOf(tree).map(([, account]) => accountInText(account)),
     grants: entriesOf(holds).map(([grant, { amounts, at, drawn, ...hold }]) => ({
       grant,
       ...hold,
@@ -62,7 +62,7 @@ export const checkpointOf = (state: State, upTo: number): Checkpoint => {
 /** The same for who has folded what the checkpoint stands for and for who begins with it. */
 export const stateFrom = (checkpoint: Checkpoint, keptBack: bigint): Omit<State, 'due'> => {
   const { upTo, ledger, accounts, grants, waiting, ended, forgottenUpTo, forgotRuns, overrunNanos, paused, wanted, lastVeto, again, closing } = checkpoint;
-  const tree: Tree = Object.fromEntries(accounts.map((account) => [account.id, accountFrom(account)]));
+  const tree: Tree = accounts.reduce((all, account) => put(all, account.id, accountFrom(account)), none as Tree);
   const book: Book = {
     root: accounts[0]!.id,
     tree,

@@ -13,7 +13,7 @@ import type {
 import { BEGINNING, type LedgerLine } from '../../protocols/ledger.ts';
 import type { Sent } from '../../protocols/message.ts';
 import { openBook, type Book, type Orphans } from './book.ts';
-import { valuesOf } from './by-id.ts';
+import { get, valuesOf } from './by-id.ts';
 import type { State } from './checkpoint.ts';
 import type { Account } from './tree.ts';
 
@@ -72,7 +72,7 @@ export const moneyLimitOf = ({ limits }: Account) => limits.find(({ measure, win
 
 /** Of an account's money. */
 export const figuresOf = ({ tree }: Book, id: string) => {
-  const account = tree[id]!;
+  const account = get(tree, id)!;
   const { spent, held } = account;
   return { limitNanos: (moneyLimitOf(account)?.amount ?? 0n).toString(), spentNanos: spent.money.toString(), heldNanos: held.money.toString() };
 };

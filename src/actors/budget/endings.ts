@@ -9,7 +9,7 @@
 import type { Amounts } from '../../protocols/account.ts';
 import { endingOf, isForgotten, remember, type Book, type Orphans } from './book.ts';
 import { entriesOf, get, put, without } from './by-id.ts';
-import { book, minus, NOTHING } from './tree.ts';
+import { book, mark, minus, NOTHING } from './tree.ts';
 
 export type Bill = {
   readonly grant: string;
@@ -44,7 +44,7 @@ export const settle = (current: Book, bill: Bill, now: number): Book => {
         : { spent };
   const over = bill.spentNanos - (known?.amounts.money ?? 0n);
   const tree = book(current.tree, account, booked, now);
-  const flagged = over > 0n ? { ...tree, [account]: { ...tree[account]!, frozen: true } } : tree;
+  const flagged = over > 0n ? mark(tree, account, { frozen: true }) : tree;
   return remember(
     { ...current, tree: flagged, queue, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) },
     grant,

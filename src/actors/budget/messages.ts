@@ -59,7 +59,7 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, resp
   const sitting = new Sitting(desk, at);
   const covered = advance === undefined ? desk.book : split(desk.book, advance, { grant, nanos: spentNanos }, at);
   const asked = accountOf(desk, from);
-  const account = get(covered.holds, grant)?.account ?? (desk.book.tree[asked] ? asked : desk.book.root);
+  const account = get(covered.holds, grant)?.account ?? (get(desk.book.tree, asked) ? asked : desk.book.root);
   const tokens = BigInt(usage.inputTokens + usage.outputTokens);
   const bill = { grant, account, spentNanos: BigInt(spentNanos), tokens, calls: kind === 'tool' ? 0n : 1n, toolCalls: kind === 'tool' ? 1n : 0n };
   sitting.book = endings.settle(covered, bill, at);
@@ -105,7 +105,7 @@ export const openBranch = (desk: Desk, { accounts, from, at }: Received<typeof B
     return sitting.end();
   }
   sitting.book = opened;
-  for (const { id } of accounts) if (!desk.book.tree[id]) sitting.write({ kind: 'open', account: id, amounts: NOTHING });
+  for (const { id } of accounts) if (!get(desk.book.tree, id)) sitting.write({ kind: 'open', account: id, amounts: NOTHING });
   sitting.outbox.push({ type: 'budget.opened', to: from });
   return sitting.end();
 };
@@ -122,7 +122,7 @@ export const raise = (desk: Desk, { account = desk.book.root, nanos, by, why, at
 
 export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, by, why, at }: Received<typeof BudgetFreeze>): Desk => {
   const sitting = new Sitting(desk, at);
-  if (!desk.book.tree[account]) return sitting.end();
+  if (!get(desk.book.tree, account)) return sitting.end();
   sitting.book = branches.freeze(desk.book, account, frozen);
   sitting.write({ kind: frozen ? 'freeze' : 'thaw', account, amounts: NOTHING, note: `${by}: ${why}` });
   if (!frozen) return tellPaused(sitting, account);
@@ -144,7 +144,7 @@ export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, b
 };
 
 const tellPaused = (sitting: Sitting, account: string): Desk => {
-  if (sitting.book.tree[account]!.closed) return sitting.end();
+  if (get(sitting.book.tree, account)!.closed) return sitting.end();
   const leftNanos = books.leftOf(sitting.book, account, sitting.now).toString();
   for (const to of sitting.paused) sitting.outbox.push({ type: 'budget.raised', to, account, leftNanos });
   sitting.paused = [];

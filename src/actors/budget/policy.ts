@@ -132,9 +132,9 @@ const mayOvertake = ({ tree, root, holds }: Book, { account }: Request): boolean
 
 /** Two accounts always share the root; a slice of its own shares nothing but with what is below it. */
 const sharesPath = (tree: Tree, root: string, account: string, other: string): boolean => {
-  for (let at: string | undefined = account; at !== undefined; at = tree[at]?.parent) {
+  for (let at: string | undefined = account; at !== undefined; at = get(tree, at)?.parent) {
     if (at === other || other.startsWith(`${at}/`)) return true;
-    if (at !== root && tree[at]?.slice !== undefined) return false;
+    if (at !== root && get(tree, at)?.slice !== undefined) return false;
   }
   return false;
 };

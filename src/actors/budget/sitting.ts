@@ -188,7 +188,7 @@ export class Sitting {
 
   /** A raise has moved the thresholds of `id` away: those that are not reached any more are announced again. */
   unannounce(id: string): void {
-    const account = this.book.tree[id]!;
+    const account = get(this.book.tree, id)!;
     const reached = this.#thresholdOf(account);
     if (reached < account.announced) this.book = branches.announced(this.book, id, reached);
   }

@@ -7,6 +7,7 @@
  *   T3  What is held or spent is held or spent at every account up to the root.
  */
 import type { AccountSpec, Amounts, Measure, Window } from '../../protocols/account.ts';
+import { entriesOf, get, has, put, without, type ById } from './by-id.ts';
 
 export const NOTHING: Amounts = { money: 0n, tokens: 0n, calls: 0n, tool_calls: 0n, seconds: 0n };
 
@@ -61,12 +62,13 @@ export type Account = {
   readonly announced: number;
 };
 
-export type Tree = Readonly<Record<string, Account>>;
+/** Parents came before their children. */
+export type Tree = ById<Account>;
 
 /** The accounts from `id` up to the root. */
 export const pathOf = (tree: Tree, id: string): readonly Account[] => {
   const path: Account[] = [];
-  for (let account = tree[id]; account; account = account.parent === undefined ? undefined : tree[account.parent]) path.push(account);
+  for (let account = get(tree, id); account; account = account.parent === undefined ? undefined : get(tree, account.parent)) path.push(account);
   return path;
 };
 
@@ -113,7 +115,7 @@ export type Change = { readonly spent?: Amounts; readonly held?: Amounts; readon
 
 /** Books at `id` and at every account above (T3). Amounts may be negative. */
 export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING, since }: Change, now: number): Tree => {
-  const after: Record<string, Account> = { ...tree };
+  let after = tree;
   let sliced = 0n;
   for (const before of pathOf(tree, id)) {
     const booked: Account = {
@@ -123,26 +125,28 @@ export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING, 
       spells: spent === NOTHING ? before.spells : withSpent(before, spent, now, since ?? now),
       sliced: before.sliced + sliced,
     };
-    after[before.id] = booked;
+    after = put(after, before.id, booked);
     if (before.slice !== undefined) sliced += remaining(booked) - remaining(before);
   }
   return after;
 };
 
-export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending' | 'announced'>>): Tree =>
-  tree[id] ? { ...tree, [id]: { ...tree[id], ...as } } : tree;
+export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending' | 'announced'>>): Tree => {
+  const account = get(tree, id);
+  return account ? put(tree, id, { ...account, ...as }) : tree;
+};
 
 /** Speaks for money at every account from `id` up to the next slice, or gives it back. */
 const speakFor = (tree: Tree, id: string | undefined, nanos: bigint): Tree => {
-  if (id === undefined) return tree;
-  const changed: Record<string, Account> = {};
+  if (id === undefined || nanos === 0n) return tree;
+  let changed = tree;
   let sliced = nanos;
   for (const before of pathOf(tree, id)) {
     const after = { ...before, sliced: before.sliced + sliced };
-    changed[before.id] = after;
+    changed = put(changed, before.id, after);
     sliced += remaining(after) - remaining(before);
   }
-  return { ...tree, ...changed };
+  return changed;
 };
 
 /** What keeps an account from being opened. */
@@ -154,12 +158,11 @@ const uncovered = (tree: Tree, id: string, nanos: bigint, now: number): Tightnes
   return undefined;
 };
 
-/** An account may have any name, so that of a field says nothing: a reason is a text, an account is not. */
-export const isUncovered = (made: Tree | Uncovered): made is Uncovered => typeof made['problem' as keyof typeof made] === 'string';
+export const isUncovered = (made: Tree | Uncovered): made is Uncovered => 'problem' in made;
 
 export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec, now: number): Tree | Uncovered => {
-  if (Object.hasOwn(tree, id)) return { problem: 'exists' };
-  if (parent !== undefined && !Object.hasOwn(tree, parent)) return { problem: 'no-parent' };
+  if (has(tree, id)) return { problem: 'exists' };
+  if (parent !== undefined && !has(tree, parent)) return { problem: 'no-parent' };
   if (parent !== undefined && !isBelow(id, parent)) return { problem: 'misnamed' };
   const slice = sliceNanos === undefined ? undefined : BigInt(sliceNanos);
   const tight = slice === undefined || parent === undefined ? undefined : uncovered(tree, parent, slice, now);
@@ -179,25 +182,26 @@ export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec
     closed: false,
     announced: 0,
   };
-  return { ...speakFor(tree, parent, slice ?? 0n), [id]: account };
+  return put(speakFor(tree, parent, slice ?? 0n), id, account);
 };
 
 /** Whose name says that it is somewhere below `above`. */
-export const isBelow = (id: string, above: string): boolean => id.length > above.length + 1 && id.startsWith(`${above}/`);
+export const isBelow = (id: string, above: string): boolean => id.length > above.length + 1 && id.startsWith(above) && id[above.length] === '/';
+export const isAtOrBelow = (id: string, above: string): boolean => id === above || isBelow(id, above);
 
 /** T2: the rest of the slice goes back. */
 export const close = (tree: Tree, id: string): Tree => {
-  const account = tree[id];
+  const account = get(tree, id);
   if (!account || account.closed) return tree;
-  return { ...speakFor(tree, account.parent, -remaining(account)), [id]: { ...account, closed: true } };
+  return put(speakFor(tree, account.parent, -remaining(account)), id, { ...account, closed: true });
 };
 
 /** An account and all below it are forgotten: what was spent there is in the accounts above (T3). */
-export const drop = (tree: Tree, id: string): Tree => Object.fromEntries(Object.entries(tree).filter(([each]) => each !== id && !isBelow(each, id)));
+export const drop = (tree: Tree, id: string): Tree => entriesOf(tree, (each) => isAtOrBelow(each, id)).reduce((left, [each]) => without(left, each), tree);
 
 /** Adds to an account's limit on money over its whole life, or, without one, to what it may spend in each window. A slice grows with it, and must be covered above. */
 export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree | Uncovered => {
-  const account = tree[id];
+  const account = get(tree, id);
   if (!account) return { problem: 'no-parent' };
   const { slice, parent } = account;
   if (slice !== undefined && parent !== undefined) {
@@ -208,8 +212,9 @@ export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree 
   const limits = account.limits.map((limit) =>
     limit.measure === 'money' && raised.includes(limit.window) ? { ...limit, amount: limit.amount + nanos } : limit,
   );
-  const after: Tree = { ...tree, [id]: { ...account, limits, slice: slice === undefined ? undefined : slice + nanos } };
-  return slice === undefined ? after : speakFor(after, parent, remaining(after[id]!) - remaining(account));
+  const raisedAccount: Account = { ...account, limits, slice: slice === undefined ? undefined : slice + nanos };
+  const after = put(tree, id, raisedAccount);
+  return slice === undefined ? after : speakFor(after, parent, remaining(raisedAccount) - remaining(account));
 };
 
 /** Why nothing is granted at an account, whatever it has. */

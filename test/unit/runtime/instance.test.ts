@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { get } from '../../../src/actors/budget/by-id.ts';
 import type { BudgetContext } from '../../../src/actors/budget/machine.ts';
 import type { ApproverContext } from '../../../src/actors/approver/machine.ts';
 import { address, type Address, type RunId } from '../../../src/protocols/ids.ts';
@@ -124,7 +125,7 @@ describe('a frozen instance', () => {
     const budget = beginning(walks.budget);
     budget.apply(entry(1, hears('settle', worker, 'budget.settle', { grant: 'one', spentNanos: '123456789012345678901234567890', usage, model: 'm' })));
     const { book } = (thawed(budget).state.snapshot.context as BudgetContext).desk;
-    expect(book.tree[book.root]!.spent.money).toBe(123456789012345678901234567890n);
+    expect(get(book.tree, book.root)!.spent.money).toBe(123456789012345678901234567890n);
   });
 
   it('keeps what people wrote, whatever it looks like', () => {

@@ -1,6 +1,7 @@
 /** A run that was written down, and whose starter died before it said that the run starts, can be cancelled all the same. */
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { get } from '../../../src/actors/budget/by-id.ts';
 import { openBus } from '../../../src/bus/open.ts';
 import type { Bus } from '../../../src/bus/port.ts';
 import type { RunId } from '../../../src/protocols/ids.ts';
@@ -72,6 +73,6 @@ test.each(['budget.open', 'run.start'])('its end leaves the account that it shar
   await playAll(bus, team);
   expect((await awaitEnd(bus, run, Date.now()).result).failure?.code).toBe('RUN_CANCELLED');
   const { tree } = (await booksOf(bus, 'acme')).desk.book;
-  expect(tree['acme']!.closed).toBe(false);
-  expect(tree[`acme/${run}`]?.closed).toBe(type === 'budget.open' ? undefined : true);
+  expect(get(tree, 'acme')!.closed).toBe(false);
+  expect(get(tree, `acme/${run}`)?.closed).toBe(type === 'budget.open' ? undefined : true);
 });

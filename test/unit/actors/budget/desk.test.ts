@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as desk from '../../../../src/actors/budget/desk.ts';
 import * as messages from '../../../../src/actors/budget/messages.ts';
-import { entriesOf } from '../../../../src/actors/budget/by-id.ts';
+import { entriesOf, get } from '../../../../src/actors/budget/by-id.ts';
 import { unansweredMs } from '../../../../src/actors/retry.ts';
 import { checkpointOf } from '../../../../src/actors/budget/checkpoint.ts';
 import type { BudgetInput, Desk } from '../../../../src/actors/budget/desk.ts';
@@ -201,7 +201,7 @@ describe('deadlines', () => {
     whole.reserve('one');
     whole.settle('one', 1);
     whole.close();
-    expect([whole.desk.book.tree['r-1']!.closed, whole.desk.due]).toEqual([true, undefined]);
+    expect([get(whole.desk.book.tree, 'r-1')!.closed, whole.desk.due]).toEqual([true, undefined]);
   });
 
   it('wake who paused for the limit of a window, when the next one begins', () => {
@@ -446,7 +446,7 @@ describe('a close', () => {
 describe('advances', () => {
   const LIFE = { advance: { deadline: NOON + 9_000 }, maxTokens: 0, minTokens: 0, inputTokens: 0, outputNanosPerMtok: '0' };
   const ask = (told: Told, nanos = 300, grant = 'ready', from: Address = ANN) => told.reserve(grant, from, { ...LIFE, fixedNanos: String(nanos) });
-  const root = (told: Told) => told.desk.book.tree['org']!;
+  const root = (told: Told) => get(told.desk.book.tree, 'org')!;
   const money = (told: Told): [spent: bigint, held: bigint] => [root(told).spent.money, root(told).held.money];
 
   it('are of money alone, and last until the deadline that was asked for', () => {
@@ -540,7 +540,7 @@ describe('advances', () => {
     ask(told);
     told.settle('call#2', 301, ANN, 'ready');
     expect(money(told)).toEqual([301n, 0n]);
-    expect([told.desk.book.overrun, told.desk.book.tree['org/r-1/ann']!.frozen]).toEqual([1n, true]);
+    expect([told.desk.book.overrun, get(told.desk.book.tree, 'org/r-1/ann')!.frozen]).toEqual([1n, true]);
   });
 
   it.each([
@@ -678,7 +678,7 @@ describe('a checkpoint', () => {
     const after = cut(told);
     after.settle('open', 100, BOB);
     after.settle('lost', 50);
-    expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 150n }, held: { money: 0n } });
+    expect(get(after.desk.book.tree, 'org')).toMatchObject({ spent: { money: 150n }, held: { money: 0n } });
   });
 
   it('watches for the first deadline of what is open, and for none where nothing is', () => {
@@ -696,13 +696,13 @@ describe('a checkpoint', () => {
     told.tick(1_000);
     told.close();
     const after = cut(told);
-    expect(Object.keys(after.desk.book.tree)).toEqual(['org', 'org/r-2']);
+    expect(entriesOf(after.desk.book.tree).map(([id]) => id)).toEqual(['org', 'org/r-2']);
     after.settle('lost', 50);
-    expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 50n } });
+    expect(get(after.desk.book.tree, 'org')).toMatchObject({ spent: { money: 50n } });
     expect(after.reserve('more')).toEqual([`vetoed more > ${ANN}`]);
     expect(after.last).toMatchObject({ failure: { code: 'BUDGET_CLOSED', details: { account: 'org/r-1' } } });
     expect(after.close()).toEqual([]);
-    expect(after.desk.book.tree['org']!.closed).toBe(false);
+    expect(get(after.desk.book.tree, 'org')!.closed).toBe(false);
   });
 
   it('lets a bill be booked once, however often it is said, and however many came since', () => {
@@ -717,10 +717,10 @@ describe('a checkpoint', () => {
       expect(after.settle(grant(position), 100)).toEqual([]);
       expect(after.release(grant(position))).toEqual([]);
     }
-    expect(after.desk.book.tree['org']).toMatchObject({ spent: { money: 300_000n }, frozen: false });
+    expect(get(after.desk.book.tree, 'org')).toMatchObject({ spent: { money: 300_000n }, frozen: false });
     expect(after.desk.book.ended.reduce((sum, { size }) => sum + size, 0)).toBeLessThanOrEqual(2_048);
     pay(after, 9_500);
-    expect(after.desk.book.tree['org']!.spent.money).toBe(300_100n);
+    expect(get(after.desk.book.tree, 'org')!.spent.money).toBe(300_100n);
   });
 
   it('keeps the accounts of the runs that ended last, and no more', () => {
@@ -733,8 +733,8 @@ describe('a checkpoint', () => {
       told.close(from);
     }
     const { tree } = told.desk.book;
-    expect(Object.keys(tree).length).toBe(4 + 2 * 32);
-    expect(tree['org']).toMatchObject({ spent: { money: 50n }, sliced: 600n });
+    expect(tree.size).toBe(4 + 2 * 32);
+    expect(get(tree, 'org')).toMatchObject({ spent: { money: 50n }, sliced: 600n });
     expect(told.reserve('late', 'r-101.supervisor' as Address)).toEqual(['vetoed late > r-101.supervisor']);
   });
 });
@@ -836,7 +836,7 @@ describe('the ledger', () => {
     told.reserve('one', BOB);
     told.open({ id: 'org/r-1/bob', parent: 'org/r-1', limits: [] });
     told.settle('one', 150, BOB);
-    expect([told.line.account, told.desk.book.tree['org/r-1/bob']!.spent.money]).toEqual(['org/r-1', 0n]);
+    expect([told.line.account, get(told.desk.book.tree, 'org/r-1/bob')!.spent.money]).toEqual(['org/r-1', 0n]);
   });
 
   it('is one chain, through all that happened', () => {

@@ -58,7 +58,7 @@ const bill = (grant: string, nanos: bigint, change: Partial<Bill> = {}): Bill =>
   toolCalls: 0n,
   ...change,
 });
-const money = (book: Book, id = 'org') => ({ spent: book.tree[id]!.spent.money, held: book.tree[id]!.held.money });
+const money = (book: Book, id = 'org') => ({ spent: get(book.tree, id)!.spent.money, held: get(book.tree, id)!.held.money });
 const capOf = (book: Book, one: Request, now = NOON): number | string => {
   const decision = decide(book, one, now, GRANT_MS);
   return decision.kind === 'grant' ? decision.hold.maxTokens : decision.kind;
@@ -294,17 +294,17 @@ describe('settling', () => {
       spent: { money: 150n, tokens: 20n, calls: 1n, tool_calls: 0n, seconds: 70n },
       held: { money: 0n, tokens: 0n, calls: 0n, tool_calls: 0n, seconds: 0n },
     });
-    expect(settled.tree['org/ann']!.frozen).toBe(false);
+    expect(get(settled.tree, 'org/ann')!.frozen).toBe(false);
   });
 
   it('to the last nano-dollar of the hold flags nothing', () => {
     const settled = settle(held, bill('one', 500n), NOON);
-    expect([settled.overrun, settled.tree['org/ann']!.frozen]).toEqual([0n, false]);
+    expect([settled.overrun, get(settled.tree, 'org/ann')!.frozen]).toEqual([0n, false]);
   });
 
   it('above the hold is booked in full, flagged, and freezes the account (M1)', () => {
     const settled = settle(held, bill('one', 501n), NOON);
-    expect([money(settled), settled.overrun, settled.tree['org/ann']!.frozen, settled.tree['org']!.frozen]).toEqual([
+    expect([money(settled), settled.overrun, get(settled.tree, 'org/ann')!.frozen, get(settled.tree, 'org')!.frozen]).toEqual([
       { spent: 501n, held: 0n },
       1n,
       true,
@@ -316,7 +316,7 @@ describe('settling', () => {
 
   it('of what nobody was granted is booked in full at the account of whoever says it, and flagged (M5)', () => {
     const settled = settle(held, bill('stray', 9n, { account: 'org/bob' }), NOON);
-    expect([money(settled, 'org/bob'), money(settled, 'org/ann'), settled.tree['org/bob']!.frozen]).toEqual([
+    expect([money(settled, 'org/bob'), money(settled, 'org/ann'), get(settled.tree, 'org/bob')!.frozen]).toEqual([
       { spent: 9n, held: 0n },
       { spent: 0n, held: 500n },
       true,
@@ -424,7 +424,7 @@ describe('an orphan (M3)', () => {
 
   it('that was charged and is billed for more is booked in full and flagged', () => {
     const late = settle(expire(held, NOON + GRANT_MS, 'charge'), bill('one', 501n), NOON + HOUR);
-    expect([money(late), late.overrun, late.tree['org']!.frozen]).toEqual([{ spent: 501n, held: 0n }, 1n, true]);
+    expect([money(late), late.overrun, get(late.tree, 'org')!.frozen]).toEqual([{ spent: 501n, held: 0n }, 1n, true]);
   });
 
   it('that was charged in one hour and put right in the next gives that one nothing (T1)', () => {

@@ -17,6 +17,7 @@ import {
   type Tree,
   type Uncovered,
 } from '../../../../src/actors/budget/tree.ts';
+import { entriesOf, get, none } from '../../../../src/actors/budget/by-id.ts';
 import type { AccountSpec, Amounts, Measure, Window } from '../../../../src/protocols/account.ts';
 
 const NOON = Date.UTC(2026, 0, 31, 12, 30);
@@ -32,11 +33,11 @@ const opened = (tree: Tree | Uncovered): Tree => {
   if ('problem' in tree) throw new Error(JSON.stringify(tree.problem));
   return tree;
 };
-const treeOf = (...specs: readonly AccountSpec[]): Tree => specs.reduce((tree, one) => opened(open(tree, one, NOON)), {} as Tree);
+const treeOf = (...specs: readonly AccountSpec[]): Tree => specs.reduce((tree, one) => opened(open(tree, one, NOON)), none as Tree);
 /** What of its money an account could spend now. */
 const free = (tree: Tree, id: string, now = NOON): bigint =>
   [...limitsOn(tree, id, now)].reduce((least, { limit: { measure }, free: left }) => (measure === 'money' && left < least ? left : least), 1_000_000n);
-const allFree = (tree: Tree): Record<string, bigint> => Object.fromEntries(Object.keys(tree).map((id) => [id, free(tree, id)]));
+const allFree = (tree: Tree): Record<string, bigint> => Object.fromEntries(entriesOf(tree).map(([id]) => [id, free(tree, id)]));
 
 describe('amounts', () => {
   it('are added and taken away measure by measure', () => {
@@ -71,7 +72,7 @@ describe('an account without a slice', () => {
       ['org/run', 20n, 5n],
       ['org', 20n, 5n],
     ]);
-    expect(booked['org/run/bob']).toBe(tree['org/run/bob']);
+    expect(get(booked, 'org/run/bob')).toBe(get(tree, 'org/run/bob'));
     expect(allFree(booked)).toEqual({ org: 75n, 'org/run': 55n, 'org/run/ann': 5n, 'org/run/bob': 55n });
   });
 
@@ -94,7 +95,7 @@ describe('an account without a slice', () => {
 
   it('has nothing free, never less, when more was spent than its limit', () => {
     const over = book(tree, 'org/run/ann', { spent: money(31n) }, NOON);
-    expect(freeOf(over['org/run/ann']!, { measure: 'money', amount: 30n, window: 'total' }, NOON)).toBe(0n);
+    expect(freeOf(get(over, 'org/run/ann')!, { measure: 'money', amount: 30n, window: 'total' }, NOON)).toBe(0n);
   });
 });
 
@@ -108,7 +109,7 @@ describe('a slice', () => {
 
   it('is moved from the parent when it opens, and one below it from there (T2)', () => {
     expect(allFree(tree)).toEqual({ org: 40n, 'org/run': 40n, 'org/run/ann': 20n, 'org/run/bob': 40n });
-    expect([tree['org']!.sliced, tree['org/run']!.sliced]).toEqual([60n, 20n]);
+    expect([get(tree, 'org')!.sliced, get(tree, 'org/run')!.sliced]).toEqual([60n, 20n]);
   });
 
   it('is not opened when its parent has less (T2)', () => {
@@ -131,7 +132,7 @@ describe('a slice', () => {
   it('leaves the parent as it is when something of it is held or spent: it was moved before (T2, T3)', () => {
     const used = book(tree, 'org/run/ann', { held: money(8n), spent: money(7n) }, NOON);
     expect(allFree(used)).toEqual({ org: 40n, 'org/run': 40n, 'org/run/ann': 5n, 'org/run/bob': 40n });
-    expect([used['org']!.sliced, used['org']!.held.money, used['org']!.spent.money]).toEqual([45n, 8n, 7n]);
+    expect([get(used, 'org')!.sliced, get(used, 'org')!.held.money, get(used, 'org')!.spent.money]).toEqual([45n, 8n, 7n]);
   });
 
   it('gives back the rest when it closes, once (T2)', () => {
@@ -155,7 +156,7 @@ describe('a slice', () => {
 
   it('that is overspent takes the excess from its parent', () => {
     const over = book(tree, 'org/run/ann', { spent: money(25n) }, NOON);
-    expect([over['org/run']!.sliced, free(over, 'org/run'), free(over, 'org/run/ann')]).toEqual([0n, 35n, 0n]);
+    expect([get(over, 'org/run')!.sliced, free(over, 'org/run'), free(over, 'org/run/ann')]).toEqual([0n, 35n, 0n]);
   });
 });
 
@@ -190,16 +191,16 @@ describe('raising', () => {
 
   it('adds to the limit on money for the whole life, and to no other', () => {
     const raised = opened(raise(tree, 'org', 7n, NOON));
-    expect(raised['org']!.limits.map(({ amount }) => amount)).toEqual([107n, 50n, 9n]);
-    expect(freeOf(opened(raise(tree, 'org/cap', 7n, NOON))['org/cap']!, { measure: 'money', amount: 12n, window: 'total' }, NOON)).toBe(12n);
+    expect(get(raised, 'org')!.limits.map(({ amount }) => amount)).toEqual([107n, 50n, 9n]);
+    expect(freeOf(get(opened(raise(tree, 'org/cap', 7n, NOON)), 'org/cap')!, { measure: 'money', amount: 12n, window: 'total' }, NOON)).toBe(12n);
   });
 
   it('of a slice moves the money from above (T2)', () => {
     const raised = opened(raise(tree, 'org/run/ann', 10n, NOON));
     expect([free(raised, 'org/run/ann'), free(raised, 'org/run')]).toEqual([30n, 0n]);
-    expect([raised['org/run']!.sliced, raised['org']!.sliced, raised['org/run/ann']!.slice]).toEqual([30n, 30n, 30n]);
+    expect([get(raised, 'org/run')!.sliced, get(raised, 'org')!.sliced, get(raised, 'org/run/ann')!.slice]).toEqual([30n, 30n, 30n]);
     const once = opened(raise(tree, 'org/run', 10n, NOON));
-    expect([once['org']!.sliced, free(once, 'org/run')]).toEqual([40n, 20n]);
+    expect([get(once, 'org')!.sliced, free(once, 'org/run')]).toEqual([40n, 20n]);
   });
 
   it.each([
@@ -216,7 +217,7 @@ describe('raising', () => {
   it('of a slice that was overspent moves what is left of it', () => {
     const over = book(tree, 'org/run/ann', { spent: money(24n) }, NOON);
     const raised = opened(raise(over, 'org/run/ann', 6n, NOON));
-    expect([free(raised, 'org/run/ann'), raised['org/run']!.sliced, free(raised, 'org/run')]).toEqual([2n, 2n, 4n]);
+    expect([free(raised, 'org/run/ann'), get(raised, 'org/run')!.sliced, free(raised, 'org/run')]).toEqual([2n, 2n, 4n]);
   });
 });
 
@@ -266,7 +267,7 @@ describe('a window', () => {
     expect(free(tree, 'org', NOON)).toBe(4n);
     expect(free(tree, 'org', NOON + later)).toBe(44n);
     const next = book(tree, 'org', { spent: money(10n) }, NOON + later);
-    expect([free(next, 'org', NOON + later), next['org']!.spent.money]).toEqual([34n, 50n]);
+    expect([free(next, 'org', NOON + later), get(next, 'org')!.spent.money]).toEqual([34n, 50n]);
   });
 
   it('does not count what is sliced until it is spent', () => {
@@ -288,7 +289,7 @@ describe('a window', () => {
     const correction = { spent: money(-30n), since: NOON };
     expect(free(book(tree, 'org', correction, NOON + 1), 'org', NOON + 1)).toBe(40n);
     const next = book(tree, 'org', correction, NOON + HOUR);
-    expect([free(next, 'org', NOON + HOUR), next['org']!.spent.money]).toEqual([50n, 10n]);
+    expect([free(next, 'org', NOON + HOUR), get(next, 'org')!.spent.money]).toEqual([50n, 10n]);
     const more = book(tree, 'org', { spent: money(3n), since: NOON }, NOON + HOUR);
     expect(free(more, 'org', NOON + HOUR)).toBe(47n);
   });
