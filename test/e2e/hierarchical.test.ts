@@ -78,7 +78,11 @@ test('work that nobody accepts is handed up through every team to the one that h
   expect(result).toMatchObject({ status: 'completed', answer: 'I say it myself.' });
   expect(talk(said, 'task.failed')).toEqual(['supervisor.inner.all-1-middle-1 > supervisor.outer.all-1', 'supervisor.outer.all-1 > supervisor']);
   expect(talk(said, 'task.assign').at(-1)).toBe('supervisor > worker.lead.all-2');
-  expect(result.steps.map(({ step }) => step)).toEqual(['all', 'all/middle', 'all/middle/deepest']);
+  expect(result.steps.map(({ step, agent }) => [step, agent])).toEqual([
+    ['all', 'lead'],
+    ['all/middle', 'inner'],
+    ['all/middle/deepest', 'reader'],
+  ]);
 });
 
 test('where the rule is to take the work with a note, the work itself has come all the way up', async () => {

@@ -1,4 +1,5 @@
 /** How a run, or the work of a team inside it, is said to have ended. Pure. */
+import type { AgentProfile } from '../../protocols/agent.ts';
 import type { Failure } from '../../protocols/failure.ts';
 import type { Citation } from '../../protocols/formats.ts';
 import type { Address } from '../../protocols/ids.ts';
@@ -9,6 +10,8 @@ import type { Assignment } from './members.ts';
 import type { Plan } from './plan.ts';
 
 type Ended = {
+  /** The supervisor's own. */
+  readonly profile: Pick<AgentProfile, 'name'>;
   readonly client: Address;
   readonly assignment?: Assignment | undefined;
   readonly steps: Plan;
@@ -20,12 +23,12 @@ type Ended = {
   readonly turn: number;
 };
 
-/** Each step of the plan; behind a team's, those of the team, as `<step of the team>/<step>`. */
-export const outcomesOf = (plan: Plan): StepOutcome[] =>
-  plan.flatMap(({ id, agent, handover, status, attempt: attempts, failure: why, output, steps = [] }) => [
+/** Each step of the plan; behind a team's, those of the team, as `<step of the team>/<step>`. `supervisor`: who took over what it did itself. */
+export const outcomesOf = (plan: Plan, { name: supervisor }: Ended['profile']): StepOutcome[] =>
+  plan.flatMap(({ id, agent, takenOver, handover, status, attempt: attempts, failure: why, output, steps = [] }) => [
     {
       step: id,
-      agent,
+      agent: takenOver ? supervisor : agent,
       ...(handover && { handedOverBy: [...handover.by] }),
       status,
       attempts,
@@ -37,6 +40,7 @@ export const outcomesOf = (plan: Plan): StepOutcome[] =>
 
 /** To whoever gave the work: the client of a run, the supervisor above a team. */
 export const completion = ({
+  profile,
   client: to,
   assignment,
   answer,
@@ -46,7 +50,7 @@ export const completion = ({
   spending,
   turn,
 }: Ended): Sent<typeof RunCompleted> | Sent<typeof TaskCompleted> => {
-  const said = { to, citations: [...citations], ...(output !== undefined && { output }), steps: outcomesOf(plan) };
+  const said = { to, citations: [...citations], ...(output !== undefined && { output }), steps: outcomesOf(plan, profile) };
   if (!assignment) return { type: 'run.completed', ...said, answer, ...(spending && { spending }) };
   const { step, attempt } = assignment;
   return { type: 'task.completed', ...said, step, attempt, text: answer, turns: turn };
@@ -54,8 +58,8 @@ export const completion = ({
 
 /** As `completion`, for what has failed; with what can be said all the same. */
 export const collapse = (ended: Ended, failure: Failure): Sent<typeof RunFailed> | Sent<typeof TaskFailed> => {
-  const { client: to, assignment, answer, citations, steps: plan, spending } = ended;
-  const said = { to, failure, steps: outcomesOf(plan) };
+  const { profile, client: to, assignment, answer, citations, steps: plan, spending } = ended;
+  const said = { to, failure, steps: outcomesOf(plan, profile) };
   const cited = [...citations];
   if (!assignment) return { type: 'run.failed', ...said, ...(answer !== '' && { answer }), citations: cited, ...(spending && { spending }) };
   const { step, attempt } = assignment;

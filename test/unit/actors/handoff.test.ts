@@ -168,7 +168,7 @@ describe('a step that is handed over', () => {
   });
 
   it('tells with its outcome who had it before', () => {
-    const [outcome] = outcomesOf([{ ...step(['desk']), agent: 'billing', status: 'completed' }]);
+    const [outcome] = outcomesOf([{ ...step(['desk']), agent: 'billing', status: 'completed' }], { name: 'lead' });
     expect(outcome).toMatchObject({ agent: 'billing', handedOverBy: ['desk'] });
   });
 
