@@ -13,6 +13,7 @@ test.each([
   { file: 'Dockerfile', says: `ENTRYPOINT ["node", "${NODE_OPTION}", "/troupe/bin/troupe.cjs"]` },
   { file: 'package.json', says: `"start": "node ${NODE_OPTION} bin/troupe.cjs ` },
   { file: 'docs/bus.md', says: `\`NODE_OPTIONS=${NODE_OPTION}\`` },
+  { file: 'src/cli/main.ts', says: '\ntuneV8();\n' },
   { file: 'docs/bus.md', says: `\`node ${V8_FLAG} ${NODE_OPTION} app.js\`` },
 ])('$file says what `troupe up` says', ({ file, says }) => {
   expect(read(file)).toContain(says);
