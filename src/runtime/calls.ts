@@ -14,11 +14,11 @@ import { grantId, type Address } from '../protocols/ids.ts';
 import { draw, quoteOf, silenceOf } from './advance.ts';
 import type { Clock } from './clock.ts';
 import type { EffectResult, Runners } from './effects.ts';
-import type { Effect } from './fold.ts';
+import { lateOutputs, type Effect, type FoldEntry } from './fold.ts';
 import type { Instance } from './instance.ts';
 import { Turns } from './turns.ts';
 import type { Unit } from './unit.ts';
-import type { Writer } from './writer.ts';
+import type { Message, Writer } from './writer.ts';
 
 export type CallsOptions = {
   readonly bus: Bus;
@@ -137,11 +137,11 @@ export class Calls {
     const abort = new AbortController();
     const { address } = instance;
     const end = this.#call(unit, address, effect, abort.signal).then(async (result) => {
-      const answered = result.ok && effect.grant !== undefined;
-      const isOwn = answered || unit.lease.holds() || (await unit.lease.confirm());
+      const isOwn = unit.lease.holds() || (await unit.lease.confirm());
       unit.running.delete(attempt);
-      if (!isOwn || (!answered && abort.signal.aborted && !this.#options.hosts(unit))) this.#book(unit, instance, effect, result);
-      else this.#finish(unit, address, effect, result);
+      if (isOwn && this.#options.hosts(unit)) this.#finish(unit, address, effect, result);
+      else if (result.ok && effect.grant) this.#handIn(unit, instance, effect, result);
+      else this.#book(unit, instance, effect, result);
     });
     unit.running.set(attempt, { abort, end });
   }
@@ -192,12 +192,23 @@ export class Calls {
   }
 
   #finish(unit: Unit, address: Address, effect: Effect, result: EffectResult): void {
-    const { key, attempt } = effect;
-    const id = `${grantId(key, attempt)}/end`;
-    const bill = result.bill === undefined ? {} : { bill: billOf(effect, result.bill) };
-    if (result.ok) return this.#options.writer.note(unit, address, id, 'effect.completed', { effect: key, attempt, output: result.output, ...bill });
-    const unused = result.unused === true ? { unused: grantId(key, attempt) } : {};
-    this.#options.writer.note(unit, address, id, 'effect.failed', { effect: key, attempt, failure: result.failure, ...bill, ...unused });
+    this.#options.writer.send(unit, address, address, endOf(effect, result));
+  }
+
+  /**
+   * The answer of a call of an actor that this host has no longer. Whoever has it may still take it; and maybe nobody has it any
+   * more, so what the answer cost is said as well, under the id under which its actor says it (H4).
+   */
+  #handIn(unit: Unit, { address, definition }: Instance, effect: Effect, result: EffectResult): void {
+    const { bus, clock, writer } = this.#options;
+    const envelope = writer.envelope(address, endOf(effect, result));
+    const { id } = envelope;
+    const handedIn = bus.append(address, envelope).then((position) => {
+      const entry = { position, at: clock.now(), id, from: address, message: envelope as unknown as FoldEntry['message'] };
+      for (const output of lateOutputs(definition, address, entry))
+        if (output.kind === 'send') writer.send(unit, address, output.to, { ...output, causation: id });
+    });
+    writer.track(unit, handedIn);
   }
 
   /** A call that was stopped because its unit was let go, or that failed while it was taken away, is no answer: the next owner makes it again. What it cost is booked (H4). */
@@ -210,6 +221,16 @@ export class Calls {
     else if (!result.ok && result.unused) say('budget.release', { grant, reason: result.failure.code });
   }
 }
+
+/** What an actor is told of the end of a call. */
+const endOf = (effect: Effect, result: EffectResult): Message => {
+  const { key, attempt } = effect;
+  const id = `${grantId(key, attempt)}/end`;
+  const bill = result.bill === undefined ? {} : { bill: billOf(effect, result.bill) };
+  if (result.ok) return { id, type: 'effect.completed', data: { effect: key, attempt, output: result.output, ...bill } };
+  const unused = result.unused === true ? { unused: grantId(key, attempt) } : {};
+  return { id, type: 'effect.failed', data: { effect: key, attempt, failure: result.failure, ...bill, ...unused } };
+};
 
 /** V6: the account learns from the bill what paid the call. */
 const billOf = ({ grant }: Effect, bill: NonNullable<EffectResult['bill']>): NonNullable<EffectResult['bill']> =>

@@ -56,6 +56,8 @@ export class Host {
   readonly #units = new Map<string, Unit>();
   /** Units until now. */
   #adopted = 0;
+  /** Units that were let go and whose calls have not all been written down. */
+  readonly #releasing = new Set<Promise<void>>();
   /** By the run that they belong to: who waits for an end waits before the run is adopted. */
   readonly #inboxes = new Map<string, Map<Address, Inbox>>();
   #following: Following | undefined;
@@ -118,7 +120,10 @@ export class Host {
     if (!unit) return;
     this.#units.delete(prefix);
     halt(unit);
-    await Promise.race([settled(unit), this.failed.catch(() => {})]);
+    const ending = Promise.race([settled(unit), this.failed.catch(() => {})]);
+    this.#releasing.add(ending);
+    await ending;
+    this.#releasing.delete(ending);
   }
 
   /** Lets what is under way for a unit end, and begins nothing else for it: whoever adopts it next finds no call in flight. */
@@ -180,7 +185,8 @@ export class Host {
 
   /** Stops taking part: releases every unit and waits for what is in flight. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#units.keys()].map((prefix) => this.release(prefix)));
+    for (const prefix of this.#units.keys()) void this.release(prefix);
+    await Promise.all(this.#releasing);
     this.#stopped = true;
     this.#writer.stop();
     this.#following?.stop();

@@ -28,8 +28,11 @@ export type Hold = {
   readonly drawn?: readonly string[];
 };
 
-/** A grant of which it was said that it cost nothing may still be billed; one that was billed is done with. */
-export type Ending = 'billed' | 'unbilled';
+/**
+ * A grant that was billed is done with. One of which it was said that it cost nothing may still be billed, and so may one that
+ * was given back because nobody could say what became of its call.
+ */
+export type Ending = 'billed' | 'unbilled' | 'unknown';
 
 export type Waiter = { readonly grant: string; readonly account: string; readonly holder: Address; readonly quote: Quote; readonly deadline: number };
 

@@ -145,10 +145,11 @@ const accountFrom = ({
 const endingsInText = (endings: ById<Ending>): Checkpoint['ended']['newest'] => {
   const all = entriesOf(endings);
   const of = (wanted: Ending): string[] => all.flatMap(([grant, ending]) => (ending === wanted ? [grant] : []));
-  return { billed: of('billed'), unbilled: of('unbilled') };
+  return { billed: of('billed'), unbilled: of('unbilled'), unknown: of('unknown') };
 };
 
-const endingsFrom = ({ billed, unbilled }: Checkpoint['ended']['newest']): ById<Ending> => {
-  const all = billed.reduce((endings, grant) => put<Ending>(endings, grant, 'billed'), none as ById<Ending>);
-  return unbilled.reduce((endings, grant) => put<Ending>(endings, grant, 'unbilled'), all);
+const endingsFrom = (text: Checkpoint['ended']['newest']): ById<Ending> => {
+  let all: ById<Ending> = none;
+  for (const ending of ['billed', 'unbilled', 'unknown'] as const) for (const grant of text[ending]) all = put<Ending>(all, grant, ending);
+  return all;
 };

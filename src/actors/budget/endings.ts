@@ -44,7 +44,8 @@ export const settle = (current: Book, bill: Bill, now: number): Book => {
         : { spent };
   const over = bill.spentNanos - (known?.amounts.money ?? 0n);
   const tree = book(current.tree, account, booked, now);
-  const flagged = over > 0n ? mark(tree, account, { frozen: true }) : tree;
+  // What was given back unheard is not there to compare with: the provider may have kept to it.
+  const flagged = over > 0n && endingOf(current, grant) !== 'unknown' ? mark(tree, account, { frozen: true }) : tree;
   return remember(
     { ...current, tree: flagged, queue, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) },
     grant,
@@ -73,7 +74,7 @@ export const orphan = (current: Book, grant: string, now: number, orphans: Orpha
   const as = (state: 'charged' | 'asked'): Book['holds'] => put(current.holds, grant, { ...known, state, ...(state === 'charged' && { chargedAt: now }) });
   switch (known.drawn && orphans === 'release' ? 'charge' : orphans) {
     case 'release':
-      return release(current, grant, now);
+      return remember(release(current, grant, now), grant, 'unknown');
     case 'ask':
       return { ...current, holds: as('asked') };
     case 'charge':

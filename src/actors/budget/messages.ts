@@ -65,6 +65,7 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, resp
   sitting.book = endings.settle(covered, bill, at);
   if (sitting.book !== covered) {
     const over = sitting.book.overrun > desk.book.overrun;
+    const overNote = books.endingOf(desk.book, grant) === 'unknown' ? 'its hold had been given back' : 'above its hold: the account is frozen';
     sitting.write({
       kind: 'settle',
       account,
@@ -73,7 +74,7 @@ export const settle = (desk: Desk, { grant, spentNanos, usage, model, kind, resp
       model,
       amounts: { ...NOTHING, money: bill.spentNanos, tokens },
       ...(response !== undefined && { response }),
-      ...(over && { note: 'above its hold: the account is frozen' }),
+      ...(over && { note: overNote }),
     });
     sitting.announce(account, from);
   }

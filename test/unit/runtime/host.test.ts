@@ -299,6 +299,45 @@ describe('an effect', () => {
   });
 });
 
+describe('a call of an actor that the host has let go', () => {
+  const budget = address(run, 'budget');
+  const bills = async () => (await entries(budget)).filter(({ envelope }) => envelope.type === 'budget.settle');
+
+  const letGoInMidCall = async (model: HeldModel): Promise<{ readonly host: Host; readonly letGo: Promise<void> }> => {
+    const host = hostOf('h1', { runners: model.runners });
+    await host.adopt(run, { fresh: true });
+    await bus.append(worker, said('assign', 'task.assign', assignment, lead));
+    await eventually('it is called', () => model.calls.length === 1);
+    return { host, letGo: host.release(run) };
+  };
+
+  it('and that nobody has taken over is answered: what it cost is said as the actor would say it, once (H4)', async () => {
+    const model = new HeldModel();
+    const { letGo } = await letGoInMidCall(model);
+    const { grant, end } = model.calls[0]!;
+    const output = { text: 'late', toolCalls: [], finish: 'stop', usage: { inputTokens: 1, outputTokens: 1, cachedInputTokens: 0, reasoningTokens: 0 } };
+    end({ ok: true, output, bill: billed(grant).bill! });
+    await letGo;
+    const completed = (await entries(worker)).find(({ envelope }) => envelope.type === 'effect.completed')!;
+    const [bill, ...more] = await bills();
+    expect(bill!.envelope).toMatchObject({ id: `${worker}/${completed.position}/0`, causation: completed.envelope.id, data: { grant, spentNanos: '7' } });
+    const next = hostOf('h2', { runners: new HeldModel().runners });
+    await next.adopt(run);
+    await next.said(run);
+    expect([more, (await bills()).length]).toEqual([[], 1]);
+  });
+
+  it('has its bill written before the host stops (H4)', async () => {
+    const model = new HeldModel();
+    const { host, letGo } = await letGoInMidCall(model);
+    const stopped = host.stop();
+    const { grant, end } = model.calls[0]!;
+    end(billed(grant));
+    await Promise.all([stopped, letGo]);
+    expect((await bills()).map(({ envelope }) => envelope.data['grant'])).toEqual([grant]);
+  });
+});
+
 /** Right behind every grant, a claim by a host that was fenced before it could write it. */
 const withStaleClaims = (of: Bus, host: string): Bus =>
   Object.create(of, {

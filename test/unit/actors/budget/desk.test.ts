@@ -565,6 +565,21 @@ describe('advances', () => {
   });
 });
 
+describe('a grant that was given back because nobody knew what became of its call', () => {
+  it('may be billed late without a freeze, also after the log was cut', () => {
+    const told = new Told({ orphans: 'release', accounts: [{ id: 'org', limits: [money(1_000)] }] });
+    told.reserve('one');
+    told.tick(1_000);
+    expect(told.lines.at(-1)).toMatchObject({ kind: 'release', grant: 'one' });
+    const wire: unknown = JSON.parse(JSON.stringify(checkpointOf(told.desk, 1)));
+    const entry = { type: 'budget.checkpoint', from: CLIENT, at: told.now, ...BudgetCheckpoint.data.parse(wire) } as const;
+    told.desk = messages.goOnFrom(told.desk, entry);
+    told.settle('one', 200);
+    expect(told.lines.at(-1)).toMatchObject({ kind: 'settle', spentNanos: '200', note: 'its hold had been given back' });
+    expect(get(told.desk.book.tree, 'org')!.frozen).toBe(false);
+  });
+});
+
 describe('opening accounts', () => {
   const child = { id: 'org/r-3', parent: 'org', limits: [], sliceNanos: '1400' };
 

@@ -411,9 +411,9 @@ describe('an orphan (M3)', () => {
     ['charge', 0n],
     ['release', 150n],
     ['ask', 0n],
-  ])('by the rule %s is put right by a late bill', (orphans, overrun) => {
+  ])('by the rule %s is put right by a late bill, and nobody is suspected', (orphans, overrun) => {
     const late = settle(expire(held, NOON + GRANT_MS, orphans), bill('one', 150n), NOON + HOUR);
-    expect([money(late), late.overrun, late.holds.size]).toEqual([{ spent: 150n, held: 0n }, overrun, 0]);
+    expect([money(late), late.overrun, late.holds.size, get(late.tree, 'org')!.frozen]).toEqual([{ spent: 150n, held: 0n }, overrun, 0, false]);
     expect(settle(late, bill('one', 150n), NOON + HOUR)).toBe(late);
   });
 
