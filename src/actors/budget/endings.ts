@@ -44,7 +44,7 @@ export const settle = (current: Book, bill: Bill, now: number): Book => {
         : { spent };
   const over = bill.spentNanos - (known?.amounts.money ?? 0n);
   const tree = book(current.tree, account, booked, now);
-  const flagged = over > 0n ? mark(tree, account, { frozen: true }) : tree;
+  const flagged = over > 0n ? mark(tree, account, { frozen: true, frozenFor: 'a provider billed more than was held for its call' }) : tree;
   return remember(
     { ...current, tree: flagged, queue, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) },
     grant,
