@@ -289,7 +289,13 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       expect(result).toMatchObject({ status: 'failed', failure: { code: 'BUDGET_EXHAUSTED' }, heldNanos: '0', limitNanos: '1500000' });
       expect(result.answer).toBeUndefined();
       expect(ended.stderr).toContain('on_exhausted: pause');
-      await budget(place, 'raise', result.run, '1', '--why', 'too late');
+      expect(await budget(place, 'raise', result.run, '1', '--why', 'too late')).toMatchObject({
+        exitCode: 2,
+        stdout: '',
+        stderr: expect.stringMatching(
+          /^troupe: r-\w+ is closed, because its run has ended: only a run that has not ended can be raised.*\(ACCOUNT_CLOSED\)$/m,
+        ) as string,
+      });
       expect(resultOf(await troupe(place, 'run', '--resume', result.run, '--json'), 3)).toEqual(result);
       expect(place.model.requests).toHaveLength(2);
     }));

@@ -12,7 +12,6 @@ import {
   plus,
   raise,
   refusalAt,
-  roomBeside,
   roomOf,
   tightest,
   type Tree,
