@@ -199,7 +199,9 @@ describe.concurrent('the commands that a pause prints', { timeout: 90_000 }, () 
       const [raise] = commandsIn(short.stderr);
       expect(raise!.slice(0, 4)).toEqual(['budget', 'raise', runIdIn(short.stderr), '3.16']);
       await follow(place, raise);
-      expect(resultOf(await follow(place, resume, '--json'))).toMatchObject({ status: 'completed', answer: ANSWER });
+      const ended = await follow(place, resume, '--json');
+      expect(resultOf(ended)).toMatchObject({ status: 'completed', answer: ANSWER });
+      expect(ended.stderr, 'the limit as it stands').toMatch(/^r-\w+: team counters on \S+, budget \$3\.2100$/m);
     }));
 });
 
