@@ -24,8 +24,12 @@ const unusable =
 
 const hand = (why: string) => ({ by: userInfo().username, why });
 
+/** Of whole dollars: more than an amount may have. */
+const TOO_MANY_DIGITS = /^\$?\d{13,}(\.\d+)?$/;
+
 const dollars = (text: string): bigint => {
   const nanos = parseDollars(text);
+  if (TOO_MANY_DIGITS.test(text.trim())) throw new TroupeError('USAGE', `an amount of ${text} dollars is too large: expected less than 1000000000000`);
   if (nanos === undefined || nanos === 0n) throw new TroupeError('USAGE', `expected an amount in dollars such as 0.50, found "${text}"`);
   return nanos;
 };

@@ -152,9 +152,12 @@ export const init = async (folder: string, { topology }: InitOptions): Promise<n
     }
   }
   print(
-    [...Object.keys(files).map((name) => join(folder, name)), '', `troupe run ${inShell(join(folder, 'team.yaml'))}`, `node --test ${inShell(folder)}`].join(
-      '\n',
-    ),
+    [
+      ...Object.keys(files).map((name) => join(folder, name)),
+      '',
+      `troupe run ${inShell(join(folder, 'team.yaml'))}`,
+      `node --test ${inShell(join(folder, 'team.test.mjs'))}`,
+    ].join('\n'),
   );
   return EXIT.done;
 };

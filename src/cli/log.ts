@@ -20,8 +20,11 @@ export const openLog = ({ log, logLevel }: LogOptions): Logger =>
       redact: { paths: ['*.apiKey', '*.authorization', '*.password', '*.token'], censor: '[redacted]' },
       hooks: { streamWrite: redact },
     },
-    log === undefined || log === '-' ? pino.destination({ dest: 2, sync: true }) : fileOf(log),
+    log === undefined || log === '-' ? onStderr() : fileOf(log),
   );
+
+/** Lines that cannot be written there are lost, as progress is. */
+const onStderr = (): ReturnType<typeof pino.destination> => pino.destination({ dest: 2, sync: true }).on('error', () => {});
 
 const fileOf = (path: string): ReturnType<typeof pino.destination> => {
   try {

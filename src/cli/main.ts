@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_BUS } from '../bus/open.ts';
 import { failure } from '../protocols/failure.ts';
+import { outliveBrokenOutput } from './broken-output.ts';
 import { endWith, EXIT, failureJson, printJson } from './exit.ts';
 import { tuneV8 } from './node-options.ts';
 import { version } from './version.ts';
@@ -377,12 +378,7 @@ program
     await endWith(() => doctor(options), options);
   });
 
-// Whoever reads the output may have read enough (`troupe prices | head`); that ends neither a command nor a run.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (thrown: NodeJS.ErrnoException) => {
-    if (thrown.code !== 'EPIPE') throw thrown;
-  });
-}
+outliveBrokenOutput();
 
 /** What comes after `--` is no option. */
 const asksForJson = (argv: readonly string[]): boolean => argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined).includes('--json');

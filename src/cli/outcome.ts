@@ -4,19 +4,19 @@ import type { StepOutcome } from '../protocols/lifecycle.ts';
 import { formatDollars } from '../protocols/money.ts';
 import type { RunResult } from '../topology/run-result.ts';
 import type { Paused, Threshold, Waiting } from '../topology/start.ts';
-import { howToRaise } from './exhausted.ts';
+import { howToRaise, liftCommand } from './exhausted.ts';
 import { EXIT, exitCodeOf, failureJson, print, printJson, say, tell } from './exit.ts';
 import { busArgument, GONE } from './next-command.ts';
 import { deadlineOf, questionJson } from './question.ts';
 import { oneLine } from './redact.ts';
 
-type Shown = { readonly json: boolean; readonly quiet: boolean };
+type Shown = { readonly bus: string; readonly json: boolean; readonly quiet: boolean };
 
 export const thresholdLine = ({ account, percent, spentNanos, limitNanos }: Threshold): string =>
   `budget of ${account}: ${percent} % is spent, ${formatDollars(BigInt(spentNanos))} of ${formatDollars(BigInt(limitNanos))}`;
 
 /** `limit`: of the team, where the account did not say. */
-export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown): number => {
+export const showEnd = (result: RunResult, limit: string, { bus, json, quiet }: Shown): number => {
   const { run, status, answer, citations, output, steps, ended, failure, spending, durationMs } = result;
   if (json) {
     const limitNanos = spending?.limitNanos ?? limit;
@@ -39,7 +39,7 @@ export const showEnd = (result: RunResult, limit: string, { json, quiet }: Shown
   if (ended && !quiet) say(oneLine(`ended by ${ended.by} after ${ended.rounds} ${ended.rounds === 1 ? 'round' : 'rounds'}: ${ended.note}`));
   if (!quiet) leftOutLines(result).forEach(say);
   if (failure) tell(failure);
-  if (failure?.code === 'BUDGET_EXHAUSTED') say(howToRaise(run, failure));
+  if (failure?.code === 'BUDGET_EXHAUSTED') say(howToRaise(run, failure, bus));
   if (!quiet) say(figures(result, limit));
   return failure ? exitCodeOf(failure) : EXIT.done;
 };
@@ -90,11 +90,8 @@ export const showPaused = ({ run, failure, spending }: Paused, { json, bus, next
     say(GONE);
     return EXIT.budget;
   }
-  const { code, details } = failure;
   say('the run is paused, and everything that was paid is kept. To go on:');
-  const account = details['account'] === undefined || details['account'] === run ? '' : ` --account ${details['account'] as string}`;
-  const command = code === 'BUDGET_EXHAUSTED' ? `raise ${run} 0.05${account} --why "worth it"` : `freeze ${run} --thaw${account} --why "looked at"`;
-  say(`  troupe budget ${command}${busArgument(bus)}`);
+  say(`  ${liftCommand(run, failure, bus)}`);
   say(`  ${next}`);
   return EXIT.budget;
 };

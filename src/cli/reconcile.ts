@@ -108,7 +108,27 @@ const driftOf = ({ reportNanos, ledgerNanos, reportTokens, ledgerTokens }: Match
   tokens: reportTokens === undefined ? undefined : ledgerTokens - reportTokens,
 });
 
+const isDrifting = (match: Match): boolean => Object.values(driftOf(match)).some((drift) => drift !== undefined && drift !== 0n);
+
 const signed = (nanos: bigint): string => `${nanos > 0n ? '+' : ''}${formatDollars(nanos)}`;
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/** The last line: how high the ledger is against the report where both have a call, and what only one of them has. */
+export const summaryOf = ({ matches, onlyInLedger, onlyInReport }: Reconciled): string => {
+  const drift = sum(matches, (match) => driftOf(match).nanos);
+  const height =
+    drift === undefined ? 'the report says no amounts of money' : `the ledger is ${drift === 0n ? 'as high as' : `${signed(drift)} against`} the report`;
+  const ledgerNanos = sum(onlyInLedger, ({ nanos }) => nanos) ?? 0n;
+  const reportNanos = sum(onlyInReport, ({ nanos }) => nanos);
+  return [
+    matches.length === 0 ? 'no call is in both' : `${matches.length - matches.filter(isDrifting).length} of ${matches.length} matches agree; ${height}`,
+    ...(onlyInLedger.length > 0 ? [`${counted(onlyInLedger.length, 'line')} with ${formatDollars(ledgerNanos)} only in the ledger`] : []),
+    ...(onlyInReport.length > 0
+      ? [`${counted(onlyInReport.length, 'line')}${reportNanos === undefined ? '' : ` with ${formatDollars(reportNanos)}`} only in the report`]
+      : []),
+  ].join('; ');
+};
 
 type Options = { readonly bus: string; readonly report: string; readonly json: boolean };
 
@@ -118,7 +138,7 @@ export const reconcile = (run: string, { bus, report: file, json }: Options): Pr
     const { lines, before } = await booksOf(open, run);
     const report = await readUsageReport(file);
     const { matches, onlyInLedger, onlyInReport } = reconcileLines(lines, report);
-    const drifting = matches.filter((match) => Object.values(driftOf(match)).some((drift) => drift !== undefined && drift !== 0n));
+    const drifting = matches.filter(isDrifting);
     const drift = sum(matches, (match) => driftOf(match).nanos) ?? 0n;
     const agrees = drifting.length + onlyInLedger.length + onlyInReport.length === 0;
     if (json) {
@@ -138,8 +158,6 @@ export const reconcile = (run: string, { bus, report: file, json }: Options): Pr
     for (const { line, model = 'unknown', nanos } of onlyInLedger) print(`only in ledger  line ${line}  ${model}  ${formatDollars(nanos)}`);
     for (const { where, model = '', nanos } of onlyInReport) print(`only in report  ${where}  ${model}  ${nanos === undefined ? '' : formatDollars(nanos)}`);
     if (before.seq > 0) print(`the ledger was cut behind line ${before.seq}: calls before that are only in the report`);
-    print(
-      `${matches.length - drifting.length} of ${matches.length} matches agree; the ledger is ${drift === 0n ? 'as high as' : signed(drift)} ${drift === 0n ? '' : 'against '}the report`,
-    );
+    print(summaryOf({ matches, onlyInLedger, onlyInReport }));
     return agrees ? EXIT.done : EXIT.failed;
   });

@@ -118,9 +118,9 @@ const checkUsage = (file: string | undefined, { resume, budget, input, detach: a
   if (beside.length > 0) throw new TroupeError('USAGE', `--resume goes on with what the run was started with: leave out ${beside.join(' and ')}`);
 };
 
-const headline = ({ id, team, models }: Run, bus: string): string => {
+const headline = ({ id, team, models, limitNanos }: Run, bus: string): string => {
   const named = [...new Set(Object.values(models))].join(', ');
-  return `${id}: team ${team.name} on ${named}, budget ${formatDollars(BigInt(team.budget.limitNanos))}${bus === DEFAULT_BUS ? '' : `, bus ${bus}`}`;
+  return `${id}: team ${team.name} on ${named}, budget ${formatDollars(BigInt(limitNanos))}${bus === DEFAULT_BUS ? '' : `, bus ${bus}`}`;
 };
 
 /** Of a run that has not ended and is hosted here no longer: the command that goes on, if one can. */

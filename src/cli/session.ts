@@ -1,11 +1,11 @@
 /** `troupe session`: conversations that go on over several runs. */
-import { forgetSession, listSessions, readSession } from '../topology/session.ts';
+import { forgetSession, knownSession, listSessions } from '../topology/session.ts';
 import { EXIT, print, printJson, say } from './exit.ts';
 import { withBus } from './with-bus.ts';
 
 export type SessionOptions = { readonly bus: string; readonly json: boolean };
 
-/** What was said in a session; without a name, their names. */
+/** What was said in a session; without a name, their names. Error: SESSION_UNKNOWN. */
 export const show = (name: string | undefined, { bus: address, json }: SessionOptions): Promise<number> =>
   withBus(address, async (bus) => {
     if (name === undefined) {
@@ -14,9 +14,8 @@ export const show = (name: string | undefined, { bus: address, json }: SessionOp
       else if (names.length > 0) print(names.join('\n'));
       return EXIT.done;
     }
-    const { turns } = (await readSession(bus, name)).session;
+    const { turns } = await knownSession(bus, name);
     if (json) printJson({ session: name, turns });
-    else if (turns.length === 0) say(`session ${name}: nothing was said in it`);
     else print(turns.map(({ run, at, task, answer }) => `${new Date(at).toISOString()}  ${run}\n> ${task}\n${answer}`).join('\n\n'));
     return EXIT.done;
   });

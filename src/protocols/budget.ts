@@ -127,6 +127,8 @@ export const VetoDetails = z.object({
   /** For the smallest answer that would have been worth the call. */
   needed: z.string(),
   asked: z.string(),
+  /** How much more than the limit is used, or kept back, where it is more. */
+  over: z.string().optional(),
 });
 export type VetoDetails = z.infer<typeof VetoDetails>;
 

@@ -31,6 +31,8 @@ const AccountState = z.object({
   slicedNanos: Nanos,
   state: z.enum(['open', 'ending', 'closed']),
   frozen: z.boolean(),
+  /** Who or what froze it, for people. */
+  frozenFor: z.string().optional(),
   /** The highest threshold announced, in percent. */
   announced: z.number(),
 });

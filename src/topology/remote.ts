@@ -38,7 +38,7 @@ export type RunSummary = {
 export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
   const summaries: RunSummary[] = [];
   const shared = new Map<string, Books>();
-  for (const key of (await bus.keys('run.')).toSorted()) {
+  for (const key of await bus.keys('run.')) {
     const stored = await bus.get(key);
     if (!stored) continue;
     const id = key.slice('run.'.length) as RunId;
@@ -47,7 +47,7 @@ export const listRuns = async (bus: Bus): Promise<readonly RunSummary[]> => {
     const spentNanos = end ? end.spentNanos : await spentSoFar(bus, id, stored.value, shared);
     summaries.push({ id, team: team.name, startedAt, hosting, status: 'running', ...end, ...(spentNanos !== undefined && { spentNanos }) });
   }
-  return summaries;
+  return summaries.toSorted((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 };
 
 type RunEnd = { readonly status: 'completed' | 'failed'; readonly endedAt: number; readonly spentNanos?: string };
@@ -221,7 +221,8 @@ export type Hand = { readonly by: string; readonly why: string };
 
 /**
  * More money for an account; `name` is a run or a shared account, `below` one of its accounts. Errors: RUN_UNKNOWN,
- * ACCOUNT_UNKNOWN, ACCOUNT_UNLIMITED (it has no limit on money), BUDGET_NOT_COVERED (a slice cannot grow by so much).
+ * ACCOUNT_UNKNOWN, ACCOUNT_CLOSED (its run has ended), ACCOUNT_UNLIMITED (it has no limit on money), BUDGET_NOT_COVERED (a slice
+ * cannot grow by so much).
  */
 export const raiseBudget = async (bus: Bus, name: string, below: string | undefined, nanos: bigint, hand: Hand): Promise<void> => {
   const { at, from, account, book } = await accountBelow(bus, name, below);
@@ -244,6 +245,12 @@ export const freezeBudget = async (
 /** What the account would do without a word is told to whoever asks for it. */
 const checkRaise = (book: Book, account: string, nanos: bigint): void => {
   const known = get(book.tree, account);
+  if (known ? known.ending || known.closed : book.forgotRuns) {
+    throw new TroupeError(
+      'ACCOUNT_CLOSED',
+      `${account} is closed, because its run has ended: only a run that has not ended can be raised, as troupe runs lists them`,
+    );
+  }
   if (known && !known.limits.some(({ measure }) => measure === 'money')) {
     throw new TroupeError('ACCOUNT_UNLIMITED', `${account} has no limit on money of its own: raise the account that it takes from, ${known.parent}`);
   }

@@ -66,10 +66,19 @@ export const remember = async (bus: Bus, name: string, turn: z.infer<typeof Turn
   }
 };
 
+const unknownSession = (bus: Bus, name: string): TroupeError =>
+  new TroupeError('SESSION_UNKNOWN', `no session ${name} on ${bus.name}; \`troupe session show\` with the same --bus lists those that are there`);
+
+/** What was said in a session that is there. Errors: SESSION_UNKNOWN, SESSION_INVALID (no name), SESSION_UNREADABLE. */
+export const knownSession = async (bus: Bus, name: string): Promise<Session> => {
+  const { session, revision } = await readSession(bus, name);
+  if (revision === 0) throw unknownSession(bus, name);
+  return session;
+};
+
 /** Error: SESSION_UNKNOWN. */
 export const forgetSession = async (bus: Bus, name: string): Promise<void> => {
-  if (!(await bus.get(keyOf(name))))
-    throw new TroupeError('SESSION_UNKNOWN', `no session ${name} on ${bus.name}; \`troupe session show\` with the same --bus lists those that are there`);
+  if (!(await bus.get(keyOf(name)))) throw unknownSession(bus, name);
   await bus.delete(keyOf(name));
 };
 

@@ -6,6 +6,7 @@
  */
 import type { Bus } from '../bus/port.ts';
 import type { ApproverContext } from '../actors/approver/machine.ts';
+import { get } from '../actors/budget/by-id.ts';
 import { figuresOf, type Desk } from '../actors/budget/desk.ts';
 import type { BudgetContext } from '../actors/budget/machine.ts';
 import type { Question } from '../actors/approver/policy.ts';
@@ -60,6 +61,8 @@ export type Run = {
   readonly id: RunId;
   readonly team: Team;
   readonly models: Models;
+  /** Of its account when it was taken up, with what it was raised by. */
+  readonly limitNanos: string;
   /** Ends with the run. Rejects when the bus is lost (BUS_UNAVAILABLE), or another process took the run over (RUN_LOST). */
   readonly result: Promise<RunResult>;
   /** As `result`, or that nothing is left to do until a person answers or raises the limit. Asked for again: until something else is waited for. */
@@ -203,6 +206,7 @@ export class Troupe {
     result.catch(() => {});
     this.#rejects.set(id, reject);
     let isOver = false;
+    let { limitNanos } = team.budget;
 
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(id)) return;
@@ -217,6 +221,9 @@ export class Troupe {
       id,
       team,
       models,
+      get limitNanos() {
+        return limitNanos;
+      },
       result,
       get resultOrIdle() {
         if (isTold && isHeard) [idle, isTold] = [Promise.withResolvers(), false];
@@ -255,6 +262,7 @@ export class Troupe {
       await leave().catch(() => {}); // or this process would have it, and nobody a way to it
       throw thrown;
     }
+    limitNanos = this.#limitOf(id, team);
     live = true;
     this.#mayBeIdle(this.#waiters.get(id));
     return run;
@@ -341,6 +349,12 @@ export class Troupe {
   #deskAt(account: Address): Desk | undefined {
     const instance = this.#host.instance(account);
     return instance && (instance.state.snapshot.context as BudgetContext).desk;
+  }
+
+  #limitOf(id: RunId, team: Team): string {
+    const desk = this.#deskAt(accountOf(id, team));
+    const account = runAccount(id, team);
+    return desk && get(desk.book.tree, account) ? figuresOf(desk.book, account).limitNanos : team.budget.limitNanos;
   }
 
   /** When all that is left to wait for is a person. */

@@ -169,6 +169,42 @@ const accountsOf = async (place: Place, run: string): Promise<ReadonlyMap<string
   return new Map(accounts.map((account) => [account.id === run ? 'run' : account.id.slice(run.length + 1), account]));
 };
 
+describe.concurrent('the commands that a pause prints', { timeout: 90_000 }, () => {
+  test('thaw the account that is frozen, also when it is shared', () =>
+    at('embedded', { budget: 'account: pool, limit: 1' }, async (place) => {
+      await budget(place, 'open', 'pool', '2');
+      expect((await budget(place, 'freeze', 'pool', '--why', 'stop')).exitCode).toBe(0);
+      const ended = await troupe(place, 'run', 'team.yaml', '--json');
+      expect(resultOf(ended, 3)).toMatchObject({
+        status: 'paused',
+        failure: { code: 'BUDGET_FROZEN', message: expect.stringMatching(/^budget of pool is frozen \(\S+: stop; /) as string, details: { account: 'pool' } },
+      });
+      const [thaw, resume] = commandsIn(ended.stderr);
+      expect(thaw!.slice(0, 4)).toEqual(['budget', 'freeze', 'pool', '--thaw']);
+      expect((await follow(place, thaw)).exitCode).toBe(0);
+      expect(resultOf(await follow(place, resume, '--json'))).toMatchObject({ status: 'completed', answer: ANSWER });
+    }));
+
+  test('say why after a bill above its hold, and each of them is enough when it is followed once', () =>
+    at('embedded', { budget: 'limit: 0.05' }, async (place) => {
+      place.model.next({ json: { text: 'the first page is read', citations: [] }, reasoningTokens: 2_000_000 });
+      const frozen = await troupe(place, 'run', 'team.yaml', '--json');
+      expect(resultOf(frozen, 3).failure!.message).toMatch(
+        /^budget of r-\w+ is frozen \(a provider billed more than was held for its call; \$3\.2\d+ is spent of \$0\.0500\): nothing is granted until it is thawed$/,
+      );
+      const [thaw, resume] = commandsIn(frozen.stderr);
+      await follow(place, thaw);
+      const short = await follow(place, resume, '--json');
+      expect(resultOf(short, 3)).toMatchObject({ status: 'paused', failure: { code: 'BUDGET_EXHAUSTED' } });
+      const [raise] = commandsIn(short.stderr);
+      expect(raise!.slice(0, 4)).toEqual(['budget', 'raise', runIdIn(short.stderr), '3.16']);
+      await follow(place, raise);
+      const ended = await follow(place, resume, '--json');
+      expect(resultOf(ended)).toMatchObject({ status: 'completed', answer: ANSWER });
+      expect(ended.stderr, 'the limit as it stands').toMatch(/^r-\w+: team counters on \S+, budget \$3\.2100$/m);
+    }));
+});
+
 describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeout: 90_000 }, (bus) => {
   test.each([
     ['one step after the other', false, 2],
@@ -255,7 +291,13 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       expect(result).toMatchObject({ status: 'failed', failure: { code: 'BUDGET_EXHAUSTED' }, heldNanos: '0', limitNanos: '1500000' });
       expect(result.answer).toBeUndefined();
       expect(ended.stderr).toContain('on_exhausted: pause');
-      await budget(place, 'raise', result.run, '1', '--why', 'too late');
+      expect(await budget(place, 'raise', result.run, '1', '--why', 'too late')).toMatchObject({
+        exitCode: 2,
+        stdout: '',
+        stderr: expect.stringMatching(
+          /^troupe: r-\w+ is closed, because its run has ended: only a run that has not ended can be raised.*\(ACCOUNT_CLOSED\)$/m,
+        ) as string,
+      });
       expect(resultOf(await troupe(place, 'run', '--resume', result.run, '--json'), 3)).toEqual(result);
       expect(place.model.requests).toHaveLength(2);
     }));

@@ -115,6 +115,18 @@ describe.concurrent('what is wrong with the command', () => {
       args: ['runs', '--bus', 'redis://127.0.0.1'],
       says: /expected embedded:<file>, memory or nats:.*\(BUS_ADDRESS_INVALID\)/,
     },
+    {
+      what: 'a server without a host',
+      args: ['runs', '--bus', 'nats://'],
+      says: /expected nats:\/\/<host>:<port>, found one without a host.*\(BUS_ADDRESS_INVALID\)/,
+    },
+    { what: 'a server at a port that is none', args: ['runs', '--bus', 'nats://127.0.0.1:notaport'], says: /with a port that is none \(BUS_ADDRESS_INVALID\)/ },
+    {
+      what: 'more money than there is',
+      args: ['budget', 'raise', 'r-0000000', '1000000000000', '--why', 'all of it'],
+      says: /an amount of 1000000000000 dollars is too large: expected less than 1000000000000 \(USAGE\)/,
+    },
+    { what: 'a session that is not there', args: ['session', 'show', 'nope'], says: /no session nope .*\(SESSION_UNKNOWN\)/ },
     { what: 'a bus in memory by its inner name', args: ['runs', '--bus', 'embedded::memory:'], says: /expected a file; a bus in memory is called memory/ },
     {
       what: 'a bus where no folder can be made',

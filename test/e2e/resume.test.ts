@@ -162,21 +162,25 @@ describe.concurrent.each(['embedded', 'nats'] as const)('on the %s bus', { timeo
       expect(place.model.requests).toHaveLength(10);
     }));
 
-  test('Ctrl-C ends with 130, says how to go on, and that command does', () =>
+  test.each([
+    ['Ctrl-C', 'SIGINT', 130],
+    ['a closed terminal', 'SIGHUP', 129],
+  ] as const)('%s ends with its code, says how to go on, and that command does', (_, signal, code) =>
     at(bus, async (place) => {
       place.holdFrom = 3;
       const process = place.desk.start(['run', BRIEF, '--input', 'docs=docs', QUESTION], { env: env(place) });
       await place.model.arrived(4);
-      process.kill('SIGINT');
+      process.kill(signal);
       const { exitCode, stdout, stderr } = await process.ended;
-      expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' });
+      expect({ exitCode, stdout }).toEqual({ exitCode: code, stdout: '' });
       const command = /Go on with: troupe (.+)$/m.exec(stderr)![1]!.split(' ');
       expect(command).toEqual(['resume', runIdIn(stderr), ...place.desk.busArgs]);
       place.release();
       const again = await resultOf(startCli(place.desk.folder.path, [...command, '--json'], { env: env(place) }));
       expect(again).toMatchObject({ status: 'completed', answer: ANSWER, heldNanos: '0' });
       expect(BigInt(again.spentNanos)).toBeGreaterThanOrEqual(place.model.bill.nanos);
-    }));
+    }),
+  );
 
   test('a run whose process died before it had said what to do is begun by whoever resumes it', () =>
     at(bus, async (place) => {

@@ -31,8 +31,10 @@ describe.each(['embedded', 'nats'] as const)('on %s', (kind) => {
     expect((await desk.run(['session', 'show'])).stdout).toContain('ada\nbob');
 
     expect((await desk.run(['session', 'rm', 'ada'])).exitCode).toBe(0);
-    const again = await desk.run(['session', 'rm', 'ada']);
-    expect([again.exitCode, again.stderr]).toEqual([2, expect.stringMatching(/no session ada .*SESSION_UNKNOWN/) as string]);
+    for (const command of ['rm', 'show']) {
+      const again = await desk.run(['session', command, 'ada']);
+      expect([again.exitCode, again.stderr]).toEqual([2, expect.stringMatching(/no session ada .*SESSION_UNKNOWN/) as string]);
+    }
     expect(await ask(desk, 'What is my name?', '--session', 'ada')).toBe('You have not told me.');
   });
 

@@ -9,7 +9,11 @@ export const raise = (current: Book, account: string, nanos: bigint, now: number
   return isUncovered(raised) ? raised : { ...current, tree: raised };
 };
 
-export const freeze = (current: Book, account: string, frozen: boolean): Book => ({ ...current, tree: mark(current.tree, account, { frozen }) });
+/** `why`: of a freeze. */
+export const freeze = (current: Book, account: string, frozen: boolean, why?: string): Book => ({
+  ...current,
+  tree: mark(current.tree, account, { frozen, frozenFor: frozen ? why : undefined }),
+});
 
 export const announced = (current: Book, account: string, percent: number): Book => ({ ...current, tree: mark(current.tree, account, { announced: percent }) });
 

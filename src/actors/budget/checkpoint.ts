@@ -99,7 +99,7 @@ const fromText = (text: InText): Amounts => ({
 });
 
 const accountInText = (account: Account): Checkpoint['accounts'][number] => {
-  const { id, parent, limits, slice, spent, held, spells, sliced, frozen, ending, closed, announced } = account;
+  const { id, parent, limits, slice, spent, held, spells, sliced, frozen, frozenFor, ending, closed, announced } = account;
   return {
     id,
     ...(parent !== undefined && { parent }),
@@ -111,6 +111,7 @@ const accountInText = (account: Account): Checkpoint['accounts'][number] => {
     slicedNanos: sliced.toString(),
     state: closed ? 'closed' : ending ? 'ending' : 'open',
     frozen,
+    ...(frozenFor !== undefined && { frozenFor }),
     announced,
   };
 };
@@ -126,6 +127,7 @@ const accountFrom = ({
   slicedNanos,
   state,
   frozen,
+  frozenFor,
   announced,
 }: Checkpoint['accounts'][number]): Account => ({
   id,
@@ -137,6 +139,7 @@ const accountFrom = ({
   spells: Object.fromEntries(Object.entries(windows).map(([window, spell]): [string, Spell] => [window, { begin: spell.begin, spent: fromText(spell.spent) }])),
   sliced: BigInt(slicedNanos),
   frozen,
+  frozenFor,
   ending: state !== 'open',
   closed: state === 'closed',
   announced,

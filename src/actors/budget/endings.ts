@@ -45,7 +45,8 @@ export const settle = (current: Book, bill: Bill, now: number): Book => {
   const over = bill.spentNanos - (known?.amounts.money ?? 0n);
   const tree = book(current.tree, account, booked, now);
   // What was given back unheard is not there to compare with: the provider may have kept to it.
-  const flagged = over > 0n && endingOf(current, grant) !== 'unknown' ? mark(tree, account, { frozen: true }) : tree;
+  const isSuspect = over > 0n && endingOf(current, grant) !== 'unknown';
+  const flagged = isSuspect ? mark(tree, account, { frozen: true, frozenFor: 'a provider billed more than was held for its call' }) : tree;
   return remember(
     { ...current, tree: flagged, queue, holds: without(current.holds, grant), overrun: current.overrun + (over > 0n ? over : 0n) },
     grant,

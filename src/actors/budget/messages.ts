@@ -23,7 +23,7 @@ import { sealOf, stateFrom } from './checkpoint.ts';
 import { nextDeadline, type Desk } from './desk.ts';
 import * as endings from './endings.ts';
 import * as policy from './policy.ts';
-import { refused, refusedToOpen } from './refusals.ts';
+import { refusedAsFrozen, refusedToOpen } from './refusals.ts';
 import { asPause, Sitting } from './sitting.ts';
 import { NOTHING } from './tree.ts';
 
@@ -124,13 +124,13 @@ export const raise = (desk: Desk, { account = desk.book.root, nanos, by, why, at
 export const freeze = (desk: Desk, { account = desk.book.root, frozen, revoke, by, why, at }: Received<typeof BudgetFreeze>): Desk => {
   const sitting = new Sitting(desk, at);
   if (!get(desk.book.tree, account)) return sitting.end();
-  sitting.book = branches.freeze(desk.book, account, frozen);
+  sitting.book = branches.freeze(desk.book, account, frozen, `${by}: ${why}`);
   sitting.write({ kind: frozen ? 'freeze' : 'thaw', account, amounts: NOTHING, note: `${by}: ${why}` });
   if (!frozen) return tellPaused(sitting, account);
   if (!revoke) {
-    const why = refused(account, 'frozen');
+    const refusal = refusedAsFrozen(get(sitting.book.tree, account)!);
     for (const [grant, { holder, drawn }] of books.holdersBelow(sitting.book, account)) {
-      if (drawn) sitting.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: why });
+      if (drawn) sitting.outbox.push({ type: 'budget.vetoed', to: holder, grant, failure: refusal });
     }
   } else {
     const pauses = desk.rules.onExhausted === 'pause';

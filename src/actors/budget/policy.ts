@@ -12,8 +12,8 @@ import { runOf, type Address } from '../../protocols/ids.ts';
 import { tokensFor } from '../../protocols/money.ts';
 import { endingOf, isForgottenRun, isHeldBelow, remember, type Book, type Hold, type Waiter } from './book.ts';
 import { get, put, valuesOf } from './by-id.ts';
-import { exhausted, refused } from './refusals.ts';
-import { book, limitsOn, NOTHING, refusalAt, tightest, type Tightness, type Tree } from './tree.ts';
+import { exhausted, refusedAsClosed, refusedAsFrozen } from './refusals.ts';
+import { book, limitsOn, NOTHING, refusalAt, roomBeside, tightest, type Tightness, type Tree } from './tree.ts';
 
 type NewDecision = { readonly kind: 'grant'; readonly hold: Hold } | { readonly kind: 'wait' } | { readonly kind: 'veto'; readonly failure: Failure };
 export type Decision = NewDecision | { readonly kind: 'known' };
@@ -42,7 +42,7 @@ function* limitsFor(current: Book, { account, quote }: Request, now: number): Ge
   for (const one of limitsOn(current.tree, account, now)) {
     const kept =
       one.account.id === current.root && one.limit.measure === 'money' && one.limit.window === 'total' && quote.purpose !== 'closing' ? current.keptBack : 0n;
-    yield kept === 0n ? one : { ...one, free: one.free > kept ? one.free - kept : 0n };
+    yield kept === 0n ? one : { ...one, ...roomBeside(one, kept) };
   }
 }
 
@@ -76,8 +76,9 @@ export const decide = (current: Book, request: Request, now: number, grantMs: nu
 
 const decideNew = (current: Book, request: Request, now: number, grantMs: number, othersWait: boolean): NewDecision => {
   const { account, holder, quote } = request;
-  const refusal = refusalAt(current.tree, account) ?? (isForgottenRun(current, runOf(holder)) ? 'closed' : undefined);
-  if (refusal) return { kind: 'veto', failure: refused(account, refusal) };
+  const refusal = refusalAt(current.tree, account);
+  if (refusal?.why === 'frozen') return { kind: 'veto', failure: refusedAsFrozen(refusal.at) };
+  if (refusal || isForgottenRun(current, runOf(holder))) return { kind: 'veto', failure: refusedAsClosed(account) };
   const tight = lacking(current, request, needOf(quote, quote.maxTokens), now);
   if (quote.advance) return decideAdvance(current, request, now, tight === undefined && !othersWait);
   if (tight ? mayComeBack(current, tight.account.id) : othersWait && mayOvertake(current, request)) return WAIT;

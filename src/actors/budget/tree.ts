@@ -55,6 +55,8 @@ export type Account = {
   /** Money of open slices below that is neither spent nor held yet: it is spoken for. */
   readonly sliced: bigint;
   readonly frozen: boolean;
+  /** Who or what froze it, for people. */
+  readonly frozenFor: string | undefined;
   /** Grants nothing more, and closes when nothing is held any more. */
   readonly ending: boolean;
   readonly closed: boolean;
@@ -74,13 +76,20 @@ export const pathOf = (tree: Tree, id: string): readonly Account[] => {
 
 // --- what is free ------------------------------------------------------------------------------------------------------------
 
-/** What `limit` leaves at `account`; never below nothing. */
-export const freeOf = (account: Account, { measure, amount, window }: Limit, now: number): bigint => {
+/** What `limit` leaves at `account`. `over`: how much more than the limit is used, where nothing is free. */
+export type Room = { readonly free: bigint; readonly over: bigint };
+
+const roomIn = (amount: bigint, used: bigint): Room => ({ free: positive(amount - used), over: positive(used - amount) });
+
+export const roomOf = (account: Account, { measure, amount, window }: Limit, now: number): Room => {
   const spent = window === 'total' ? account.spent : spellAt(account, window, now).spent;
   // A slice is spoken for as long as its account lives; how fast it may be spent is another question.
   const used = spent[measure] + account.held[measure] + (measure === 'money' && window === 'total' ? account.sliced : 0n);
-  return amount > used ? amount - used : 0n;
+  return roomIn(amount, used);
 };
+
+/** The same where `kept` of it is not to be used. */
+export const roomBeside = ({ free, over }: Room, kept: bigint): Room => roomIn(free, over + kept);
 
 /** What of the slice is neither spent nor held nor sliced further. */
 const remaining = ({ slice, closed, spent, held, sliced }: Account): bigint => {
@@ -90,13 +99,13 @@ const remaining = ({ slice, closed, spent, held, sliced }: Account): bigint => {
 };
 
 /** The first limit on the path that does not leave `needed`. */
-export type Tightness = { readonly account: Account; readonly limit: Limit; readonly free: bigint };
+export type Tightness = Room & { readonly account: Account; readonly limit: Limit };
 
 /** The limits that count for what is asked at `id`. Above a slice the total is not asked for: that money was moved already. */
 export function* limitsOn(tree: Tree, id: string, now: number): Generator<Tightness> {
   let moved = false;
   for (const account of pathOf(tree, id)) {
-    for (const limit of account.limits) if (!(moved && isTotalMoney(limit))) yield { account, limit, free: freeOf(account, limit, now) };
+    for (const limit of account.limits) if (!(moved && isTotalMoney(limit))) yield { account, limit, ...roomOf(account, limit, now) };
     moved ||= account.slice !== undefined;
   }
 }
@@ -131,7 +140,7 @@ export const book = (tree: Tree, id: string, { spent = NOTHING, held = NOTHING, 
   return after;
 };
 
-export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'ending' | 'announced'>>): Tree => {
+export const mark = (tree: Tree, id: string, as: Partial<Pick<Account, 'frozen' | 'frozenFor' | 'ending' | 'announced'>>): Tree => {
   const account = get(tree, id);
   return account ? put(tree, id, { ...account, ...as }) : tree;
 };
@@ -178,6 +187,7 @@ export const open = (tree: Tree, { id, parent, limits, sliceNanos }: AccountSpec
     spells: {},
     sliced: 0n,
     frozen: false,
+    frozenFor: undefined,
     ending: false,
     closed: false,
     announced: 0,
@@ -217,11 +227,15 @@ export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree 
   return slice === undefined ? after : speakFor(after, parent, remaining(raisedAccount) - remaining(account));
 };
 
-/** Why nothing is granted at an account, whatever it has. */
-export const refusalAt = (tree: Tree, id: string): 'frozen' | 'closed' | undefined => {
+/** Why nothing is granted at an account, whatever it has: it, or the account above it that is named, is closed or frozen. */
+export type Refusal = { readonly why: 'frozen' | 'closed'; readonly at: Account };
+
+export const refusalAt = (tree: Tree, id: string): Refusal | undefined => {
   const path = pathOf(tree, id);
-  if (path.some(({ ending, closed }) => ending || closed)) return 'closed';
-  return path.some(({ frozen }) => frozen) ? 'frozen' : undefined;
+  const closed = path.find((account) => account.ending || account.closed);
+  if (closed) return { why: 'closed', at: closed };
+  const frozen = path.find((account) => account.frozen);
+  return frozen && { why: 'frozen', at: frozen };
 };
 
 // --- windows -----------------------------------------------------------------------------------------------------------------

@@ -12,8 +12,14 @@ const KNOWN = ['namespace', 'replicas', 'creds', 'ca', 'cert', 'key'] as const;
 /** Errors: BUS_ADDRESS_INVALID. */
 export const natsOptionsOf = (address: string): NatsBusOptions => {
   const at = address.indexOf('?');
-  if (at < 0) return { servers: address };
-  const invalid = (why: string): TroupeError => new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(address.slice(0, at))}: ${why}`);
+  const servers = at < 0 ? address : address.slice(0, at);
+  const invalid = (why: string): TroupeError => new TroupeError('BUS_ADDRESS_INVALID', `bus ${JSON.stringify(servers)}: ${why}`);
+  const unreadable = servers.split(',').findIndex((server) => !isServer(server));
+  if (unreadable >= 0)
+    throw invalid(
+      `expected nats://<host>:<port>, found ${servers.includes(',') ? `server ${unreadable + 1}` : 'one'} without a host, or with a port that is none`,
+    );
+  if (at < 0) return { servers };
   const query = new URLSearchParams(address.slice(at + 1));
   const unknown = [...query.keys()].find((key) => !(KNOWN as readonly string[]).includes(key));
   if (unknown !== undefined) throw invalid(`unknown setting "${unknown}"; known: ${KNOWN.join(', ')}`);
@@ -28,12 +34,15 @@ export const natsOptionsOf = (address: string): NatsBusOptions => {
     ...(Object.keys(tls).length > 0 && { tls }),
   };
   return {
-    servers: address.slice(0, at),
+    servers,
     ...(namespace !== null && { namespace }),
     ...(replicas !== null && { replicas: Number(replicas) }),
     ...(Object.keys(security).length > 0 && { security }),
   };
 };
+
+/** As the client reads it: the first has the protocol, and what follows need not. */
+const isServer = (server: string): boolean => Boolean(URL.parse(server.includes('://') ? server : `nats://${server}`)?.hostname);
 
 const readCredentials = (file: string, invalid: (why: string) => TroupeError): Uint8Array => {
   try {

@@ -28,7 +28,16 @@ describe('the address of a NATS bus', () => {
     }
   });
 
+  it.each(['nats://a', 'tls://a:4222', 'nats://ann:se%3Acret@a:4222,b', 'nats://token@[::1]:4222', 'wss://a:443,wss://b:443'])('may be %s', (address) => {
+    expect(natsOptionsOf(address)).toEqual({ servers: address });
+  });
+
   it.each([
+    ['nats://', /expected nats:\/\/<host>:<port>, found one without a host/],
+    ['nats://127.0.0.1:notaport', /or with a port that is none/],
+    ['nats://a:70000', /or with a port that is none/],
+    ['nats://a:4222,', /found server 2 without a host/],
+    ['nats://?replicas=3', /without a host/],
     ['nats://a?replica=3', /unknown setting "replica"; known: namespace, replicas/],
     ['nats://a?replicas=7', /replicas: expected 1 to 5, found "7"/],
     ['nats://a?creds=/nowhere/at.all', /creds: cannot read \/nowhere\/at\.all: ENOENT/],

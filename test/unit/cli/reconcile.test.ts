@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { reconcileLines } from '../../../src/cli/reconcile.ts';
+import { reconcileLines, summaryOf } from '../../../src/cli/reconcile.ts';
 import { readUsageReport } from '../../../src/cli/usage-report.ts';
 import type { LedgerLine } from '../../../src/protocols/ledger.ts';
 
@@ -144,5 +144,31 @@ describe('of the ledger', () => {
       line({ kind: 'raise', grant: 'd' }),
     ];
     expect(reconcileLines(lines, []).onlyInLedger).toEqual([{ line: 3, model: 'gpt-5-mini', nanos: 420_000n }]);
+  });
+});
+
+describe('the last line', () => {
+  const summary = async (csv: string, ...lines: readonly LedgerLine[]) => summaryOf(reconcileLines(lines, await read('usage.csv', csv)));
+  const reported = (...rows: readonly string[]) => ['id,model,input_tokens,output_tokens,amount', ...rows, ''].join('\n');
+
+  it('says of an empty report that no call is in both, and what the ledger has', async () => {
+    expect(await summary(reported(), line({}), line({}))).toBe('no call is in both; 2 lines with $0.00084 only in the ledger');
+    expect(await summary(reported())).toBe('no call is in both');
+  });
+
+  it('says how high the ledger is where both have a call, and what only one of them has', async () => {
+    const lines = [line({ response: 'a' }), line({ response: 'b' }), line({ response: 'c', model: 'gpt-5' })];
+    expect(await summary(reported('a,gpt-5-mini,400,200,0.00042', 'b,gpt-5-mini,400,200,0.00042'), ...lines.slice(0, 2))).toBe(
+      '2 of 2 matches agree; the ledger is as high as the report',
+    );
+    expect(await summary(reported('a,gpt-5-mini,400,200,0.0004', 'z,o3,1,1,0.1'), lines[0]!, lines[2]!)).toBe(
+      '0 of 1 matches agree; the ledger is +$0.00002 against the report; 1 line with $0.00042 only in the ledger; 1 line with $0.1000 only in the report',
+    );
+  });
+
+  it('says of a report without amounts that there are none', async () => {
+    expect(await summary(reported('a,gpt-5-mini,400,200,', 'z,o3,1,1,'), line({ response: 'a' }))).toBe(
+      '1 of 1 matches agree; the report says no amounts of money; 1 line only in the report',
+    );
   });
 });

@@ -720,6 +720,16 @@ describe('a checkpoint', () => {
     expect(get(after.desk.book.tree, 'org')!.closed).toBe(false);
   });
 
+  it('knows still why an account is frozen', () => {
+    const told = new Told();
+    told.freeze(true);
+    const after = cut(told);
+    after.reserve('one');
+    expect(after.last).toMatchObject({
+      failure: { code: 'BUDGET_FROZEN', message: expect.stringContaining('budget of org is frozen (ann: look;') as string, details: { account: 'org' } },
+    });
+  });
+
   it('lets a bill be booked once, however often it is said, and however many came since', () => {
     const told = new Told({ accounts: [{ id: 'org', limits: [money(1_000_000)] }], thresholds: [] });
     const pay = (to: Told, position: number): void => {

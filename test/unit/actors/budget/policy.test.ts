@@ -248,11 +248,37 @@ describe('a veto', () => {
   });
 
   it.each([
-    ['frozen', freeze(pool(900), 'org', true), 'BUDGET_FROZEN'],
+    ['what is kept back', openBook([spec('org', { limits: [limit(800)] })], 600n), 300n, 100n],
+    ['what was overspent', pool(400), 900n, 500n],
+  ])('says how much is missing beside %s, and a raise of that and of what was asked makes the call fit', (_, book, spent, over) => {
+    const short = freeze(settle(book, bill('old', spent), NOON), 'org', false);
+    expect(vetoOf(short, request('one')).details).toMatchObject({ asked: '500', over: String(over) });
+    const [enough, tooLittle] = [over + 500n, over + 499n].map((nanos) => raise(short, 'org', nanos, NOON) as Book);
+    expect(capOf(enough!, request('one'))).toBe(400);
+    expect(capOf(tooLittle!, request('one'))).not.toBe(400);
+  });
+
+  it.each([
     ['ending', endBranch(pool(900), 'org'), 'BUDGET_CLOSED'],
     ['closed', closeBranch(pool(900), 'org'), 'BUDGET_CLOSED'],
   ])('of an account that is %s says so', (_, book, code) => {
     expect(vetoOf(book, request('one', {}, 'org/ann'))).toMatchObject({ code, details: { account: 'org/ann' } });
+  });
+
+  it.each([
+    ['org', freeze(pool(900), 'org', true, 'ann: stop'), 'budget of org is frozen (ann: stop; $0.0000 is spent of $0.0000009)'],
+    ['org/ann', freeze(freeze(pool(900), 'org', true), 'org/ann', true), 'budget of org/ann is frozen'],
+    [
+      'org/ann',
+      settle(pool(900), bill('old', 700n, { account: 'org/ann' }), NOON),
+      'budget of org/ann is frozen (a provider billed more than was held for its call; $0.0000007 is spent)',
+    ],
+  ])('names the account that is frozen, %s, and why', (account, book, said) => {
+    expect(vetoOf(book, request('one', {}, 'org/ann'))).toMatchObject({
+      code: 'BUDGET_FROZEN',
+      message: `${said}: nothing is granted until it is thawed`,
+      details: { account },
+    });
   });
 
   it('is none any more after a thaw', () => {
