@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkQuotes } from '../../../../src/capabilities/tool/check-quotes.ts';
 import { parseExcerpts } from '../../../../src/capabilities/tool/excerpt.ts';
-import { FILE_BYTES_MAX, filesOf, FOLDER_FILES_MAX } from '../../../../src/capabilities/tool/folder-files.ts';
+import { FILE_BYTES_MAX, filesOf, FOLDER_FILES_MAX, FOLDERS_MAX } from '../../../../src/capabilities/tool/folder-files.ts';
 import { globMatcher } from '../../../../src/capabilities/tool/glob.ts';
 import { leftOutIn } from '../../../../src/capabilities/tool/left-out.ts';
 import { listFiles } from '../../../../src/capabilities/tool/list-files.ts';
@@ -258,6 +258,13 @@ describe('what was not read', () => {
       'Not read: 1 folder holds more than 20,000 files or 20,000 folders, and no more are looked at (docs)',
     ]);
     expect(listFiles.render(await listFiles.run({}, context(docs)))).toMatch(/Not read: 1 folder holds more than 20,000 files/);
+  });
+
+  it('holds the folders beyond those that are looked at (F3)', async () => {
+    for (let n = 0; n < FOLDERS_MAX; n++) mkdirSync(join(docs.path, `a${n}`));
+    docs.write('z/last.txt', 'The lighthouse.');
+    const { files, more } = await filesOf(docs, new AbortController().signal);
+    expect([files.map(({ file }) => file), more]).toEqual([['docs/guide.md'], true]);
   });
 
   it('holds what may not be opened, until it may (F3)', async () => {
