@@ -12,8 +12,25 @@ export type Shaped = { readonly ok: true; readonly file: TeamFile } | { readonly
 
 export const shapeTeam = (value: unknown): Shaped => {
   const parsed = TeamFile.safeParse(value);
-  if (parsed.success) return { ok: true, file: parsed.data };
-  return { ok: false, issues: oncePerMistake(parsed.error.issues.flatMap((issue) => issuesOf(issue, value))) };
+  const lost = lostKeys(value);
+  if (parsed.success && lost.length === 0) return { ok: true, file: parsed.data };
+  const issues = (parsed.error?.issues ?? []).flatMap((issue) => issuesOf(issue, value)).filter(({ path }) => path.at(-1) !== LOST);
+  return { ok: false, issues: [...lost, ...oncePerMistake(issues)] };
+};
+
+/** The one key that a record drops without a word. */
+const LOST = '__proto__';
+
+/** A value that stands in several places is looked at in the first. */
+const lostKeys = (value: unknown, path: Path = [], seen = new Set<unknown>()): Issue[] => {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return [];
+  seen.add(value);
+  if (Array.isArray(value)) return value.flatMap((item, index) => lostKeys(item, [...path, index], seen));
+  return Object.keys(value).flatMap((key): Issue[] =>
+    key === LOST
+      ? [{ code: 'NAME_INVALID', path: [...path, key], onKey: true, message: `"${key}" cannot be a name`, hint: 'choose another' }]
+      : lostKeys(value[key as keyof typeof value], [...path, key], seen),
+  );
 };
 
 const issuesOf = (issue: z.core.$ZodIssue, root: unknown): Issue[] => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createModelGateway } from '../../src/capabilities/model/gateway.ts';
 import { createOpenAIAdapter, type OpenAIOptions } from '../../src/capabilities/model/openai/adapter.ts';
+import { REPLY_BYTES_MAX } from '../../src/capabilities/model/openai/reply.ts';
 import { UNREADABLE_INPUT, type ModelAdapter, type ModelAnswer, type ModelError, type ToolSpec } from '../../src/capabilities/model/port.ts';
 import { createPrices } from '../../src/capabilities/model/prices.ts';
 import { parseFormat } from '../../src/protocols/formats.ts';
@@ -243,6 +244,38 @@ describe('the chat-completions adapter, when the call fails', () => {
     expect(await errorOf(ask(adapter, request({ timeoutMs: 1_000 })))).toMatchObject({ code: 'MODEL_TIMEOUT', billing: 'unknown', retryable: true });
     await server.idle();
     expect(server.requests[0]!.abandoned).toBe(true);
+  });
+
+  it.each(['text', 'arguments', 'calls', 'event'] as const)('cuts off a server whose %s never ends, and asks it no more', async (of) => {
+    const adapter = await start();
+    server.next({ fault: 'flood', of });
+    const heard: string[] = [];
+    const asked = request({ maxTokens: 300, timeoutMs: 10_000 });
+    const cut = await errorOf(ask(adapter, asked, { onText: (piece) => heard.push(piece) }));
+    expect(cut).toMatchObject({ code: 'MODEL_REPLY_TOO_LARGE', billing: 'unknown', retryable: false });
+    expect(cut.message).toMatch(/sent more than the 500000 bytes that an answer may have, for at most 300 tokens; it was cut off$/);
+    expect(heard.join('').length).toBeLessThanOrEqual(REPLY_BYTES_MAX);
+    await server.idle();
+    expect(server.requests).toMatchObject([{ abandoned: true }]);
+    const grant = grantOf(300);
+    const gateway = createModelGateway({ adapters: [adapter], prices: createPrices(), toolSpecs: () => [] });
+    expect(gateway.costOf(cut, asked, grant)).toMatchObject({ spentNanos: grant.amountNanos, usage: { outputTokens: 300 } });
+  });
+
+  it('cuts off a refusal whose words never end, and it is still a refusal', async () => {
+    const adapter = await start();
+    server.next({ fault: 'flood', of: 'error' });
+    const refused = await errorOf(ask(adapter, request({ timeoutMs: 10_000 })));
+    expect(refused).toMatchObject({ code: 'MODEL_REJECTED', billing: 'none', details: { status: 400 } });
+    expect(refused.message.length).toBeLessThan(1_000);
+    await server.idle();
+    expect(server.requests).toMatchObject([{ abandoned: true }]);
+  });
+
+  it('takes a large answer that may be kept', async () => {
+    const text = '"quoted"\n'.repeat(50_000);
+    const adapter = await start({ answer: () => ({ calls: [{ name: 'look', arguments: { at: text.slice(0, 150_000) } }], refusal: text.slice(0, 250_000) }) });
+    expect((await ask(adapter, request({ timeoutMs: 30_000 }), { tools: [look] })).text.length).toBe(250_000);
   });
 
   it('may be billed for what it aborted, and for nothing when it was not sent yet', async () => {

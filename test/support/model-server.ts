@@ -66,7 +66,9 @@ export type Fault =
   /** Says so many pieces; then the connection breaks, or stays open in silence. */
   | { readonly fault: 'cut' | 'stall'; readonly text: string; readonly pieces: number }
   /** A page instead of an answer, an event that is not JSON, an error among the events, or an end without a finish. */
-  | { readonly fault: 'html' | 'bad-event' | 'error-event' | 'unfinished' };
+  | { readonly fault: 'html' | 'bad-event' | 'error-event' | 'unfinished' }
+  /** Never stops: text, the arguments of a call, calls, one event, or the words of an error. */
+  | { readonly fault: 'flood'; readonly of: 'text' | 'arguments' | 'calls' | 'event' | 'error' };
 
 export type Behaviour = string | Answer | Fault;
 export type Responder = (request: ChatRequest, index: number) => Behaviour | Promise<Behaviour>;
@@ -201,6 +203,7 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     if (fault.fault === 'status') return deny(fault.status, fault.code ?? 'server_error', fault.message ?? `status ${fault.status} on demand`, fault.headers);
     // From here on the provider has begun to work, so the input is billed.
     logged.billed.inputTokens = inputTokensOf(logged.body);
+    if (fault.fault === 'flood') return flood(logged, response, fault.of);
     if (fault.fault === 'hang') return;
     logged.status = 200;
     if (fault.fault === 'html') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>Welcome</title>');
@@ -215,6 +218,23 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     }
     if (fault.fault === 'unfinished') return void response.end();
     if (fault.fault === 'cut') response.destroy();
+  };
+
+  const flood = async (logged: LoggedRequest, response: ServerResponse, of: Extract<Fault, { fault: 'flood' }>['of']): Promise<void> => {
+    const piece = 'x'.repeat(60_000);
+    logged.status = of === 'error' ? 400 : 200;
+    if (of === 'event' || of === 'error') {
+      response.writeHead(logged.status, { 'content-type': of === 'event' ? 'text/event-stream' : 'text/plain' });
+      // Lines end, and the event does not.
+      while (!response.destroyed) await new Promise((resolve) => response.write(`data: ${piece}\n`, resolve));
+      return;
+    }
+    const send = beginStream(response, logged);
+    for (let n = 0; !response.destroyed; n++) {
+      if (of === 'text') await send({ content: piece });
+      else if (of === 'arguments') await send({ tool_calls: [{ index: 0, function: { name: n === 0 ? 'look' : '', arguments: piece } }] });
+      else await send({ tool_calls: [{ index: n, id: `call-${n}`, function: {} }] });
+    }
   };
 
   const say = async (logged: LoggedRequest, response: ServerResponse, said: Answer): Promise<void> => {

@@ -62,6 +62,8 @@ export type ModelErrorCode =
   | 'MODEL_REJECTED'
   /** The answer is not what the protocol says. */
   | 'MODEL_BAD_REPLY'
+  /** The answer goes on beyond what can be kept, and was cut off. */
+  | 'MODEL_REPLY_TOO_LARGE'
   | 'MODEL_TIMEOUT'
   | 'MODEL_ABORTED';
 

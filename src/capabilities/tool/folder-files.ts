@@ -13,6 +13,7 @@ import type { Folder } from '../../protocols/tool.ts';
 
 export const FILE_BYTES_MAX = 2_000_000;
 export const FOLDER_FILES_MAX = 20_000;
+export const FOLDERS_MAX = 20_000;
 
 const LEFT_OUT = new Set(['node_modules', 'dist']);
 const isLeftOut = (segment: string): boolean => segment.startsWith('.') || LEFT_OUT.has(segment);
@@ -20,34 +21,49 @@ const isLeftOut = (segment: string): boolean => segment.startsWith('.') || LEFT_
 /** A file by its name for people (`label/path`) and by its real place. */
 export type FolderFile = { readonly file: string; readonly path: string; readonly bytes: number; readonly modifiedMs: number };
 
-export type FileList = { readonly files: readonly FolderFile[]; /** There are more than FOLDER_FILES_MAX. */ readonly more: boolean };
+export type FileList = {
+  /** The folder, as people write it. */ readonly folder: string;
+  readonly files: readonly FolderFile[];
+  /** There is more than the first FOLDER_FILES_MAX files in FOLDERS_MAX folders. */ readonly more: boolean;
+  /** Folders below it that cannot be read. */ readonly closed: readonly string[];
+};
 
-/** Every file of a folder, sorted by name. Linked files count when they stay inside; linked folders are not entered. */
+/**
+ * Every file of a folder, sorted by name. Linked files count when they stay inside; linked folders are not entered. What is
+ * nearer to the top comes first where there is too much; links that lead nowhere are looked at too, so they count.
+ */
 export const filesOf = async (folder: Folder, signal: AbortSignal): Promise<FileList> => {
   const files: FolderFile[] = [];
+  const closed: string[] = [];
   const waiting = [''];
-  for (let below = waiting.shift(); below !== undefined; below = waiting.shift()) {
+  const list = (more: boolean): FileList => ({ folder: folder.label, files: sorted(files), more, closed });
+  let looked = 0;
+  for (let at = 0; at < waiting.length; at++) {
+    if (at >= FOLDERS_MAX) return list(true);
     signal.throwIfAborted();
-    for (const entry of await entriesOf(folder, below)) {
+    const below = waiting[at]!;
+    const entries = await entriesOf(folder, below);
+    if (!entries) closed.push(nameIn(folder, below));
+    for (const entry of entries ?? []) {
       if (isLeftOut(entry.name)) continue;
       const relative = below === '' ? entry.name : `${below}/${entry.name}`;
       if (entry.isDirectory()) waiting.push(relative);
       else if (entry.isFile() || entry.isSymbolicLink()) {
-        if (files.length >= FOLDER_FILES_MAX) return { files: sorted(files), more: true };
+        if (++looked > FOLDER_FILES_MAX) return list(true);
         const found = await inside(folder, relative);
         if (found) files.push(found);
       }
     }
   }
-  return { files: sorted(files), more: false };
+  return list(false);
 };
 
-/** A folder below that cannot be read holds nothing; the folder itself is what was asked about. Error: FOLDER_UNREADABLE. */
-const entriesOf = async (folder: Folder, below: string): Promise<Dirent[]> => {
+/** `undefined`: a folder below that cannot be read. The folder itself is what was asked about. Error: FOLDER_UNREADABLE. */
+const entriesOf = async (folder: Folder, below: string): Promise<Dirent[] | undefined> => {
   try {
     return (await readdir(join(folder.path, below), { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
-    if (below !== '') return [];
+    if (below !== '') return (cause as NodeJS.ErrnoException).code === 'ENOENT' ? [] : undefined;
     throw new TroupeError('FOLDER_UNREADABLE', `folder ${folder.label} cannot be read: ${(cause as Error).message}`, { cause });
   }
 };
@@ -58,14 +74,9 @@ const sorted = (files: FolderFile[]): FolderFile[] => files.sort((a, b) => (a.fi
 const inside = async (folder: Folder, relative: string): Promise<FolderFile | undefined> => {
   try {
     const path = await realpath(join(folder.path, relative));
-    if (
-      !path.startsWith(folder.path + sep) ||
-      path
-        .slice(folder.path.length + 1)
-        .split(sep)
-        .some(isLeftOut)
-    )
-      return undefined;
+    // The root of a file system ends in the separator already.
+    const top = folder.path.endsWith(sep) ? folder.path : folder.path + sep;
+    if (!path.startsWith(top) || path.slice(top.length).split(sep).some(isLeftOut)) return undefined;
     const stats = await stat(path);
     return stats.isFile() ? { file: nameIn(folder, relative), path, bytes: stats.size, modifiedMs: stats.mtimeMs } : undefined;
   } catch {

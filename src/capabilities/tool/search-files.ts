@@ -1,6 +1,7 @@
 /** The tool `search_files`: the passages that fit a query best. */
 import { z } from 'zod';
 import { renderExcerpt } from './excerpt.ts';
+import { renderLeftOut } from './left-out.ts';
 import type { Tool } from './port.ts';
 import { SearchIndex, type SearchResult } from './search-index.ts';
 
@@ -29,10 +30,11 @@ export const createSearchFiles = (): Tool<typeof Input, SearchResult & { readonl
       if (indexes.size > INDEXES_MAX) indexes.delete(indexes.keys().next().value!);
       return { query, ...(await index.search(query, limit, signal)) };
     },
-    render({ query, hits, files, absent }) {
-      if (hits.length === 0) return `Nothing found for "${query}" in ${files} files. Try other words, or list_files.`;
+    render({ query, hits, files, absent, leftOut }) {
+      const unread = leftOut ? [renderLeftOut(leftOut)] : [];
+      if (hits.length === 0) return [`Nothing found for "${query}" in ${files} files. Try other words, or list_files.`, ...unread].join('\n');
       const note = absent.length > 0 ? [`No file holds: ${absent.join(', ')}`] : [];
-      return [...note, ...hits.map((hit, index) => `[${index + 1}] ${renderExcerpt(hit)}`)].join('\n\n');
+      return [...note, ...unread, ...hits.map((hit, index) => `[${index + 1}] ${renderExcerpt(hit)}`)].join('\n\n');
     },
   };
 };

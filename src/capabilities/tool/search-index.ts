@@ -6,7 +6,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import MiniSearch from 'minisearch';
 import { isProse } from './blocks.ts';
 import type { Excerpt } from './excerpt.ts';
-import { FILE_BYTES_MAX, filesOf, isRefusal, readLines, type FolderFile } from './folder-files.ts';
+import { filesOf, isRefusal, readLines, type FileList, type FolderFile } from './folder-files.ts';
+import { leftOut, type LeftOut, type Unread } from './left-out.ts';
 import { passagesOf } from './passages.ts';
 import type { Folder } from '../../protocols/tool.ts';
 import { contentTerms, termsOf } from './words.ts';
@@ -15,13 +16,14 @@ import { contentTerms, termsOf } from './words.ts';
 const PROSE_BOOST = 1.5;
 
 type Indexed = Excerpt & { readonly id: number; readonly path: string; readonly heading: string; readonly text: string };
-type Known = { readonly stamp: string; readonly ids: readonly number[] };
+type Known = { readonly stamp: string; readonly ids: readonly number[]; readonly unread?: Unread };
 
 export type Hit = Excerpt & { readonly score: number };
 export type SearchResult = {
   readonly hits: readonly Hit[];
-  readonly files: number;
+  /** How many were searched. */ readonly files: number;
   /** Terms of the query that stand in no file. */ readonly absent: readonly string[];
+  readonly leftOut?: LeftOut;
 };
 
 const LOOKED_AT_MAX = 100;
@@ -53,6 +55,7 @@ export class SearchIndex {
     tokenize: (text, field) => (field === undefined ? contentTerms(text) : termsOf(text)),
     processTerm: (term) => term,
   });
+  #lists: readonly FileList[] = [];
   #refreshing: Promise<void> | undefined;
   #nextId = 0;
 
@@ -79,31 +82,45 @@ export class SearchIndex {
       .sort((a, b) => b.score - a.score || a.passage.id - b.passage.id)
       .slice(0, LOOKED_AT_MAX);
     const hits = distinct(ranked, limit).map(({ passage: { file, from, lines, total, headings }, score }) => ({ file, from, lines, total, headings, score }));
-    return { hits, files: this.#known.size, absent: terms.filter((term) => !present.has(term)) };
+    const unread = [...this.#known].flatMap(([file, known]) => (known.unread ? [{ file, why: known.unread }] : []));
+    const missing = leftOut(this.#lists, unread);
+    const absent = terms.filter((term) => !present.has(term));
+    return { hits, files: this.#known.size - unread.length, absent, ...(missing && { leftOut: missing }) };
   }
 
   async #refresh(): Promise<void> {
     const signal = new AbortController().signal;
     const present = new Map<string, FolderFile>();
-    for (const folder of this.#folders) for (const file of (await filesOf(folder, signal)).files) present.set(file.file, file);
+    const lists: FileList[] = [];
+    for (const folder of this.#folders) lists.push(await filesOf(folder, signal));
+    this.#lists = lists;
+    for (const { files } of lists) for (const file of files) present.set(file.file, file);
     for (const name of this.#known.keys()) if (!present.has(name)) this.#forget(name);
     for (const file of present.values()) {
       const stamp = `${file.modifiedMs} ${file.bytes}`;
-      if (this.#known.get(file.file)?.stamp === stamp) continue;
+      const known = this.#known.get(file.file);
+      // What could not be opened may have been opened up since: its time does not show it.
+      if (known?.stamp === stamp && known.unread !== 'unreadable') continue;
       this.#forget(file.file);
-      this.#known.set(file.file, { stamp, ids: await this.#add(file, signal) });
+      const lines = await this.#linesOf(file, signal);
+      this.#known.set(file.file, { stamp, ...(typeof lines === 'string' ? { ids: [], unread: lines } : { ids: await this.#add(file, lines) }) });
     }
   }
 
-  async #add(file: FolderFile, signal: AbortSignal): Promise<number[]> {
-    if (file.bytes > FILE_BYTES_MAX) return [];
-    let lines: string[];
+  /** The lines of a file, or why it has none to search. A file that is gone by now is as good as empty. */
+  async #linesOf(file: FolderFile, signal: AbortSignal): Promise<readonly string[] | Unread> {
     try {
-      lines = await readLines(file, signal);
+      // What has no size is not opened: it is empty, or no file at heart, such as what the system shows of itself.
+      return file.bytes === 0 ? [] : await readLines(file, signal);
     } catch (thrown) {
-      if (isRefusal(thrown) || (thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw thrown;
+      if (isRefusal(thrown)) return thrown.code === 'FILE_TOO_LARGE' ? 'tooLarge' : 'notText';
+      const { code } = thrown as NodeJS.ErrnoException;
+      if (code === undefined) throw thrown;
+      return code === 'ENOENT' ? [] : 'unreadable';
     }
+  }
+
+  async #add(file: FolderFile, lines: readonly string[]): Promise<number[]> {
     const passages = passagesOf(file.file, lines.map(bounded)).map((passage): Indexed => ({
       ...passage,
       id: this.#nextId++,

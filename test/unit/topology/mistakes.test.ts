@@ -169,6 +169,20 @@ const shape: Mistake[] = [
     'team.yaml:9:3 agents["lead.1"]: expected a name: a letter, then letters, digits, - or _ (48 at most), found "lead.1"',
   ],
   [
+    'a name that a map cannot hold',
+    edited(workflow, 'agents:\n', 'agents:\n  __proto__: { kind: worker, role: a ghost }\n'),
+    'team.yaml:9:3 agents.__proto__: "__proto__" cannot be a name; choose another',
+  ],
+  [
+    'such a name in quotes, where others are unknown and where anything goes',
+    edited(
+      workflow,
+      'agents:\n',
+      'agents:\n  ghost: { kind: worker, role: a ghost, "__proto__": {}, output: { schema: { properties: { __proto__: {} } } } }\n',
+    ),
+    'team.yaml:9:41 agents.ghost.__proto__: "__proto__" cannot be a name; choose another\nteam.yaml:9:92 agents.ghost.output.schema.properties.__proto__: "__proto__" cannot be a name; choose another',
+  ],
+  [
     'a model without a provider',
     edited(workflow, '[openai/gpt-4.1-mini]', '[gpt-4.1-mini]'),
     'team.yaml:7:13 models.default[0]: expected a model as provider/name, such as openai/gpt-4.1-mini, found "gpt-4.1-mini"',

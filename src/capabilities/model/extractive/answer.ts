@@ -4,6 +4,7 @@
  */
 import type { Citation, Report } from '../../../protocols/formats.ts';
 import { isProse } from '../../tool/blocks.ts';
+import { isLeftOutLine } from '../../tool/left-out.ts';
 import { contentTerms } from '../../tool/words.ts';
 import { isSubject, type Query, type QuestionKind } from './query.ts';
 import { holdsKind, rank, SPECIFIC, type Ranked } from './ranking.ts';
@@ -159,12 +160,18 @@ const withoutMarks = (text: string): string => text.replace(/\[(\d{1,3})\]/g, '(
 
 export const NOT_FOUND = 'Not found in the documents:';
 
+/** Says nothing of the matter: what was not found, what was not read. */
+export const isNote = (line: string): boolean => line.startsWith(NOT_FOUND) || isLeftOutLine(line);
+
+/** `unread`: what was not read and might have held what is missing, a line each. */
+type Reported = Pick<Answer, 'statements' | 'missing'> & { readonly unread?: readonly string[] };
+
 const MISSING_CHARS_MAX = 600;
 const shortened = (question: string): string =>
   question.length <= MISSING_CHARS_MAX ? question : `${question.slice(0, MISSING_CHARS_MAX).replace(/\s+\S*$/, '')} …`;
 
 /** Statements with numbered sources, then what is missing. The first `size` statements only. */
-export const reportOf = ({ statements, missing }: Pick<Answer, 'statements' | 'missing'>, size = statements.length): Report => {
+export const reportOf = ({ statements, missing, unread = [] }: Reported, size = statements.length): Report => {
   const citations: Citation[] = [];
   const numberOf = (source: Citation): number => {
     const at = citations.findIndex(({ file, line, quote }) => file === source.file && line === source.line && quote === source.quote);
@@ -177,11 +184,11 @@ export const reportOf = ({ statements, missing }: Pick<Answer, 'statements' | 'm
     return `${shown.length > 1 ? '- ' : ''}${text} ${marks}`;
   });
   const absent = missing.map((question) => `${NOT_FOUND} ${shortened(question)}`);
-  return { text: [...said, ...absent].join('\n') || `${NOT_FOUND} nothing was asked`, citations };
+  return { text: [...said, ...absent, ...(missing.length > 0 ? unread : [])].join('\n') || `${NOT_FOUND} nothing was asked`, citations };
 };
 
 /** The same for people: the places in brackets behind each statement. */
-export const proseOf = (given: Pick<Answer, 'statements' | 'missing'>, size = given.statements.length): string => {
+export const proseOf = (given: Reported, size = given.statements.length): string => {
   const { text, citations } = reportOf(given, size);
   return text.replace(
     /(?:\[\d+\])+/g,

@@ -1,5 +1,6 @@
 /** What is to be said to a request, in as many sizes as it can be said in. */
 import type { ModelRequest, ToolCall } from '../../../protocols/model.ts';
+import { leftOutIn } from '../../tool/left-out.ts';
 import { answer, proseOf, reportOf, type Answer } from './answer.ts';
 import { revisionOf, routeOf } from './leading.ts';
 import { observationsOf } from './observations.ts';
@@ -71,7 +72,8 @@ const answerDraft = (request: ModelRequest, brief: Brief): Draft => {
   const found = brief.objections.length === 0 ? read : answer(queries, units, brief.objections);
   const given = brief.findings.length > 0 && (PUTS_TOGETHER.test(brief.task) || found.statements.length === 0) ? together(brief, found) : found;
   const smallest = given.statements.length > 0 ? 1 : 0;
-  const write = (size: number): unknown => (request.format === undefined ? proseOf(given, size) : reportOf(given, size));
+  const unread = [...new Set([...seen.unread, ...brief.findings.flatMap(({ text }) => leftOutIn(text))])];
+  const write = (size: number): unknown => (request.format === undefined ? proseOf : reportOf)({ ...given, unread }, size);
   // A first answer that was cut or malformed is given shorter.
   const largest = brief.corrections > 0 ? Math.max(smallest, Math.ceil(given.statements.length / 2)) : given.statements.length;
   return { largest, smallest, at: (size) => said(write(size)) };

@@ -1,6 +1,7 @@
 /** What the conversation has brought so far: the tools' answers, read as a model reads them. */
 import type { ChatMessage, ToolCall } from '../../../protocols/model.ts';
 import { parseExcerpts, type Excerpt } from '../../tool/excerpt.ts';
+import { leftOutIn } from '../../tool/left-out.ts';
 
 export type Observations = {
   /** Answers with tool calls so far. */
@@ -10,7 +11,12 @@ export type Observations = {
   /** Excerpts that searches gave, the best first. */
   readonly hits: readonly Excerpt[];
   readonly listed: readonly string[];
+  /** What the tools did not read, in their words. */
+  readonly unread: readonly string[];
 };
+
+/** The tools that look through all files; others show one, whose own lines may say anything. */
+const LOOKS_THROUGH = new Set(['search_files', 'list_files']);
 
 export const observationsOf = (messages: readonly ChatMessage[]): Observations => {
   const asked = messages.flatMap((message) => (message.role === 'assistant' ? message.toolCalls : []));
@@ -26,6 +32,7 @@ export const observationsOf = (messages: readonly ChatMessage[]): Observations =
     excerpts: good.flatMap(({ text }) => parseExcerpts(text)),
     hits: byRank(searches),
     listed: good.filter(({ name }) => name === 'list_files').flatMap(({ text }) => [...text.matchAll(/^(.+) \(\d+ bytes\)$/gm)].map(([, file]) => file!)),
+    unread: [...new Set(good.filter(({ name }) => LOOKS_THROUGH.has(name)).flatMap(({ text }) => leftOutIn(text)))],
   };
 };
 

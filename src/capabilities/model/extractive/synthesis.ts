@@ -1,7 +1,7 @@
 /** One answer from what a team found: its statements by what they do for the question, each once, with the sources they came with. */
 import type { Citation } from '../../../protocols/formats.ts';
 import { contentTerms, termsOf } from '../../tool/words.ts';
-import { NOT_FOUND, overlap, type Answer, type Statement } from './answer.ts';
+import { isNote, NOT_FOUND, overlap, type Answer, type Statement } from './answer.ts';
 import { queriesIn } from './query.ts';
 import { rank } from './ranking.ts';
 import type { Brief, Told } from './sections.ts';
@@ -28,7 +28,7 @@ export const claimsOf = (text: string): Claim[] => {
 /** Marks belong to the sentence before them, also behind its full stop. */
 const lineClaims = (line: string): Claim[] => {
   const attached = line.replace(/([.!?])(\s*(?:\[\d{1,3}\])+)/g, '$2$1').trim();
-  const parts = attached.startsWith(NOT_FOUND) ? [attached] : sentencesOf(attached);
+  const parts = isNote(attached) ? [attached] : sentencesOf(attached);
   const claims = parts.map((part): Claim => {
     const bare = part
       .replace(MARKS, '')
@@ -71,7 +71,7 @@ export const synthesise = ({ question, findings }: Pick<Brief, 'question' | 'fin
 };
 
 const statementsOf = (told: Told): Statement[] => {
-  const claims = claimsOf(told.text.replace(NO_RESULT, '')).filter(({ text }) => !text.startsWith(NOT_FOUND));
+  const claims = claimsOf(told.text.replace(NO_RESULT, '')).filter(({ text }) => !isNote(text));
   const statements = claims.map((claim): Statement => ({ text: claim.text, sources: sourcesOf(claim, told.citations), isCode: claim.isCode }));
   // Where sources are given, what has none is left out, except remarks about the work.
   return told.citations.length > 0 ? statements.filter(({ text, sources }) => sources.length > 0 || text.startsWith('(')) : statements;

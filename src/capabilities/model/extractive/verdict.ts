@@ -1,7 +1,7 @@
 /** Judging a report: is every quote where it is said to be, and does every statement say no more than its quotes do? */
 import type { Verdict } from '../../../protocols/formats.ts';
 import { contentTerms } from '../../tool/words.ts';
-import { NOT_FOUND, overlap } from './answer.ts';
+import { isNote, NOT_FOUND, overlap } from './answer.ts';
 import type { Brief } from './sections.ts';
 import { claimsOf, sourcesOf, type Claim } from './synthesis.ts';
 
@@ -13,7 +13,7 @@ type Checked = ReadonlyMap<number, { readonly result: string; readonly line: str
 
 export const verdictOn = ({ question, task, report, evidence }: Brief): Verdict => {
   const { text, citations } = report!;
-  const claims = claimsOf(text).filter((claim) => !claim.text.startsWith(NOT_FOUND) && isClaim(claim));
+  const claims = claimsOf(text).filter((claim) => !isNote(claim.text) && isClaim(claim));
   if (claims.length === 0) return saysNothing(text);
   const checked = checkedIn(evidence ?? '');
   const reasons: string[] = [];

@@ -2,12 +2,13 @@
 import OpenAI from 'openai';
 import type { Grant } from '../../../protocols/grant.ts';
 import type { ModelRequest } from '../../../protocols/model.ts';
-import type { CallOptions, ModelAnswer } from '../port.ts';
+import type { CallOptions, ModelAnswer, ModelError } from '../port.ts';
+import { withBoundedBody } from './bounded-body.ts';
 import type { Compat } from './compat.ts';
 import { errorFrom } from './errors.ts';
 import type { InputBound } from './input-bound.ts';
-import { lost, type ErrorContext } from './model-error.ts';
-import { Reply } from './reply.ts';
+import { lost, modelError, type ErrorContext } from './model-error.ts';
+import { Reply, REPLY_BYTES_MAX } from './reply.ts';
 import { bodyOf } from './request.ts';
 
 // What fetch needs is loaded with its first use: here, and not between a permission and its call.
@@ -24,15 +25,24 @@ export const attempt = async (
 ): Promise<ModelAnswer> => {
   let refusal: unknown;
   /** The grant is used when nothing is left to wait for: a process that sleeps before this moment finds out. */
-  const send: typeof fetch = (input, init) => {
+  const send: typeof fetch = async (input, init) => {
     try {
       grant.use(context.now());
     } catch (thrown) {
       refusal = thrown;
       throw thrown;
     }
-    return fetch(input, init);
+    return withBoundedBody(await fetch(input, init), tooLarge);
   };
+  /** A server that does not know where to stop would not know the next time either. */
+  const tooLarge = (): ModelError =>
+    modelError(
+      'MODEL_REPLY_TOO_LARGE',
+      `${context.host} sent more than the ${REPLY_BYTES_MAX} bytes that an answer may have, for at most ${cap} tokens; it was cut off`,
+      'unknown',
+      false,
+      context,
+    );
   const client = new OpenAI({ apiKey, baseURL, maxRetries: 0, logLevel: 'off', fetch: send });
   const cap = Math.min(request.maxTokens, grant.maxTokens);
   const expiry = AbortSignal.timeout(request.timeoutMs);
@@ -52,6 +62,8 @@ export const attempt = async (
       .withResponse();
     for await (const event of events) {
       const piece = reply.take(event);
+      // Leaving the loop ends the request.
+      if (reply.tooLarge) throw tooLarge();
       if (piece !== '') onText?.(piece);
     }
     if (!reply.complete) checkStopped();

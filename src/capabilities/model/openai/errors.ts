@@ -3,7 +3,8 @@
  * whether trying again can help decides whether the chart does.
  *
  *   not sent, or refused (4xx)             nothing was spent
- *   5xx, cut off, timed out, aborted       nobody knows: it may be billed in full
+ *   5xx, cut off, timed out, aborted,
+ *   larger than can be kept                nobody knows: it may be billed in full
  */
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
 import { ModelError, type ModelErrorCode } from '../port.ts';

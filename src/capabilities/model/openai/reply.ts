@@ -8,6 +8,9 @@ import { Usage } from '../../../protocols/money.ts';
 import { UNREADABLE_INPUT, type ModelAnswer } from '../port.ts';
 import { countBytes } from './encoding.ts';
 
+/** Of the text and the calls of an answer. An answer is kept in one entry of a log, and escaped there it must have room. */
+export const REPLY_BYTES_MAX = 500_000;
+
 type PartialCall = { id: string | undefined; name: string; arguments: string };
 
 export class Reply {
@@ -20,6 +23,8 @@ export class Reply {
   #id: string | undefined;
   /** Of everything that came, hidden thoughts included where they are shown. */
   #bytes = 0;
+  /** Of what is kept. */
+  #kept = 0;
   /** Whether anything came that this protocol knows. */
   begun = false;
 
@@ -30,6 +35,10 @@ export class Reply {
   /** Nothing more can come that matters: the answer has ended and its usage is known. */
   get complete(): boolean {
     return this.finished && this.#usage !== undefined;
+  }
+
+  get tooLarge(): boolean {
+    return this.#kept > REPLY_BYTES_MAX;
   }
 
   /** Takes an event and gives the text that it adds. */
@@ -48,7 +57,7 @@ export class Reply {
     if (delta.refusal) this.#refused = true;
     const piece = `${delta.content ?? ''}${delta.refusal ?? ''}`;
     this.text += piece;
-    this.#bytes += countBytes(piece);
+    this.#keep(piece);
     return piece;
   }
 
@@ -56,11 +65,20 @@ export class Reply {
   #takeCall({ index, id, function: part }: ChatCompletionChunk.Choice.Delta.ToolCall): void {
     const last = this.#calls.findLast((known) => known.index === index)?.call;
     const call = last && (!id || !last.id || last.id === id) ? last : { id: undefined, name: '', arguments: '' };
-    if (call !== last) this.#calls.push({ index, call });
+    if (call !== last) {
+      this.#calls.push({ index, call });
+      this.#kept += CALL_BYTES + countBytes(id ?? '');
+    }
     if (id) call.id = id;
     call.name += part?.name ?? '';
     call.arguments += part?.arguments ?? '';
-    this.#bytes += countBytes(`${part?.name ?? ''}${part?.arguments ?? ''}`);
+    this.#keep(`${part?.name ?? ''}${part?.arguments ?? ''}`);
+  }
+
+  #keep(piece: string): void {
+    const bytes = countBytes(piece);
+    this.#bytes += bytes;
+    this.#kept += bytes;
   }
 
   /** The whole answer. `inputBound` and `cap` stand in for a usage that was not reported. */
@@ -88,6 +106,9 @@ export class Reply {
 
 /** Of a provider's id: what a bill carries. */
 const ID_MAX = 200;
+
+/** What a call takes beside its name and arguments. */
+const CALL_BYTES = 50;
 
 /** Tokens that begin and end a text or a call. */
 const FRAME = 16;

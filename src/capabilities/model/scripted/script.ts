@@ -54,6 +54,7 @@ const ErrorCode = z.enum([
   'MODEL_UNAVAILABLE',
   'MODEL_REJECTED',
   'MODEL_BAD_REPLY',
+  'MODEL_REPLY_TOO_LARGE',
   'MODEL_TIMEOUT',
 ]);
 

@@ -99,6 +99,19 @@ describe('research', () => {
     expect(turns).toBeLessThanOrEqual(5);
   });
 
+  it('says what was not read when it did not find what was asked, and only then', async () => {
+    const crew = createFolder('crew', { 'crew.txt': 'The ferry was built by Henrik Dahl in 1987.\n' });
+    try {
+      crew.write('old.txt', new Uint8Array([0x67, 0xfc, 0x6e]));
+      const asked = async (instructions: string) => (await work(toolboxFor(crew), { instructions })).report.text;
+      const unread = 'Not read: 1 file is not UTF-8 text (crew/old.txt)';
+      expect(await asked('Who owns the hotel?')).toBe(`Not found in the documents: Who owns the hotel?\n${unread}`);
+      expect(await asked('Who built the ferry?')).toMatch(/^The ferry was built by Henrik Dahl in 1987\. \[1\]$/);
+    } finally {
+      crew.remove();
+    }
+  });
+
   it('answers both halves of a question, and says which half it cannot', async () => {
     expect((await ask('Who built the ferry and how much does an adult pay?')).report.text).toMatch(/Henrik Dahl[^]*12 crowns/);
     expect((await ask('Who built the ferry, and what is the password of the wireless network?')).report.text).toMatch(
@@ -207,6 +220,11 @@ describe('review', () => {
     const verdict = await review(toolbox, 'Who built the ferry?', wrong);
     expect(verdict.verdict).toBe('revise');
     expect(verdict.reasons.join('\n')).toMatch(reason);
+  });
+
+  it('takes what was not read for no claim', async () => {
+    const text = 'Not found in the documents: Who is the mayor?\nNot read: 1 file is larger than 2,000,000 bytes (island/big.md)';
+    expect(await review(toolbox, 'Who is the mayor?', { text, citations: [] })).toMatchObject({ verdict: 'accept', confidence: 0.75 });
   });
 
   it('accepts a report that found nothing, with less confidence', async () => {
@@ -357,6 +375,14 @@ describe('synthesis', () => {
     if (!parsed.ok) throw new Error(parsed.problem);
     return parsed.value;
   };
+
+  it('hands on, once, what those who found nothing could not read', async () => {
+    const unread = 'Not read: 1 file is not UTF-8 text (island/old.txt)';
+    const nothing: Finding = { ...price, text: `Not found in the documents: what does a horse pay?\n${unread}`, citations: [] };
+    const { text } = await synthesise('What does a horse pay?', [nothing, { ...nothing, step: 'c' }]);
+    expect(text).toBe(`Not found in the documents: what does a horse pay?\n${unread}`);
+    expect((await synthesise('Who built the ferry?', [built, { ...nothing, text: unread }])).text).toBe('The ferry was built by Henrik Dahl in 1987. [1]');
+  });
 
   it('orders by the question, says things once, numbers the sources anew, and keeps what was not found', async () => {
     expect(await synthesise('How much does an adult pay in crowns, and what does a horse pay?', [built, price])).toEqual({

@@ -1,11 +1,12 @@
-import { mkdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join, parse } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkQuotes } from '../../../../src/capabilities/tool/check-quotes.ts';
 import { parseExcerpts } from '../../../../src/capabilities/tool/excerpt.ts';
-import { FILE_BYTES_MAX } from '../../../../src/capabilities/tool/folder-files.ts';
+import { FILE_BYTES_MAX, filesOf, FOLDER_FILES_MAX, FOLDERS_MAX } from '../../../../src/capabilities/tool/folder-files.ts';
 import { globMatcher } from '../../../../src/capabilities/tool/glob.ts';
+import { leftOutIn } from '../../../../src/capabilities/tool/left-out.ts';
 import { listFiles } from '../../../../src/capabilities/tool/list-files.ts';
 import type { Folder } from '../../../../src/protocols/tool.ts';
 import { readFileTool } from '../../../../src/capabilities/tool/read-file.ts';
@@ -94,6 +95,12 @@ describe('read_file', () => {
     for (const file of ['docs/out.md', 'docs/outside/guide.md', 'docs/open.txt']) await expect(read(file)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     expect((await read('docs/in.md')).total).toBe(9);
     expect((await listFiles.run({}, context(docs))).files.map(({ file }) => file)).toEqual(['docs/deep/notes.txt', 'docs/guide.md', 'docs/in.md']);
+  });
+
+  it('reads below the root of the file system as below any folder', async () => {
+    const root = { name: 'all', label: '/', path: parse(docs.path).root };
+    const file = join(docs.path, 'guide.md');
+    expect(await read(file, {}, root)).toMatchObject({ file, total: 9 });
   });
 
   it('refuses what is no text, what is too large, and a line behind the end', async () => {
@@ -190,6 +197,96 @@ describe('search_files', () => {
     const tool = createSearchFiles();
     const result = await search('ticket', tool);
     expect(parseExcerpts(tool.render(result))).toEqual(result.hits.map(({ file, from, lines, total, headings }) => ({ file, from, lines, total, headings })));
+  });
+});
+
+describe('what was not read', () => {
+  const latin = new Uint8Array([0x67, 0xfc, 0x6e]);
+  const nothing = 'Nothing found for "lighthouse" in 2 files. Try other words, or list_files.';
+
+  it('is not mentioned where everything was (F3)', async () => {
+    const tool = createSearchFiles();
+    const found = await search('lighthouse', tool);
+    expect(found).not.toHaveProperty('leftOut');
+    expect(tool.render(found)).toBe(nothing);
+    expect(await listFiles.run({}, context(docs))).not.toHaveProperty('leftOut');
+  });
+
+  it('is said with the reason when nothing is found, a few by name, texts first (F3)', async () => {
+    docs.write('huge.txt', 'x'.repeat(FILE_BYTES_MAX + 1));
+    for (const file of ['a.png', 'b.png', 'c.png', 'old.txt']) docs.write(file, latin);
+    const tool = createSearchFiles();
+    const found = await search('lighthouse', tool);
+    expect(found.leftOut).toMatchObject({ tooLarge: { count: 1 }, notText: { count: 4 } });
+    expect(tool.render(found)).toBe(
+      `${nothing}\nNot read: 1 file is larger than 2,000,000 bytes (docs/huge.txt); 4 files are not UTF-8 text (docs/old.txt, docs/a.png, docs/b.png, …)`,
+    );
+    docs.write('huge.txt', 'x');
+    docs.write('old.txt', 'The lighthouse.');
+    expect(leftOutIn(tool.render(await search('lighthouse', tool)))).toEqual(['Not read: 3 files are not UTF-8 text (docs/a.png, docs/b.png, docs/c.png)']);
+  });
+
+  it('is said above what was found, and does not disturb it (F3)', async () => {
+    docs.write('old.txt', latin);
+    const tool = createSearchFiles();
+    const result = await search('ticket', tool);
+    const text = tool.render(result);
+    expect(text).toMatch(/^Not read: 1 file is not UTF-8 text \(docs\/old.txt\)\n\n\[1\] docs\/guide.md/);
+    expect(parseExcerpts(text)).toHaveLength(result.hits.length);
+  });
+
+  it('is said by a list of files too: files that are too large to read (F3)', async () => {
+    docs.write('huge.txt', 'x'.repeat(FILE_BYTES_MAX + 1));
+    expect(listFiles.render(await listFiles.run({}, context(docs)))).toMatch(/\nNot read: 1 file is larger than 2,000,000 bytes \(docs\/huge.txt\)$/);
+    expect(listFiles.render(await listFiles.run({ folder: 'docs/deep' }, context(docs)))).not.toContain('Not read');
+  });
+
+  it('is bounded in length, and keeps to its line, whatever the files are called', async () => {
+    for (let n = 0; n < 20; n++) docs.write(`${String(n).repeat(100)}/${'x'.repeat(200)}\n.txt`, latin);
+    const tool = createSearchFiles();
+    const [line] = leftOutIn(tool.render(await search('lighthouse', tool)));
+    expect(line).toMatch(/20 files are not UTF-8 text .*, …\)$/);
+    expect(line!.length).toBeLessThan(400);
+  });
+
+  it('holds the files beyond those that are looked at, and walking ends there (F3)', async () => {
+    for (let n = 0; n <= FOLDER_FILES_MAX; n++) symlinkSync('nowhere', join(docs.path, `a${n}`));
+    const { files, more } = await filesOf(docs, new AbortController().signal);
+    expect([files, more]).toEqual([[], true]);
+    const tool = createSearchFiles();
+    expect(leftOutIn(tool.render(await search('ferry', tool)))).toEqual([
+      'Not read: 1 folder holds more than 20,000 files or 20,000 folders, and no more are looked at (docs)',
+    ]);
+    expect(listFiles.render(await listFiles.run({}, context(docs)))).toMatch(/Not read: 1 folder holds more than 20,000 files/);
+  });
+
+  it('holds the folders beyond those that are looked at (F3)', async () => {
+    for (let n = 0; n < FOLDERS_MAX; n++) mkdirSync(join(docs.path, `a${n}`));
+    docs.write('z/last.txt', 'The lighthouse.');
+    const { files, more } = await filesOf(docs, new AbortController().signal);
+    expect([files.map(({ file }) => file), more]).toEqual([['docs/guide.md'], true]);
+  });
+
+  it('holds what may not be opened, until it may (F3)', async () => {
+    docs.write('closed.txt', 'The lighthouse.');
+    docs.write('deep/notes.txt', 'The lighthouse, too.');
+    const [file, folder] = [join(docs.path, 'closed.txt'), join(docs.path, 'deep')];
+    chmodSync(docs.path, 0o755);
+    for (const path of [file, folder]) chmodSync(path, 0);
+    const root = process.geteuid!() === 0;
+    const tool = createSearchFiles();
+    try {
+      // Nothing is closed to the administrator.
+      if (root) process.seteuid!(65_534);
+      expect(leftOutIn(tool.render(await search('lighthouse', tool)))).toEqual(['Not read: 2 files or folders cannot be opened (docs/closed.txt, docs/deep)']);
+    } finally {
+      if (root) process.seteuid!(0);
+      chmodSync(file, 0o644);
+      chmodSync(folder, 0o755);
+    }
+    const found = await search('lighthouse', tool);
+    expect(found.hits.map((hit) => hit.file).toSorted()).toEqual(['docs/closed.txt', 'docs/deep/notes.txt']);
+    expect(found).not.toHaveProperty('leftOut');
   });
 });
 
