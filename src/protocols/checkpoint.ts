@@ -53,7 +53,7 @@ const GrantState = z.object({
 });
 
 /** Grants that ended: they are recognised when they are spoken of again. */
-const Endings = z.object({ billed: z.array(z.string()), unbilled: z.array(z.string()), unknown: z.array(z.string()).default([]) });
+const Endings = z.object({ billed: z.array(z.string()), unbilled: z.array(z.string()), unknown: z.array(z.string()).optional() });
 
 export const BudgetCheckpoint = message('budget.checkpoint', {
   /** The last entry that is in here; what was in the log up to it may be said again after it was cut away. */

@@ -148,11 +148,12 @@ const accountFrom = ({
 const endingsInText = (endings: ById<Ending>): Checkpoint['ended']['newest'] => {
   const all = entriesOf(endings);
   const of = (wanted: Ending): string[] => all.flatMap(([grant, ending]) => (ending === wanted ? [grant] : []));
-  return { billed: of('billed'), unbilled: of('unbilled'), unknown: of('unknown') };
+  const unknown = of('unknown');
+  return { billed: of('billed'), unbilled: of('unbilled'), ...(unknown.length > 0 && { unknown }) };
 };
 
 const endingsFrom = (text: Checkpoint['ended']['newest']): ById<Ending> => {
   let all: ById<Ending> = none;
-  for (const ending of ['billed', 'unbilled', 'unknown'] as const) for (const grant of text[ending]) all = put<Ending>(all, grant, ending);
+  for (const ending of ['billed', 'unbilled', 'unknown'] as const) for (const grant of text[ending] ?? []) all = put<Ending>(all, grant, ending);
   return all;
 };
