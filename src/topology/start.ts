@@ -61,7 +61,7 @@ export type Run = {
   readonly id: RunId;
   readonly team: Team;
   readonly models: Models;
-  /** Of its account when it was taken up, with what it was raised by. */
+  /** Of its account, with what it was raised by; of the team once this process hosts the run no longer. */
   readonly limitNanos: string;
   /** Ends with the run. Rejects when the bus is lost (BUS_UNAVAILABLE), or another process took the run over (RUN_LOST). */
   readonly result: Promise<RunResult>;
@@ -206,7 +206,7 @@ export class Troupe {
     result.catch(() => {});
     this.#rejects.set(id, reject);
     let isOver = false;
-    let { limitNanos } = team.budget;
+    const limitOf = (): string => this.#limitOf(id, team);
 
     const leave = async (): Promise<void> => {
       if (!this.#open.delete(id)) return;
@@ -222,7 +222,7 @@ export class Troupe {
       team,
       models,
       get limitNanos() {
-        return limitNanos;
+        return limitOf();
       },
       result,
       get resultOrIdle() {
@@ -255,14 +255,13 @@ export class Troupe {
     try {
       if (team.budget.account !== undefined) await this.#serve(team.budget.account);
       await this.#host.adopt(id, { fresh, lease });
-      // A run that has ended opens none: its account may be closed and forgotten.
       await stored; // an account answers nobody but runs that are there
+      // A run that has ended opens none: its account may be closed and forgotten.
       if (team.budget.account !== undefined && this.#open.has(id)) await this.#openAccounts(id, team, opened);
     } catch (thrown) {
       await leave().catch(() => {}); // or this process would have it, and nobody a way to it
       throw thrown;
     }
-    limitNanos = this.#limitOf(id, team);
     live = true;
     this.#mayBeIdle(this.#waiters.get(id));
     return run;

@@ -15,7 +15,7 @@ import type { Sent } from '../../protocols/message.ts';
 import { openBook, type Book, type Orphans } from './book.ts';
 import { get, valuesOf } from './by-id.ts';
 import type { State } from './checkpoint.ts';
-import type { Account } from './tree.ts';
+import { moneyLimitOf } from './tree.ts';
 
 /** What happens when the money is used up: calls fail, or the run pauses until someone raises the limit. */
 export type OnExhausted = 'fail' | 'pause';
@@ -67,8 +67,6 @@ export const openDesk = ({ accounts, keptBackNanos, ...rules }: BudgetInput): De
   closing: [],
   due: undefined,
 });
-
-export const moneyLimitOf = ({ limits }: Account) => limits.find(({ measure, window }) => measure === 'money' && window === 'total');
 
 /** Of an account's money. */
 export const figuresOf = ({ tree }: Book, id: string) => {

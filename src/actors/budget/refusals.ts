@@ -3,7 +3,7 @@ import type { Amounts } from '../../protocols/account.ts';
 import type { VetoDetails } from '../../protocols/budget.ts';
 import { failure, type Failure } from '../../protocols/failure.ts';
 import { formatDollars } from '../../protocols/money.ts';
-import type { Account, Tightness, Uncovered } from './tree.ts';
+import { moneyLimitOf, type Account, type Tightness, type Uncovered } from './tree.ts';
 
 const UNITS = { tokens: 'token', calls: 'model call', tool_calls: 'tool call', seconds: 'millisecond' } as const;
 
@@ -48,8 +48,9 @@ export const refusedToOpen = (account: string, { problem, tight }: Uncovered): F
 };
 
 /** Of the account that is frozen, which may be above that of whoever asks: it is the one to thaw. */
-export const refusedAsFrozen = ({ id, frozenFor, spent, limits }: Account): Failure => {
-  const limit = limits.find(({ measure, window }) => measure === 'money' && window === 'total');
+export const refusedAsFrozen = (account: Account): Failure => {
+  const { id, frozenFor, spent } = account;
+  const limit = moneyLimitOf(account);
   const figures = `${formatDollars(spent.money)} is spent${limit ? ` of ${formatDollars(limit.amount)}` : ''}`;
   const why = frozenFor === undefined ? '' : ` (${frozenFor}; ${figures})`;
   return failure('BUDGET_FROZEN', `budget of ${id} is frozen${why}: nothing is granted until it is thawed`, { details: { account: id } });

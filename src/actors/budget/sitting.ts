@@ -9,9 +9,9 @@ import type { Book, Hold } from './book.ts';
 import * as branches from './branches.ts';
 import { get } from './by-id.ts';
 import type { Closing } from './checkpoint.ts';
-import { figuresOf, moneyLimitOf, nextDeadline, type Desk, type Outgoing } from './desk.ts';
+import { figuresOf, nextDeadline, type Desk, type Outgoing } from './desk.ts';
 import * as policy from './policy.ts';
-import { nextBeginOf, NOTHING, pathOf, type Account } from './tree.ts';
+import { moneyLimitOf, nextBeginOf, NOTHING, pathOf, type Account } from './tree.ts';
 
 /** Accounts of ended runs that stay in the tree, for whoever looks. */
 const CLOSED_KEPT = 32;

@@ -112,6 +112,9 @@ export function* limitsOn(tree: Tree, id: string, now: number): Generator<Tightn
 
 const isTotalMoney = ({ measure, window }: Limit): boolean => measure === 'money' && window === 'total';
 
+/** On its money over its whole life. */
+export const moneyLimitOf = ({ limits }: Account): Limit | undefined => limits.find(isTotalMoney);
+
 export const tightest = (tree: Tree, id: string, needed: Amounts, now: number): Tightness | undefined => {
   for (const one of limitsOn(tree, id, now)) if (one.free < needed[one.limit.measure]) return one;
   return undefined;
@@ -218,7 +221,7 @@ export const raise = (tree: Tree, id: string, nanos: bigint, now: number): Tree 
     const tight = uncovered(tree, parent, nanos, now);
     if (tight) return { problem: 'uncovered', tight };
   }
-  const raised = account.limits.some(({ measure, window }) => measure === 'money' && window === 'total') ? ['total'] : ['hour', 'day', 'month'];
+  const raised = moneyLimitOf(account) ? ['total'] : ['hour', 'day', 'month'];
   const limits = account.limits.map((limit) =>
     limit.measure === 'money' && raised.includes(limit.window) ? { ...limit, amount: limit.amount + nanos } : limit,
   );
